@@ -349,9 +349,7 @@ def _sources(value: object, faults: list[str]) -> tuple[Source, ...]:
     result = []
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, dict) or len(item) != 1 or not isinstance(next(iter(item.values())), dict):
-            faults.append(
-                f"sources: {item!r} should be a kind and where it lies, such as cloudtrail: {{folder: logs/}}"
-            )
+            faults.append(f"sources: {item!r} should be a kind and where it lies, as in cloudtrail: {{folder: logs/}}")
             continue
         kind, options = next(iter(item.items()))
         if kind not in SOURCE_KINDS:
