@@ -6,6 +6,8 @@ The public names below are loaded when first used, so that importing one light m
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 _HOME = {
     "Case": "case",
     "load_case": "case",

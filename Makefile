@@ -1,0 +1,63 @@
+# Everything a clone needs: Python 3.11 or newer, make, and a package index. `make help` lists what there is.
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.cirtlib-installed
+SEED ?= 1
+DEMO := cases/exposed-credentials-$(SEED)
+ARGS ?=
+# The first of these that is new enough makes the environment; name another with `make setup PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+.PHONY: help setup report test lab bench lint lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP)  ## install everything into .venv, with hashes checked (also: conda env create -f environment.yml)
+
+$(STAMP): requirements.lock pyproject.toml
+	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "No Python 3.11 or newer found$(if $(PYTHON), as '$(PYTHON)'). Install one (such as: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@echo "Installing into $(VENV) (once, about a minute) ..." >&2
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python could not make an environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock; \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
+
+report: $(STAMP)  ## the main job on the embedded training incident: collect, scope, plan, report (SEED=n for another)
+	@$(BIN)/cirt train demo --seed $(SEED) --dir $(DEMO)
+
+test: $(STAMP)  ## the tests, without those that need a server or a browser (ARGS="-k scope" to choose)
+	@$(BIN)/python -m pytest -q -n 2 -m "not integration" $(ARGS)
+
+lab: $(STAMP)  ## open JupyterLab on the training incident
+	@test -f $(DEMO)/case/case.yaml || $(BIN)/cirt train demo --seed $(SEED) --dir $(DEMO)
+	@$(BIN)/cirt lab $(DEMO)/case
+
+bench: $(STAMP)  ## the measured comparisons in benchmarks/
+	@for file in benchmarks/bench_*.py; do test -f "$$file" || continue; echo "== $$file"; $(BIN)/python "$$file"; done
+
+lint: $(STAMP)  ## ruff and mypy
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+
+lock: $(STAMP)  ## compile requirements.lock anew from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	@uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --all-extras -o requirements.lock
+
+clean:  ## remove the environment, caches and the training incidents made here
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@for made in cases/*/.cirt-training; do if test -f "$$made"; then rm -rf "$${made%/.cirt-training}"; fi; done
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

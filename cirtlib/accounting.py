@@ -1,0 +1,40 @@
+"""The account of the evidence in words: what was seen, and what keeps it from being whole."""
+
+from typing import Any
+
+from cirtlib.case import Case, read_json
+from cirtlib.coverage import gaps
+
+
+def describe(account: dict[str, Any]) -> str:
+    """The account of the evidence in a few lines; every rejection is named, up to ten."""
+    lines = [
+        f"read {account['objects']:,} objects; {account['new']:,} records are new to the case",
+        balance(account),
+    ]
+    if account["other_objects"]:
+        lines.append(f"{len(account['other_objects']):,} objects of another kind (digests and the like), not counted")
+    rejections = account["rejections"]
+    lines += [f"rejected: {item['object']} at {item['position']}: {item['reason']}" for item in rejections[:10]]
+    if len(rejections) > 10:
+        lines.append(f"... and {len(rejections) - 10:,} more rejected; --format json lists all")
+    return "\n".join(lines)
+
+
+def shortcomings(case: Case) -> list[str]:
+    """What keeps the evidence from being whole: rejected records and coverage gaps, one line each."""
+    rejected = totals(case).get("rejected", 0)
+    lines = [f"{rejected:,} records were rejected"] if rejected else []
+    found = len(gaps(case))
+    return [*lines, f"coverage has {found:,} gaps"] if found else lines
+
+
+def totals(case: Case) -> dict[str, Any]:
+    """Numbers of the last collect: seen, kept, duplicate and rejected; empty when nothing was collected."""
+    collected = read_json(case.evidence / "collected.json", {})
+    return dict(collected.get("totals", {}))
+
+
+def balance(numbers: dict[str, Any]) -> str:
+    """The sum that every record stands in."""
+    return "seen {seen:,} = kept {kept:,} + duplicate {duplicate:,} + rejected {rejected:,}".format_map(numbers)

@@ -1,0 +1,376 @@
+"""The command line: argument parsing only. Each command loads what it needs when it runs.
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but, under --strict, with rejected evidence or coverage gaps.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cirtlib import __version__
+from cirtlib.case import Case, load_case
+from cirtlib.errors import CirtError
+from cirtlib.terminal import Format, say, show, show_json, warn
+from cirtlib.text import visible
+
+DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="cirt",
+    help="From one seed to the whole extent of a compromise in AWS, and a containment plan.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks print local variables, which hold evidence
+    rich_markup_mode=None,
+)
+train = typer.Typer(help="Exercises: generated incidents with a known truth.", no_args_is_help=True)
+questions = typer.Typer(help="The questions that `cirt ask` knows.", no_args_is_help=True)
+app.add_typer(train, name="train")
+app.add_typer(questions, name="questions")
+
+CaseDir = Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case.", show_default=False)]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the table is written.")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write into this file instead of stdout.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="End with status 3 when evidence was rejected or coverage has gaps.")
+]
+SeedOption = Annotated[
+    list[str] | None,
+    typer.Option("--seed", "-s", metavar="KIND=VALUE", help="What to start from, as finding=ARN. Repeatable."),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the report.")]
+By = Annotated[str, typer.Option("--by", help="Who decides; default: the user at this machine.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; a user's mistake is one message, never a traceback."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="cirt")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except CirtError as error:
+        warn(f"cirt: {error}")
+        return FAILED
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        warn(f"cirt: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        return FAILED
+    return DONE
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"cirt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """From one seed to the whole extent of a compromise in AWS, and a containment plan."""
+
+
+@app.command()
+def new(  # noqa: PLR0913 - each is an option of its own
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.", show_default=False)],
+    *,
+    logs: Annotated[list[Path] | None, typer.Option(help="Folder or file of CloudTrail logs. Repeatable.")] = None,
+    findings: Annotated[
+        list[Path] | None, typer.Option(help="Folder or file of GuardDuty or Security Hub findings. Repeatable.")
+    ] = None,
+    seed: SeedOption = None,
+    window: Annotated[str, typer.Option(metavar="START/END", help="Time under investigation; END may be now.")] = "",
+    account: Annotated[list[str] | None, typer.Option(help="Account id, 12 digits. Repeatable.")] = None,
+    region: Annotated[list[str] | None, typer.Option(help="Region. Repeatable.")] = None,
+    responder: Annotated[list[str] | None, typer.Option(help="ARN of a principal of ours. Repeatable.")] = None,
+    title: Annotated[str, typer.Option(help="What it is about.")] = "",
+) -> None:
+    """Start a case."""
+    from cirtlib.intake import start
+
+    lists = {"accounts": account, "regions": region, "responders": responder}
+    made = start(
+        folder,
+        logs=logs or [],
+        findings=findings or [],
+        seeds=seed or [],
+        window=window,
+        content={"title": title, **{key: value for key, value in lists.items() if value}},
+    )
+    say(f"case {made.name} is in {made.path}")
+    say(f"next: cirt collect {folder}" if made.sources else f"next: name its sources in {made.path / 'case.yaml'}")
+
+
+@app.command()
+def collect(
+    case: CaseDir,
+    form: Annotated[Format, typer.Option("--format", "-f", help="table, or json for the whole account.")] = (
+        Format.TABLE
+    ),
+    strict: StrictOption = False,
+) -> None:
+    """Pull the evidence into the case, and account for it."""
+    from cirtlib.collect import collect as run
+
+    loaded = load_case(case)
+    account = run(loaded)
+    if form is Format.JSON:
+        show_json(account)
+    else:
+        from cirtlib.accounting import describe
+
+        say(describe(account))
+    _end(loaded, strict)
+
+
+@app.command()
+def coverage(
+    case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None, strict: StrictOption = False
+) -> None:
+    """Show what was and was not seen, by source, account, Region and day."""
+    from cirtlib.coverage import coverage as run
+    from cirtlib.coverage import gaps
+
+    loaded = load_case(case)
+    show(run(loaded), form, out=out)
+    for gap in gaps(loaded):
+        warn("gap: {account} {region} {from} to {to}: {reason}".format_map(gap))
+    _end(loaded, strict)
+
+
+@app.command()
+def ask(
+    case: CaseDir,
+    question: Annotated[str, typer.Argument(help="Name of the question; `cirt questions list` shows them.")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Repeatable.")
+    ] = None,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+) -> None:
+    """Run one question on the case."""
+    from cirtlib import queries
+
+    show(queries.ask(load_case(case), question, **_parameters(parameter or [])), form, out=out)
+
+
+@app.command()
+def sql(
+    case: CaseDir,
+    text: Annotated[str, typer.Argument(metavar="SQL", help="A SELECT in Athena's SQL; - reads it from stdin.")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Repeatable.")
+    ] = None,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+) -> None:
+    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, sightings."""
+    from cirtlib import queries
+
+    text = sys.stdin.read() if text == "-" else text
+    show(queries.sql(load_case(case), text, **_parameters(parameter or [])), form, out=out)
+
+
+@app.command()
+def scope(
+    case: CaseDir,
+    seed: SeedOption = None,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Find the extent of the compromise, and write it to out/scope.json.
+
+    With --seed the extent from further seeds is shown and case and files stay as they are.
+    """
+    from cirtlib import scope as module
+    from cirtlib.case import parse_seed
+
+    loaded = load_case(case)
+    further = [parse_seed(text) for text in seed or []]
+    found = module.scope(loaded.with_seeds(further)) if further else module.write(loaded)
+    if form is Format.JSON and out is None:
+        show_json(found.to_dict())
+    else:
+        from cirtlib.investigation import extent_table
+
+        show(extent_table(found), form, out=out, title="extent of the compromise")
+        warn(f"{len(found.leads)} leads, {len(found.gaps)} coverage gaps; --format json gives the whole scope")
+    _end(loaded, strict)
+
+
+@app.command()
+def confirm(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
+    """Record that a node is the attacker's."""
+    _decide("confirmed", case, node, reason, by)
+
+
+@app.command()
+def clear(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
+    """Record that a node is not the attacker's; the closure stops there."""
+    _decide("cleared", case, node, reason, by)
+
+
+@app.command()
+def timeline(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
+    """Show the bursts of activity in order."""
+    from cirtlib.timeline import timeline as run
+
+    show(run(load_case(case)), form, out=out)
+
+
+@app.command()
+def note(case: CaseDir, text: Annotated[str, typer.Argument(help="What was seen, done or decided.")]) -> None:
+    """Append to the case's log, which stands in the report."""
+    from cirtlib.timeline import add_note
+
+    add_note(load_case(case), text)
+
+
+@app.command()
+def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
+    """Write the containment plan to out/plan: runbook, scripts and plan.json. Nothing is run."""
+    from cirtlib import containment
+    from cirtlib.investigation import plan_table
+
+    loaded = load_case(case)
+    made = containment.write(loaded)
+    if form is Format.JSON and out is None:
+        show_json(made.to_dict())
+        return
+    show(plan_table(made), form, out=out, title="containment plan")
+    warn(f"plan, runbook and scripts: {loaded.out / 'plan'}")
+
+
+@app.command()
+def report(
+    case: CaseDir,
+    redact: Annotated[bool, typer.Option("--redact", help="For sharing outside: identifiers are replaced.")] = False,
+    strict: StrictOption = False,
+) -> None:
+    """Scope, plan, and write the incident report."""
+    from cirtlib.investigation import investigate
+
+    loaded = load_case(case)
+    say("\n".join(investigate(loaded, redact=redact, say=warn)))
+    _end(loaded, strict)
+
+
+@app.command()
+def verify(case: CaseDir) -> None:
+    """Check the evidence against the manifest's hashes."""
+    from cirtlib.evidence import verify as run
+
+    faults = run(load_case(case))
+    for fault in faults:
+        say(str(fault))
+    if faults:
+        warn(f"cirt: {len(faults)} faults: the evidence is not what was collected")
+        raise typer.Exit(FAILED)
+    say("the evidence is as it was collected")
+
+
+@app.command()
+def record(
+    case: CaseDir,
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", show_default=False)],
+    account: Annotated[str | None, typer.Option(help="Account that recorded it; default: all that did.")] = None,
+) -> None:
+    """Print the original record, byte-true apart from session tokens.
+
+    On a terminal, characters that it would obey are written as JSON escapes.
+    """
+    from cirtlib import store
+
+    for data in store.record(load_case(case), event_id, account_id=account):
+        if sys.stdout.isatty():
+            sys.stdout.write(visible(data.decode("utf-8", "backslashreplace"), keep="\n\r\t") + "\n")
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data + b"\n")
+
+
+@app.command()
+def lab(
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case.")] = Path(),
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open JupyterLab on the case's own copies of the notebooks."""
+    from cirtlib.lab import open_lab
+
+    raise typer.Exit(open_lab(load_case(case), browser=browser))
+
+
+@questions.command("list")
+def questions_list(form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
+    """List the questions, with their parameters."""
+    import pandas as pd
+
+    from cirtlib import queries
+
+    rows = [
+        {"name": q.name, "topic": q.topic, "question": q.question, "parameters": ", ".join(q.parameters)}
+        for q in queries.questions()
+    ]
+    show(pd.DataFrame(rows, columns=["name", "topic", "question", "parameters"]), form, out=out)
+
+
+@train.command("generate")
+def train_generate(
+    scenario: Annotated[str, typer.Argument(help="Name of a scenario, or its folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
+) -> None:
+    """Generate an incident's logs and findings, and its truth beside them."""
+    from cirtlib.training.generator import generate
+
+    made = generate(scenario, seed=seed, out=out)
+    say(f"logs: {made.logs}\nfindings: {made.findings}\ntruth (not for the case): {made.truth}")
+    say(f"next: cirt new DIR --logs {made.logs} --findings {made.findings} --seed finding={made.seed_finding}")
+
+
+@train.command("demo")
+def train_demo(
+    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Folder to make; default: cases/exposed-credentials-SEED.")
+    ] = None,
+) -> None:
+    """Generate an incident and investigate it, from one finding to the report and the plan."""
+    from cirtlib.training.demo import demo
+
+    say("\n".join(demo(folder or Path("cases", f"exposed-credentials-{seed}"), seed=seed, say=warn)))
+
+
+def _parameters(texts: list[str]) -> dict[str, str]:
+    """Question parameters of `-p name=value`."""
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, _ in pairs:
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"write it as NAME=VALUE, not {name!r}", param_hint="--parameter")
+    return {name: value for name, _, value in pairs}
+
+
+def _decide(key: str, case: Path, node: str, reason: str, by: str) -> None:
+    from cirtlib.decisions import decide
+
+    say(f"{key}: {decide(load_case(case), key, node, reason=reason, by=by)}")
+
+
+def _end(case: Case, strict: bool) -> None:
+    """End with status 3 when asked to and the evidence is not whole."""
+    if strict:
+        from cirtlib.accounting import shortcomings
+
+        lacking = shortcomings(case)
+        for text in lacking:
+            warn(text)
+        if lacking:
+            raise typer.Exit(INCOMPLETE)

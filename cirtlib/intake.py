@@ -1,0 +1,53 @@
+"""Start a case from what lies at hand: log and finding files, seeds and a window."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cirtlib.case import Case, new_case, parse_seed
+from cirtlib.errors import CaseError
+
+
+def start(
+    folder: Path,
+    *,
+    logs: Sequence[Path] = (),
+    findings: Sequence[Path] = (),
+    seeds: Sequence[str] = (),
+    window: str = "",
+    content: dict[str, Any] | None = None,
+) -> Case:
+    """Make a case from files: `seeds` as kind=value, `window` as START/END, `content` any other key of case.yaml.
+
+    Raises
+    ------
+    CaseError
+        when a path is not there, or a seed or the window is wrong; nothing is written then.
+    """
+    sources = [{"cloudtrail": {"folder": str(_present(path, "--logs"))}} for path in logs]
+    sources += [{"findings": {"folder": str(_present(path, "--findings"))}} for path in findings]
+    parsed = [parse_seed(text) for text in seeds]
+    keys = {
+        "window": _window(window),
+        "seeds": [{seed.kind: seed.value} for seed in parsed],
+        **(content or {}),
+        "sources": sources,
+    }
+    return new_case(folder, {key: value for key, value in keys.items() if value or key == "sources"})
+
+
+def _present(path: Path, option: str) -> Path:
+    if str(path).startswith("s3:"):
+        raise CaseError(f"{option} {path}: S3 is not read yet; copy the objects here first: aws s3 sync s3://... logs/")
+    if not path.exists():
+        raise CaseError(f"{option} {path}: there is no such file or folder")
+    return path.resolve()
+
+
+def _window(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    start, slash, end = (part.strip() for part in text.partition("/"))
+    if not slash or not (start or end):
+        raise CaseError(f"--window {text!r}: write it as START/END, as 2026-06-10T00:00:00Z/2026-06-12T00:00:00Z")
+    return {key: value for key, value in (("start", start), ("end", end)) if value}

@@ -1,0 +1,92 @@
+"""The main job: from the evidence of a case to its scope, its containment plan and its report."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cirtlib import containment, report
+from cirtlib import scope as scoping
+from cirtlib.accounting import balance, totals
+from cirtlib.case import Case
+from cirtlib.containment import Plan
+from cirtlib.scope import Scope
+
+STATUSES = ("compromised", "attacker_created", "changed")
+
+
+def extent_table(scope: Scope) -> pd.DataFrame:
+    """The extent, one row per node: compromised first, then what the attacker made, then what was changed."""
+    columns = ["status", "kind", "value", "account", "confidence", "first_seen", "last_seen", "attacker_events"]
+    nodes = sorted(scope.extent(), key=lambda n: (STATUSES.index(n["status"]), n["kind"], n["value"]))
+    return pd.DataFrame([[node.get(name) for name in columns] for node in nodes], columns=columns)
+
+
+def plan_table(plan: Plan) -> pd.DataFrame:
+    """The plan's steps in order: phase, what is called, on what."""
+    rows = [
+        {
+            "id": step["id"],
+            "phase": step["phase"],
+            "account": step["account"],
+            "operation": f"{step['api']['service']}:{step['api']['operation']}",
+            "target": step["target"],
+        }
+        for step in plan.to_dict()["steps"]
+    ]
+    return pd.DataFrame(rows, columns=["id", "phase", "account", "operation", "target"])
+
+
+def investigate(case: Case, *, redact: bool = False, say: Callable[[str], None] | None = None) -> list[str]:
+    """Scope, plan and report; return what was found and where it lies, in ten lines or fewer.
+
+    `say` is told what is being done.
+    """
+    tell = say or (lambda _: None)
+    tell("scoping ...")
+    found = scoping.write(case)
+    tell("planning ...")
+    plan = containment.write(case)
+    tell("writing the report ...")
+    page = report.report(case, redact=redact)
+    return [*_found(case, found), *_plan_lines(case, plan), f"report: {_shown(page)}"]
+
+
+def _found(case: Case, scope: Scope) -> list[str]:
+    content, extent = scope.to_dict(), scope.extent()
+    attack, gaps = content["attack"], content["gaps"]
+    lines = [f"{case.name}: {case.title}" if case.title else case.name]
+    if extent:
+        accounts = {node["account"] for node in extent if node.get("account")}
+        lines.append(f"attack: {attack['first']} to {attack['last']}, accounts {', '.join(sorted(accounts))}")
+        lines.append(f"extent: {_counted(node['status'] for node in extent)}; {_counted(n['kind'] for n in extent)}")
+        lines.append(f"  {_names(extent)}")
+    else:
+        lines.append("extent: nothing; no seed leads to an event that is the attacker's")
+    lines.append(f"open: {len(content['leads'])} leads to confirm or clear, {len(gaps)} coverage gaps")
+    numbers = totals(case)
+    return [*lines, f"evidence: {balance(numbers)}"] if numbers else lines
+
+
+def _names(extent: list[dict[str, Any]]) -> str:
+    """The compromised, by their short names, as far as a line goes."""
+    values = [str(node["value"]).rpartition(":")[2] for node in extent if node["status"] == "compromised"]
+    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+    return f"compromised: {', '.join(values[:5])}{more}"
+
+
+def _plan_lines(case: Case, plan: Plan) -> list[str]:
+    steps = plan.to_dict()["steps"]
+    return [f"plan: {len(steps)} steps ({_counted(step['phase'] for step in steps)}): {_shown(case.out / 'plan')}"]
+
+
+def _counted(values: Iterable[str]) -> str:
+    return ", ".join(f"{count} {value}" for value, count in Counter(values).items())
+
+
+def _shown(path: Path) -> str:
+    """A path as a person would type it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,1 @@
+"""Exercises: generated incidents with a known truth, and an emulated account to contain them in."""

@@ -1,0 +1,61 @@
+"""Fixtures that several test modules share."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cirtlib.case import Case, load_case
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real records beside the repository; the test is skipped where it is not there."""
+    folder = Path(os.environ.get("CIRT_REAL_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("real data not present")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def incident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """The exposed-credentials incident, generated and collected, seeded only with the finding; and its truth.
+
+    Shared by all tests and workers of a run: read it, and copy the case folder (see `own_incident`) to change it.
+    """
+    from cirtlib.collect import collect
+    from cirtlib.intake import start
+    from cirtlib.training.generator import generate
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "incident"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first worker makes it, the others wait
+        if not (folder / "made").is_file():
+            made = generate("exposed_credentials", seed=1, out=folder / "source")
+            case = start(
+                folder / "case",
+                logs=[made.logs],
+                findings=[made.findings],
+                seeds=[f"finding={made.seed_finding}"],
+                content={"as_of": made.as_of.isoformat()},
+            )
+            collect(case)
+            (folder / "made").write_text(str(made.truth), encoding="utf-8")
+    truth = json.loads(Path((folder / "made").read_text(encoding="utf-8")).read_text(encoding="utf-8"))
+    yield load_case(folder / "case"), truth
+
+
+@pytest.fixture
+def own_incident(incident: tuple[Case, dict[str, Any]], tmp_path: Path) -> Case:
+    """A copy of the incident's case that a test may change."""
+    shutil.copytree(incident[0].path, tmp_path / "case", symlinks=True)
+    return load_case(tmp_path / "case")
