@@ -3,7 +3,9 @@
 The public names below are loaded when first used, so that importing one light module loads nothing heavy.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -12,9 +14,37 @@ _HOME = {
     "Case": "case",
     "load_case": "case",
     "new_case": "case",
+    "cloudtrail_files": "collect",
+    "guardduty_findings": "collect",
+    "security_hub_findings": "collect",
+    "ask": "queries",
+    "sql": "queries",
+    "events": "queries",
+    "questions": "queries",
+    "record": "store",
+    "coverage": "coverage",
+    "scope": "scope",
+    "timeline": "timeline",
+    "plan": "containment",
+    "plot_actions": "plots",
+    "plot_heatmap": "plots",
+    "plot_scope": "plots",
+    "plot_addresses": "plots",
 }
 
 __all__ = list(_HOME)
+
+
+class _Package(ModuleType):
+    """A package whose public functions may be named like the module they live in."""
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        """Keep the import system from putting the module `scope` where the function `scope` belongs."""
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
@@ -32,3 +62,19 @@ if TYPE_CHECKING:
     from cirtlib.case import Case as Case
     from cirtlib.case import load_case as load_case
     from cirtlib.case import new_case as new_case
+    from cirtlib.collect import cloudtrail_files as cloudtrail_files
+    from cirtlib.collect import guardduty_findings as guardduty_findings
+    from cirtlib.collect import security_hub_findings as security_hub_findings
+    from cirtlib.containment import plan as plan
+    from cirtlib.coverage import coverage as coverage
+    from cirtlib.plots import plot_actions as plot_actions
+    from cirtlib.plots import plot_addresses as plot_addresses
+    from cirtlib.plots import plot_heatmap as plot_heatmap
+    from cirtlib.plots import plot_scope as plot_scope
+    from cirtlib.queries import ask as ask
+    from cirtlib.queries import events as events
+    from cirtlib.queries import questions as questions
+    from cirtlib.queries import sql as sql
+    from cirtlib.scope import scope as scope
+    from cirtlib.store import record as record
+    from cirtlib.timeline import timeline as timeline

@@ -156,9 +156,9 @@ def ask(
     out: OutOption = None,
 ) -> None:
     """Run one question on the case."""
-    from cirtlib import queries
+    from cirtlib.queries import ask as run
 
-    show(queries.ask(load_case(case), question, **_parameters(parameter or [])), form, out=out)
+    show(run(load_case(case), question, **_parameters(parameter or [])), form, out=out)
 
 
 @app.command()
@@ -172,10 +172,10 @@ def sql(
     out: OutOption = None,
 ) -> None:
     """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, sightings."""
-    from cirtlib import queries
+    from cirtlib.queries import sql as run
 
     text = sys.stdin.read() if text == "-" else text
-    show(queries.sql(load_case(case), text, **_parameters(parameter or [])), form, out=out)
+    show(run(load_case(case), text, **_parameters(parameter or [])), form, out=out)
 
 
 @app.command()
@@ -190,12 +190,13 @@ def scope(
 
     With --seed the extent from further seeds is shown and case and files stay as they are.
     """
-    from cirtlib import scope as module
     from cirtlib.case import parse_seed
+    from cirtlib.scope import scope as run
+    from cirtlib.scope import write
 
     loaded = load_case(case)
     further = [parse_seed(text) for text in seed or []]
-    found = module.scope(loaded.with_seeds(further)) if further else module.write(loaded)
+    found = run(loaded.with_seeds(further)) if further else write(loaded)
     if form is Format.JSON and out is None:
         show_json(found.to_dict())
     else:
@@ -237,11 +238,11 @@ def note(case: CaseDir, text: Annotated[str, typer.Argument(help="What was seen,
 @app.command()
 def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
     """Write the containment plan to out/plan: runbook, scripts and plan.json. Nothing is run."""
-    from cirtlib import containment
+    from cirtlib.containment import write
     from cirtlib.investigation import plan_table
 
     loaded = load_case(case)
-    made = containment.write(loaded)
+    made = write(loaded)
     if form is Format.JSON and out is None:
         show_json(made.to_dict())
         return
@@ -287,9 +288,9 @@ def record(
 
     On a terminal, characters that it would obey are written as JSON escapes.
     """
-    from cirtlib import store
+    from cirtlib.store import record as run
 
-    for data in store.record(load_case(case), event_id, account_id=account):
+    for data in run(load_case(case), event_id, account_id=account):
         if sys.stdout.isatty():
             sys.stdout.write(visible(data.decode("utf-8", "backslashreplace"), keep="\n\r\t") + "\n")
         else:
@@ -313,11 +314,11 @@ def questions_list(form: FormatOption = Format.TABLE, out: OutOption = None) -> 
     """List the questions, with their parameters."""
     import pandas as pd
 
-    from cirtlib import queries
+    from cirtlib.queries import questions as known
 
     rows = [
         {"name": q.name, "topic": q.topic, "question": q.question, "parameters": ", ".join(q.parameters)}
-        for q in queries.questions()
+        for q in known()
     ]
     show(pd.DataFrame(rows, columns=["name", "topic", "question", "parameters"]), form, out=out)
 

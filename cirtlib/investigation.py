@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib import containment, report
-from cirtlib import scope as scoping
 from cirtlib.accounting import balance, totals
 from cirtlib.case import Case
 from cirtlib.containment import Plan
+from cirtlib.containment import write as write_plan
+from cirtlib.report import report
 from cirtlib.scope import Scope
+from cirtlib.scope import write as write_scope
 
 STATUSES = ("compromised", "attacker_created", "changed")
 
@@ -46,11 +47,11 @@ def investigate(case: Case, *, redact: bool = False, say: Callable[[str], None] 
     """
     tell = say or (lambda _: None)
     tell("scoping ...")
-    found = scoping.write(case)
+    found = write_scope(case)
     tell("planning ...")
-    plan = containment.write(case)
+    plan = write_plan(case)
     tell("writing the report ...")
-    page = report.report(case, redact=redact)
+    page = report(case, redact=redact)
     return [*_found(case, found), *_plan_lines(case, plan), f"report: {_shown(page)}"]
 
 
