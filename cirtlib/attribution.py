@@ -6,10 +6,8 @@ in an attacker act, whose other acts are judged one by one; a *pair* is (source 
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +35,8 @@ class Judgement:
     base: baseline.Baseline
     names: identity.Names
     let_in: dict[str, set[str]]  # role ARN -> principals that the attacker's change of its trust let in
-    detail: Callable[[int], Any]
+    details: dict[tuple[str, str], dict[str, Any]]  # of the attacker's acts
+    aliases: dict[str, list[str]]
 
 
 @dataclass
@@ -72,7 +71,8 @@ def judge(case: Case, acts: pd.DataFrame, claims: list[Claim], window: tuple[dat
         Resolved start and end of the investigation (UTC).
     """
     frame = _prepare(acts, window)
-    details = identity.details(case, frame[identity.acting(frame)])
+    mints = frame["issued"].notna() & frame["minted_key"].notna()
+    details = identity.details(case, frame[identity.acting(frame) | mints])
     names = identity.Names(frame)
     for arn in _arns_made(frame, details):
         names.learn(arn)
@@ -86,7 +86,9 @@ def judge(case: Case, acts: pd.DataFrame, claims: list[Claim], window: tuple[dat
         state = closure.run(base)
         first = frame.loc[state.attacker, "event_time"].min() if state.attacker.any() else None
         if first is None or first == end or first in seen:
-            return closure.result(state, base)
+            found = closure.result(state, base)
+            found.details.update(identity.details(case, frame[state.attacker]))
+            return found
         seen.add(end)
         end = first.to_pydatetime()
 
@@ -104,12 +106,12 @@ def _prepare(acts: pd.DataFrame, window: tuple[datetime, datetime]) -> pd.DataFr
     return frame
 
 
-def _arns_made(frame: pd.DataFrame, details: pd.DataFrame) -> list[str]:
+def _arns_made(frame: pd.DataFrame, details: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
     """ARNs, with their paths, of the users and roles whose creation is in the logs."""
     rows = frame[frame["event_name"].isin(["CreateUser", "CreateRole"]) & (frame["outcome"] == "ok")]
     found = []
     for act in rows.itertuples():
-        answer = details.loc[(act.event_id, act.account_id)]["response"]
+        answer = details[act.event_id, act.account_id]["response"]
         made = answer.get("user") or answer.get("role") or {}
         if isinstance(made, dict) and isinstance(made.get("arn"), str):
             found.append(made["arn"])
@@ -130,7 +132,7 @@ class _Closure:
         self,
         frame: pd.DataFrame,
         claims: list[Claim],
-        details: pd.DataFrame,
+        details: dict[tuple[str, str], dict[str, Any]],
         names: identity.Names,
         cleared: np.ndarray,
     ) -> None:
@@ -239,10 +241,9 @@ class _Closure:
             mask[index] = role in doors and trust.admits(doors[role], act["principal"], act["caller_account"])
         return mask
 
-    def detail(self, index: int) -> Any:  # noqa: ANN401 - a row of details
+    def detail(self, index: int) -> dict[str, Any]:
         """Request, response and resources of the act at this index."""
-        act = self.frame.iloc[index]
-        return self.details.loc[(act["event_id"], act["account_id"])]
+        return self.details[self.frame["event_id"].iloc[index], self.frame["account_id"].iloc[index]]
 
     def result(self, state: _State, base: baseline.Baseline) -> Judgement:
         """Verdicts of the attacker's acts, and of the other acts of held, claimed and shared credentials."""
@@ -257,7 +258,16 @@ class _Closure:
         verdict[state.attacker], verdict[owner], verdict[unclear] = ATTACKER, OWNER, UNCLEAR
         reason[owner] = "the baseline knows this principal from this network with this user agent"
         reason[unclear] = "neither from an attacker's network and user agent nor explained by the baseline"
-        detail = partial(self.detail)
         return Judgement(
-            frame, verdict, reason, state.held, state.made, state.effects, base, self.names, state.let_in, detail
+            acts=frame,
+            verdict=verdict,
+            reason=reason,
+            held=state.held,
+            made=state.made,
+            effects=state.effects,
+            base=base,
+            names=self.names,
+            let_in=state.let_in,
+            details=self.details,
+            aliases=identity.aliases(frame),
         )

@@ -159,17 +159,29 @@ class Names:
         return self._arns.get((account, kind, name), f"arn:aws:iam::{account}:{kind}/{name}")
 
 
-def details(case: Case, keys: pd.DataFrame) -> pd.DataFrame:
-    """Request, response and resources of the given events (columns event_id, account_id), parsed from JSON."""
+def details(case: Case, keys: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+    """Request and response (dicts) and resources (ARNs) of the given events, by (event_id, account_id)."""
     with engine.connect(case) as connection:
         connection.register("wanted", keys[["event_id", "account_id"]].drop_duplicates())
         columns = ", ".join(f"e.{name}" for name in DETAIL_COLUMNS)
         frame: pd.DataFrame = connection.sql(
             f"SELECT {columns} FROM events e SEMI JOIN wanted USING (event_id, account_id)"  # noqa: S608 - our own names
         ).df()
-    for name in ("request", "response"):
-        frame[name] = [parse(text) for text in frame[name]]
-    return frame.drop_duplicates(["event_id", "account_id"]).set_index(["event_id", "account_id"])
+    return {
+        (row.event_id, row.account_id): {
+            "request": parse(row.request),
+            "response": parse(row.response),
+            "resources": _arns(row.resources),
+        }
+        for row in frame.sort_values(["event_id", "account_id", "request"]).itertuples(index=False)
+    }
+
+
+def _arns(resources: Any) -> list[str]:  # noqa: ANN401 - a list cell or a missing value
+    """ARNs of a record's resources; a missing list has none."""
+    if not hasattr(resources, "__iter__"):
+        return []
+    return [str(item["arn"]) for item in resources if item.get("arn")]
 
 
 def parse(text: object) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""What the analyst should look at next: links that extend nothing by themselves, each with its reason."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cirtlib import trust
+from cirtlib.attribution import ATTACKER, UNCLEAR, Judgement
+from cirtlib.extent import EXTENT, Graph
+
+
+def find(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
+    """Leads as scope.json has them; each one's node is added to the graph as suspected.
+
+    `rarity` is 1.0 for what nobody did or used in the baseline, 1/(1+n) for what n principals did, and None where there
+    is no baseline to compare with or the reason does not rest on rarity.
+    """
+    leads = [
+        *_unclear(found),
+        *_same_address(graph, found),
+        *_minters(found),
+        *_users_of_changed(graph, found),
+        *_instances(found),
+    ]
+    unique = {(lead["node"], lead["reason"]): lead for lead in leads if not _inside(graph, lead["node"])}
+    for lead in unique.values():
+        graph.node(lead["node"], "suspected")
+    return [unique[key] for key in sorted(unique)]
+
+
+def _inside(graph: Graph, name: str) -> bool:
+    return name in graph.nodes and bool(graph.nodes[name].flags & set(EXTENT))
+
+
+def _lead(node: str, reason: str, rarity: float | None = None) -> dict[str, Any]:
+    return {"node": node, "reason": reason, "rarity": rarity}
+
+
+def _rarity(found: Judgement, address: str) -> float | None:
+    return round(1 / (1 + found.base.users.get(address, 0)), 3) if found.base.exists else None
+
+
+def _unclear(found: Judgement) -> list[dict[str, Any]]:
+    """Acts of a compromised credential that are neither the attacker's nor the owner's by the rules."""
+    rows = found.acts[(found.verdict == UNCLEAR) & found.acts["source_ip"].notna()]
+    return [
+        _lead(
+            f"address:{address}",
+            f"{len(group)} unclear events by {holder} with {family}",
+            _rarity(found, str(address)),
+        )
+        for (address, holder, family), group in rows.fillna({"user_agent_family": "an unknown user agent"}).groupby(
+            ["source_ip", "credential", "user_agent_family"]
+        )
+    ]
+
+
+def _same_address(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
+    """Other principals that came, against their habit, from an address that the attacker used."""
+    acts = found.acts
+    mine = (found.verdict == ATTACKER) & acts["pair"].notna()
+    addresses = set(acts.loc[mine, "source_ip"]) - found.base.common
+    inside = set(graph.nodes)
+    other = acts["source_ip"].isin(addresses) & acts["inside"] & acts["pair"].notna() & acts["who"].notna()
+    other &= (found.verdict == "") & ~found.base.explains
+    return [
+        _lead(str(who), f"used the attacker's address {address} ({len(group)} events)", _rarity(found, str(address)))
+        for (who, address), group in acts[other].groupby(["who", "source_ip"])
+        if who not in inside
+    ]
+
+
+def _minters(found: Judgement) -> list[dict[str, Any]]:
+    """Who issued a compromised session, where that act itself is not the attacker's."""
+    acts = found.acts
+    rows = acts[acts["issued"].isin(found.held) & (found.verdict != ATTACKER) & acts["who"].notna()]
+    rows = rows[~rows["principal_type"].isin(["AWSService"])]
+    return [
+        _lead(str(act.credential or act.who), f"issued the compromised {act.issued} (event {act.event_id})")
+        for act in rows.itertuples()
+    ]
+
+
+def _users_of_changed(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
+    """Who assumed a role after the attacker changed it, and is not known to be the attacker."""
+    since: dict[str, pd.Timestamp] = {}
+    when = dict(zip(found.acts["event_id"], found.acts["event_time"], strict=True))
+    for edge in graph.edges.values():
+        if edge.kind == "changed" and ":role/" in edge.target:
+            first = min(when[event] for event in edge.evidence)
+            since[edge.target] = min(first, since.get(edge.target, first))
+    if not since:
+        return []
+    acts = found.acts
+    assumed = acts["event_name"].astype(str).str.startswith("AssumeRole") & (found.verdict != ATTACKER)
+    assumed &= (acts["outcome"] == "ok") & acts["minted_principal"].notna() & acts["pair"].notna()
+    leads = []
+    for act in acts[assumed & (acts["event_time"] >= min(since.values()))].itertuples():
+        role = f"principal:{trust.role_of(act.minted_principal, found.names)}"
+        if role in since and act.event_time >= since[role]:
+            node = act.credential or act.who
+            leads.append(_lead(str(node), f"assumed {role.split(':', 1)[1]} after the attacker changed it"))
+    return leads
+
+
+def _instances(found: Judgement) -> list[dict[str, Any]]:
+    """Instances whose role session the attacker held: the way in may have led through them."""
+    acts = found.acts
+    rows = acts[(found.verdict == ATTACKER) & acts["instance"].notna() & acts["credential"].isin(found.held)]
+    return [
+        _lead(
+            f"resource:arn:aws:ec2:{region}:{account}:instance/{instance}",
+            f"the attacker held the credentials of this instance ({len(group)} events)",
+        )
+        for (region, account, instance), group in rows.groupby(["region", "account_id", "instance"])
+    ]
+
+
+def origin_gaps(found: Judgement) -> list[dict[str, Any]]:
+    """Gaps for temporary credentials of the attacker whose issue no record shows."""
+    acts = found.acts
+    issued = set(acts.loc[acts["issued"].notna(), "issued"])
+    gaps = []
+    for name in sorted(found.held - issued):
+        if name.startswith(("access_key:ASIA", "console:", "sign_in:")):
+            rows = acts[acts["credential"] == name]
+            until = f"{rows['event_time'].min():%Y-%m-%dT%H:%M:%SZ}"
+            gaps.append(
+                {"account": rows["account_id"].iloc[0], "region": None, "from": None, "to": until}
+                | {"reason": f"origin not seen: no record shows who issued {name}"}
+            )
+    return gaps
+
+
+def window_gaps(found: Judgement, start: pd.Timestamp) -> list[dict[str, Any]]:
+    """Reasons to widen the window, and a missing baseline."""
+    gaps = []
+    mine = found.acts[found.verdict == ATTACKER]
+    text = f"{start:%Y-%m-%dT%H:%M:%SZ}"
+    if len(mine) and mine["event_time"].min() < start + pd.Timedelta(hours=1):
+        first = f"{mine['event_time'].min():%Y-%m-%dT%H:%M:%SZ}"
+        gaps.append(_gap(None, text, f"an attacker event at {first} is within the first hour of the window: widen it"))
+    pairs = set(mine.loc[mine["pair"].notna(), "pair"])
+    early = found.acts["credential"].isin(found.held) & found.acts["pair"].isin(pairs)
+    early &= (found.acts["event_time"] < start) & ~found.acts["source_ip"].isin(found.base.common)
+    if early.any():
+        first = f"{found.acts.loc[early, 'event_time'].min():%Y-%m-%dT%H:%M:%SZ}"
+        what = f"{int(early.sum())} events of a compromised credential from an attacker's network and user agent"
+        gaps.append(_gap(first, text, f"{what} lie before the window: widen it"))
+    if not found.base.exists:
+        what = f"no baseline: {found.base.days:.1f} days of records before the attack"
+        gaps.append(_gap(None, text, f"{what}; nothing is explained as the owner's habit"))
+    return gaps
+
+
+def _gap(start: str | None, end: str | None, reason: str) -> dict[str, Any]:
+    return {"account": None, "region": None, "from": start, "to": end, "reason": reason}
+
+
+def verdicts(found: Judgement) -> pd.DataFrame:
+    """One row per judged event: event_id, account_id, node (its credential, else its principal), verdict, reason."""
+    judged = found.verdict != ""
+    rows = found.acts.loc[judged, ["event_id", "account_id"]].copy()
+    rows["node"] = found.acts.loc[judged, "credential"].where(lambda s: s.notna(), found.acts.loc[judged, "who"])
+    rows["verdict"] = np.asarray(found.verdict[judged], dtype=str)
+    rows["reason"] = np.asarray(found.reason[judged], dtype=str)
+    return rows.reset_index(drop=True)
