@@ -53,9 +53,17 @@ lint: $(STAMP)  ## ruff and mypy
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 
-lock: $(STAMP)  ## compile requirements.lock anew from pyproject.toml (needs uv)
+lock:  ## compile requirements.lock and environment.yml anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	@uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --all-extras -o requirements.lock
+	@$(MAKE) environment.yml
+
+environment.yml: requirements.lock
+	@{ echo "# The versions of requirements.lock for conda; made by \`make lock\`, kept true by tests/test_env.py."; \
+	echo "# Without its hashes: pip refuses to install this package itself beside them."; \
+	echo "name: cirtlib"; echo "channels: [conda-forge]"; echo "dependencies:"; \
+	echo "  - python=3.11"; echo "  - pip"; echo "  - pip:"; \
+	sed -nE 's/^([A-Za-z0-9][^ ]*==.*[^ ]) \\$$/      - \1/p' requirements.lock; echo "      - -e ."; } > $@
 
 clean:  ## remove the environment, caches and the training incidents made here
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
