@@ -1,0 +1,182 @@
+"""Tables, statements and figures, shown alike in JupyterLab and in the report.
+
+Log content is written by the attacker. Everything shown here is escaped; control and direction-changing characters are
+made visible; nothing is cut off without saying so.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import pandas as pd
+import plotly.io as pio
+from IPython.display import display
+
+from cirtlib.case import Case
+from cirtlib.text import inert, visible
+
+PLOTLY = "application/vnd.plotly.v1+json"
+# "Share chart" of plotly.js 4 would upload the data behind a figure, that is evidence: switched off everywhere.
+FIGURE_CONFIG = {"displaylogo": False, "responsive": True, "showSendToCloud": False}
+_CELL = 400
+_LIST = 4
+_IDS = {"event_id", "event_ids", "finding_id", "finding_ids", "evidence"}
+_STYLE = "overflow-wrap:anywhere;white-space:pre-line;text-align:left;vertical-align:top;max-width:34em;min-width:3.5em"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of the report and the event or finding ids it rests on."""
+
+    text: str
+    evidence: tuple[str, ...] = ()
+    total: int = 0  # how many ids there are in all, when `evidence` holds only the first of them
+
+
+@dataclass(frozen=True)
+class Html:
+    """HTML that a notebook shows when it is a cell's last expression."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+def show_table(frame: pd.DataFrame, caption: str, *, case: Case | None = None, name: str = "", rows: int = 40) -> Html:
+    """HTML table of the first `rows` rows; says how many there are, and exports all to out/tables/`name`.csv.
+
+    Lists and texts too long for a cell say how much more there is; the export holds them whole.
+    """
+    exported = export_table(frame, case, name) if case and name else ""
+    shown = frame.iloc[:rows]
+    count = f"{len(shown):,} of {len(frame):,} row{'' if len(frame) == 1 else 's'}"
+    place = f"; all of them in {exported}" if exported else ""
+    return Html(
+        f'<div class="table" tabindex="0" role="region" aria-label="{escape(caption, quote=True)}">'
+        f"<table><caption>{escape(caption)} <small>({escape(count + place)})</small></caption>"
+        f"{_table_body(shown)}</table></div>"
+    )
+
+
+def show_statements(statements: Iterable[Statement], *, none: str = "Nothing to state.") -> Html:
+    """HTML list of statements, each with its evidence; `none` when there is no statement."""
+    items = [f"<li>{escape(visible(one.text))} {cite(one.evidence, one.total)}</li>" for one in statements]
+    return Html(f'<ul class="statements">{"".join(items)}</ul>' if items else f"<p>{escape(none)}</p>")
+
+
+def show_figure(
+    figure: Any,  # noqa: ANN401 - plotly has no types
+    table: pd.DataFrame,
+    caption: str,
+    *,
+    case: Case | None = None,
+    name: str = "",
+) -> Html:
+    """Display a plotly figure; return its text alternative and the table behind it, folded.
+
+    The figure goes out as data, never as a script: JupyterLab draws it with its own extension, the report with its own
+    copy of plotly.js.
+    """
+    content = json.loads(pio.to_json(figure, validate=False))
+    content["config"] = FIGURE_CONFIG
+    meta = content.get("layout", {}).get("meta") or {}
+    text = visible(str(meta.get("alt") or caption))
+    content["layout"]["meta"] = {**meta, "alt": text, "caption": caption}
+    display({PLOTLY: content, "text/plain": f"{caption}: {text}"}, raw=True)  # type: ignore[no-untyped-call]
+    return Html(
+        f'<div class="behind"><details><summary>In words: {escape(caption)}</summary><p>{escape(text)}</p></details>'
+        f"<details><summary>Table behind the figure ({len(table):,} rows)</summary>"
+        f"{show_table(table, caption, case=case, name=name).text}</details></div>"
+    )
+
+
+def cite(ids: Sequence[str], total: int = 0) -> str:
+    """HTML of evidence ids, shortened, with the whole id as title and a link to the evidence appendix."""
+    shown = [
+        f'<a class="cite" href="#{anchor(one)}" title="{escape(visible(one), quote=True)}">{escape(short(one))}</a>'
+        for one in ids[:_LIST]
+    ]
+    more = max(total, len(ids)) - len(shown)
+    return f'<span class="cites">{" ".join(shown)}{f" <small>+{more:,} more</small>" if more else ""}</span>'
+
+
+def anchor(identifier: str) -> str:
+    """Name of an evidence id inside a page: only letters, digits and dashes of its last part."""
+    return "ev-" + re.sub(r"[^A-Za-z0-9-]", "", identifier.rsplit("/", 1)[-1])[:64]
+
+
+def short(identifier: str) -> str:
+    """First eight characters of an id's last part: enough to recognise it on a page."""
+    return visible(identifier.rsplit("/", 1)[-1].removeprefix("sha256:")[:8])
+
+
+def export_table(frame: pd.DataFrame, case: Case, name: str) -> str:
+    """Write all of `frame` to out/tables/`name`.csv; return that path relative to the case.
+
+    A cell that a spreadsheet would take for a formula is prefixed with an apostrophe.
+    """
+    file = case.out / "tables" / f"{name}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cells = frame.map(lambda value: inert(plain(value)))
+    cells.to_csv(file, index=False, lineterminator="\n", encoding="utf-8")
+    return file.relative_to(case.path).as_posix()
+
+
+def _table_body(frame: pd.DataFrame) -> str:
+    heads = "".join(f'<th scope="col" style="{_STYLE}">{escape(str(name).replace("_", " "))}</th>' for name in frame)
+    lines = []
+    for record in frame.itertuples(index=False, name=None):
+        cells = (_cell(name, value) for name, value in zip(frame.columns, record, strict=True))
+        lines.append(f"<tr>{''.join(f'<td style={chr(34)}{_STYLE}{chr(34)}>{cell}</td>' for cell in cells)}</tr>")
+    return f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
+
+
+def _cell(name: str, value: object) -> str:
+    """HTML of one cell: ids as citations, lists and long texts cut with a word on what is missing."""
+    items = _items(value)
+    if name in _IDS:
+        return cite([str(item) for item in items if not _missing(item)] if items is not None else _ids(value))
+    if items is not None:
+        head = ", ".join(plain(item) for item in items[:_LIST])
+        more = f" <small>+{len(items) - _LIST:,} more</small>" if len(items) > _LIST else ""
+        return escape(visible(head)) + more
+    text = visible(plain(value))
+    if len(text) <= _CELL:
+        return escape(text)
+    return f"{escape(text[:_CELL])} <small>… and {len(text) - _CELL:,} more characters</small>"
+
+
+def _items(value: object) -> list[object] | None:
+    """Items of a list-like cell, None for any other."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(value)
+    return value.tolist() if hasattr(value, "tolist") and getattr(value, "ndim", 0) == 1 else None
+
+
+def _ids(value: object) -> list[str]:
+    return [] if _missing(value) or value == "" else [str(value)]
+
+
+def _missing(value: object) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def plain(value: object) -> str:
+    """Plain text of a cell: times as UTC to the second, nothing for what is missing."""
+    items = _items(value)
+    if items is not None:
+        return ", ".join(plain(item) for item in items)
+    if isinstance(value, dict):
+        return json.dumps(value, default=str, sort_keys=True)
+    if _missing(value):
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if pd.api.types.is_bool(value):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
