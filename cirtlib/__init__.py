@@ -35,13 +35,21 @@ _HOME = {
 __all__ = list(_HOME)
 
 
+class _Callable(ModuleType):
+    """A module that holds a public function of its own name, and may be called like it: `scope(case)`."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
+        return getattr(self, self.__name__.rpartition(".")[2])(*arguments, **named)
+
+
 class _Package(ModuleType):
-    """A package whose public functions may be named like the module they live in."""
+    """The package itself, on which the import system hangs each submodule."""
 
     def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
-        """Keep the import system from putting the module `scope` where the function `scope` belongs."""
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
+        """Let `cirtlib.scope` be both the module and its function, whichever was asked for first."""
+        if _HOME.get(name) == name and isinstance(value, ModuleType):
+            value.__class__ = _Callable
+        super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Package
@@ -51,7 +59,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Load a public name from the module that holds it."""
     if name not in _HOME:
         raise AttributeError(f"module 'cirtlib' has no attribute {name!r}")
-    return getattr(import_module(f"cirtlib.{_HOME[name]}"), name)
+    module = import_module(f"cirtlib.{_HOME[name]}")
+    return module if _HOME[name] == name else getattr(module, name)
 
 
 def __dir__() -> list[str]:
@@ -66,7 +75,6 @@ if TYPE_CHECKING:
     from cirtlib.collect import guardduty_findings as guardduty_findings
     from cirtlib.collect import security_hub_findings as security_hub_findings
     from cirtlib.containment import plan as plan
-    from cirtlib.coverage import coverage as coverage
     from cirtlib.plots import plot_actions as plot_actions
     from cirtlib.plots import plot_addresses as plot_addresses
     from cirtlib.plots import plot_heatmap as plot_heatmap
@@ -75,6 +83,4 @@ if TYPE_CHECKING:
     from cirtlib.queries import events as events
     from cirtlib.queries import questions as questions
     from cirtlib.queries import sql as sql
-    from cirtlib.scope import scope as scope
     from cirtlib.store import record as record
-    from cirtlib.timeline import timeline as timeline

@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 
 from cirtlib.accounting import balance, totals
-from cirtlib.case import Case
+from cirtlib.case import Case, read_json
 from cirtlib.containment import Plan
-from cirtlib.containment import write as write_plan
+from cirtlib.errors import EvidenceError
 from cirtlib.report import report
-from cirtlib.scope import Scope
-from cirtlib.scope import write as write_scope
+from cirtlib.scope import Scope, load
 
 STATUSES = ("compromised", "attacker_created", "changed")
 
@@ -44,15 +43,25 @@ def investigate(case: Case, *, redact: bool = False, say: Callable[[str], None] 
     """Scope, plan and report; return what was found and where it lies, in ten lines or fewer.
 
     `say` is told what is being done.
+
+    Raises
+    ------
+    EvidenceError
+        when nothing has been collected.
     """
+    if not case.manifest.is_file():
+        raise EvidenceError(f"nothing has been collected for {case.name}; run: cirt collect {shown(case.path)}")
     tell = say or (lambda _: None)
     tell("scoping ...")
-    found = write_scope(case)
-    tell("planning ...")
-    plan = write_plan(case)
-    tell("writing the report ...")
+    found = load(case)
+    tell("writing the plan and the report ...")
     page = report(case, redact=redact)
-    return [*_found(case, found), *_plan_lines(case, plan), f"report: {_shown(page)}"]
+    steps = read_json(case.out / "plan" / "plan.json")["steps"]
+    return [
+        *_found(case, found),
+        f"plan: {len(steps)} steps ({_counted(step['phase'] for step in steps)}): {shown(case.out / 'plan')}",
+        f"report: {shown(page)}",
+    ]
 
 
 def _found(case: Case, scope: Scope) -> list[str]:
@@ -78,16 +87,11 @@ def _names(extent: list[dict[str, Any]]) -> str:
     return f"compromised: {', '.join(values[:5])}{more}"
 
 
-def _plan_lines(case: Case, plan: Plan) -> list[str]:
-    steps = plan.to_dict()["steps"]
-    return [f"plan: {len(steps)} steps ({_counted(step['phase'] for step in steps)}): {_shown(case.out / 'plan')}"]
-
-
 def _counted(values: Iterable[str]) -> str:
     return ", ".join(f"{count} {value}" for value, count in Counter(values).items())
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as a person would type it."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

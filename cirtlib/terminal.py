@@ -99,7 +99,7 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - any cell
         value = value.tolist()
     if isinstance(value, (list, tuple, dict)):
         return visible(json.dumps(value, default=_plain, ensure_ascii=False)) if len(value) else ""
-    if value is None or value != value or str(value) == "<NA>":  # noqa: PLR0124 - NaN and NaT differ from themselves
+    if value is None or (str(value) in {"<NA>", "NaT", "nan"} and not isinstance(value, str)):
         return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ" if value.microsecond == 0 else "%Y-%m-%dT%H:%M:%S.%fZ")

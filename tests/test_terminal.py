@@ -1,0 +1,101 @@
+"""Tables reach a terminal or a file whole, and nothing in them is obeyed."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cirtlib.errors import CirtError
+from cirtlib.terminal import ROWS_SHOWN, Format, say, show, show_json, warn
+
+HOSTILE = "curl\x1b[2J\u202e [red]x[/red] https://example.com/" + "a" * 300
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "event_time": pd.to_datetime(["2026-06-10T01:02:03Z", None], utc=True),
+            "user_agent": [HOSTILE, "=cmd()"],
+            "mfa": pd.array([True, None], dtype="boolean"),
+            "resources": [[{"arn": "arn:aws:s3:::x"}], []],
+            "count": [-1, 2],
+        }
+    )
+
+
+def test_a_table_shows_everything_and_obeys_nothing(frame: pd.DataFrame, capsysbinary: pytest.CaptureFixture) -> None:
+    """No escape reaches the terminal, markup is text, a long value is not cut off, missing is empty."""
+    show(frame, title="a\x07title")
+    out = capsysbinary.readouterr().out.decode()
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "\x07" not in out
+    assert r"curl\u001b[2J\u202e [red]x[/red] https://example.com/" + "a" * 300 in out
+    assert "2026-06-10T01:02:03Z" in out
+    assert "NaT" not in out
+    assert "<NA>" not in out
+
+
+def test_a_long_table_says_that_it_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is left out is said on stderr; an empty table says so too."""
+    show(pd.DataFrame({"n": range(ROWS_SHOWN + 5)}))
+    shown = capsys.readouterr()
+    assert f"{ROWS_SHOWN - 1}" in shown.out
+    assert f"the first 1,000 of {ROWS_SHOWN + 5:,} rows" in shown.err
+    show(pd.DataFrame({"n": []}))
+    assert "no rows" in capsys.readouterr().err
+
+
+def test_json_holds_the_values_and_only_ascii(frame: pd.DataFrame, capsysbinary: pytest.CaptureFixture) -> None:
+    """The value is exact, its control characters are JSON escapes."""
+    show(frame, Format.JSON)
+    data = capsysbinary.readouterr().out
+    assert data.isascii()
+    assert b"\x1b" not in data
+    rows = json.loads(data)
+    assert rows[0]["user_agent"] == HOSTILE
+    assert rows[0]["resources"] == [{"arn": "arn:aws:s3:::x"}]
+    assert rows[0]["event_time"] == "2026-06-10T01:02:03.000Z"
+    assert rows[1]["mfa"] is None
+
+
+def test_csv_holds_no_formula_and_no_escape(frame: pd.DataFrame, capsysbinary: pytest.CaptureFixture) -> None:
+    """A spreadsheet runs nothing; numbers stay numbers."""
+    show(frame, Format.CSV)
+    data = capsysbinary.readouterr().out.decode()
+    assert "\x1b" not in data
+    rows = list(csv.DictReader(io.StringIO(data)))
+    assert rows[1]["user_agent"] == "'=cmd()"
+    assert rows[0]["count"] == "-1"
+    assert json.loads(rows[0]["resources"]) == [{"arn": "arn:aws:s3:::x"}]
+
+
+def test_parquet_goes_to_a_file_with_its_types(
+    frame: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times stay aware; a terminal is spared the bytes; a file that cannot be written is said."""
+    show(frame, Format.PARQUET, out=tmp_path / "t.parquet")
+    back = pd.read_parquet(tmp_path / "t.parquet")
+    assert str(back["event_time"].dt.tz) == "UTC"
+    assert back["user_agent"][0] == HOSTILE
+    assert "2 rows" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with pytest.raises(CirtError, match="--out"):
+        show(frame, Format.PARQUET)
+    with pytest.raises(CirtError, match="cannot write"):
+        show(frame, Format.CSV, out=tmp_path / "nowhere" / "t.csv")
+
+
+def test_messages_are_cleaned(capsys: pytest.CaptureFixture[str]) -> None:
+    """A message may quote a log; its line breaks are ours."""
+    say("two\nlines \x1b[1m")
+    warn("\x9b bell\x07")
+    show_json({"when": pd.Timestamp("2026-06-10", tz="UTC"), "what": "\u202e"})
+    shown = capsys.readouterr()
+    assert shown.out.startswith("two\nlines \\u001b[1m\n{")
+    assert json.loads(shown.out.split("\n", 2)[2])["what"] == "\u202e"
+    assert shown.err == "\\u009b bell\\u0007\n"
