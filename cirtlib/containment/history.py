@@ -1,0 +1,144 @@
+"""What the logs say was done to whom: the events that set, change or end the state a plan is about."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from cirtlib.trust import document
+
+# Only events that set state which a step changes or a restore needs; everything else stays out of memory.
+STATE_EVENTS = {
+    "CreateUser", "DeleteUser", "CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey", "CreateLoginProfile",
+    "UpdateLoginProfile", "DeleteLoginProfile", "AttachUserPolicy", "DetachUserPolicy", "PutUserPolicy",
+    "DeleteUserPolicy", "AddUserToGroup", "RemoveUserFromGroup", "CreateRole", "DeleteRole",
+    "UpdateAssumeRolePolicy", "AttachRolePolicy", "DetachRolePolicy", "PutRolePolicy", "DeleteRolePolicy",
+    "CreatePolicy", "StartLogging", "StopLogging", "CreateTrail", "UpdateTrail", "DeleteTrail", "PutEventSelectors",
+    "CreateSnapshot", "CreateSnapshots", "CopySnapshot", "DeleteSnapshot", "ModifySnapshotAttribute",
+    "RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "AssumeRole",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Act:
+    """One event that succeeded, with its request and response decoded."""
+
+    event_id: str
+    time: datetime
+    account: str
+    region: str
+    source: str
+    name: str
+    principal: str = ""
+    access_key: str = ""
+    minted_key: str = ""
+    verdict: str = ""
+    request: dict[str, Any] = field(default_factory=dict)
+    response: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def attacker(self) -> bool:
+        """Whether the scope holds it for the attacker's."""
+        return self.verdict == "attacker"
+
+
+def acts(events: pd.DataFrame, verdicts: pd.DataFrame) -> list[Act]:
+    """Successful events that set state, in order of time.
+
+    Parameters
+    ----------
+    events
+        The canonical events table.
+    verdicts
+        Columns event_id, account_id, verdict: whose act each judged event was.
+    """
+    wanted = events[events["event_name"].isin(STATE_EVENTS) & (events["outcome"] == "ok")]
+    judged = dict(zip(zip(verdicts["event_id"], verdicts["account_id"], strict=True), verdicts["verdict"], strict=True))
+    columns = ["event_id", "event_time", "account_id", "region", "event_source", "event_name", "principal"]
+    columns += ["access_key_id", "minted_key", "request", "response"]
+    rows = wanted[columns].sort_values(["event_time", "event_id", "account_id"]).itertuples(index=False, name=None)
+    return [_act(row, judged) for row in rows]
+
+
+def _act(row: tuple[Any, ...], judged: dict[tuple[str, str], str]) -> Act:
+    event_id, when, account, region, source, name, principal, key, minted, request, response = row
+    return Act(
+        event_id=str(event_id),
+        time=pd.Timestamp(when).to_pydatetime().astimezone(UTC),
+        account=text(account),
+        region=text(region),
+        source=text(source),
+        name=str(name),
+        principal=text(principal),
+        access_key=text(key),
+        minted_key=text(minted),
+        verdict=judged.get((event_id, account), ""),
+        request=document(request) or {},
+        response=document(response) or {},
+    )
+
+
+def text(value: object) -> str:
+    """Text of a table cell; a missing value is an empty text."""
+    return value if isinstance(value, str) else ""
+
+
+def items(value: object, inner: str) -> list[str]:
+    """Texts `inner` of an EC2 set as CloudTrail writes it: `{"items": [{inner: text}, ...]}`."""
+    rows = value.get("items") if isinstance(value, dict) else None
+    return [str(row[inner]) for row in rows or [] if isinstance(row, dict) and inner in row]
+
+
+def key_users(events: pd.DataFrame, history: list[Act], keys: set[str]) -> dict[str, str]:
+    """User ARN of each of these long-term keys, as far as an event tells it: by its use, or by its creation."""
+    used = events[events["access_key_id"].isin(keys) & (events["principal_type"] == "IAMUser")]
+    found = dict(zip(used["access_key_id"], used["principal"], strict=True))
+    for act in history:
+        if act.name == "CreateAccessKey" and act.minted_key in keys and act.minted_key not in found:
+            found[act.minted_key] = user_of(act, history)
+    return {key: str(user) for key, user in found.items() if isinstance(user, str) and ":user/" in user}
+
+
+def user_of(act: Act, history: list[Act]) -> str:
+    """ARN of the user whom an IAM event is about; its own caller when the request names none."""
+    name = act.request.get("userName")
+    if not name:
+        return act.principal
+    for other in history:
+        made = other.response.get("user") if other.name == "CreateUser" else None
+        if other.account == act.account and isinstance(made, dict) and made.get("userName") == name and "arn" in made:
+            return str(made["arn"])
+    return f"arn:aws:iam::{act.account}:user/{name}"
+
+
+def about_user(history: list[Act], user: str) -> list[Act]:
+    """IAM events about the user with this ARN, by account and name (its path is not in the requests)."""
+    account, name = user.split(":")[4], user.rsplit("/", 1)[-1]
+    return [
+        act
+        for act in history
+        if act.source == "iam.amazonaws.com"
+        and act.account == account
+        and (act.request.get("userName") == name or (not act.request.get("userName") and act.principal == user))
+    ]
+
+
+def about_role(history: list[Act], role: str) -> list[Act]:
+    """IAM events about the role with this ARN, by account and name."""
+    account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
+    return [
+        act
+        for act in history
+        if act.source == "iam.amazonaws.com" and act.account == account and act.request.get("roleName") == name
+    ]
+
+
+def gone(history: list[Act], ending: str, **request: str) -> Act | None:
+    """Last event named `ending` with these request values, if there is one: the target is no longer there."""
+    matching = [
+        act
+        for act in history
+        if act.name == ending and all(act.request.get(key) == value for key, value in request.items())
+    ]
+    return matching[-1] if matching else None

@@ -1,0 +1,130 @@
+"""What a plan is made from, and the draft that it grows in."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from cirtlib.containment.history import Act, acts
+from cirtlib.containment.step import Step
+from cirtlib.text import visible
+
+EXTENT = ("compromised", "attacker_created", "changed")
+_WHY_LIMIT = 20
+Node = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One incident as the scope and the logs tell it.
+
+    Attributes
+    ----------
+    scope
+        The scope's JSON.
+    events
+        The canonical events table.
+    verdicts
+        Columns event_id, account_id, verdict.
+    accounts
+        The accounts that are ours.
+    """
+
+    name: str
+    title: str
+    as_of: datetime
+    scope: dict[str, Any]
+    events: pd.DataFrame
+    verdicts: pd.DataFrame
+    accounts: frozenset[str] = frozenset()
+    responders: tuple[str, ...] = ()
+
+    @cached_property
+    def extent(self) -> list[Node]:
+        """Nodes that were compromised, made or changed by the attacker, in order of their first event."""
+        nodes = [node for node in self.scope["nodes"] if node["status"] in EXTENT]
+        return sorted(nodes, key=lambda node: (node.get("first_seen") or "", node["id"]))
+
+    @cached_property
+    def history(self) -> list[Act]:
+        """Events that set state, in order of time."""
+        return acts(self.events, self.verdicts)
+
+    @cached_property
+    def others(self) -> pd.DataFrame:
+        """Events that are not the attacker's."""
+        mine = self.verdicts[self.verdicts["verdict"] == "attacker"][["event_id", "account_id"]].drop_duplicates()
+        joined = self.events[["event_id", "account_id"]].merge(mine, how="left", indicator=True)
+        return self.events[(joined["_merge"] == "left_only").to_numpy()]
+
+    def node(self, kind: str, value: str) -> Node | None:
+        """Node of the extent with this kind and value."""
+        return next((node for node in self.extent if (node["kind"], node["value"]) == (kind, value)), None)
+
+    def is_responder(self, arn: str) -> bool:
+        """Whether case.yaml names this principal as one of those who respond."""
+        return any(arn == one or arn.startswith(f"{one}/") for one in self.responders)
+
+    def impact(self, column: str, value: str) -> str:
+        """Who else used a principal or key (`column` of events), in one sentence."""
+        rows = self.others[self.others[column] == value]
+        if rows.empty:
+            return "Nobody but the attacker used it in the logs."
+        first, last = rows["event_time"].min(), rows["event_time"].max()
+        days = max((last - first).total_seconds() / 86400, 1)
+        who = rows["session_name"].fillna(rows["user_name"]).dropna().value_counts()
+        names = ", ".join(visible(name) for name in sorted(who.index[:5]))
+        return (
+            f"{len(rows)} calls in the logs are not the attacker's ({first:%Y-%m-%d} to {last:%Y-%m-%d}, about "
+            f"{len(rows) / days:.0f} a day), by {len(who)} names: {names}{', ...' if len(who) > 5 else ''}."
+        )
+
+
+@dataclass
+class Draft:
+    """Steps by key, in the order in which they will run, and what is said about the rest."""
+
+    incident: Incident
+    steps: dict[str, Step] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, step: Step, *, nodes: list[Node], because: list[Act] | tuple[Act, ...] = ()) -> None:
+        """Add a step that deals with these nodes; a step that is there already takes them on as well."""
+        old = self.steps.get(step.key, step)
+        why = [act.event_id for act in because] + [one for node in nodes for one in self._evidence(node)]
+        order = ("certain", "likely", "guess")
+        sure = [old.confidence, *(node.get("confidence") or "certain" for node in nodes)]
+        self.steps[step.key] = replace(
+            old,
+            nodes=tuple(dict.fromkeys((*old.nodes, *(node["id"] for node in nodes)))),
+            why=tuple(dict.fromkeys((*old.why, *why)))[:_WHY_LIMIT],
+            confidence=max(sure, key=order.index),
+        )
+
+    def serve(self, key: str, node: Node) -> bool:
+        """Note that the step `key` deals with this node too; False when there is no such step."""
+        if key in self.steps:
+            self.add(self.steps[key], nodes=[node])
+        return key in self.steps
+
+    def served(self) -> set[str]:
+        """Ids of the nodes that some step deals with."""
+        return {node for step in self.steps.values() for node in step.nodes}
+
+    def linked(self, node: Node) -> list[str]:
+        """Ids of the nodes that an edge of the scope joins to this one."""
+        edges = self.incident.scope["edges"]
+        return [e["to"] for e in edges if e["from"] == node["id"]] + [e["from"] for e in edges if e["to"] == node["id"]]
+
+    def _evidence(self, node: Node) -> list[str]:
+        edges = [edge for edge in self.incident.scope["edges"] if edge["to"] == node["id"]]
+        reported = [
+            edge
+            for edge in self.incident.scope["edges"]
+            if edge["kind"] == "reported_by" and edge["from"] == node["id"]
+        ]
+        findings = [edge["to"].removeprefix("finding:") for edge in reported if edge["to"].startswith("finding:")]
+        return [one for edge in edges for one in edge["evidence"][:3]][:9] + findings[:3]

@@ -1,0 +1,332 @@
+"""From the extent of a compromise to ordered steps.
+
+The order is that of AWS's guidance and of what stops the attacker soonest: logging back on, evidence, keys, users and
+roles denied, doors closed; then, when IAM has spread it, sessions revoked with the time of that moment, and once more;
+then what the attacker made is undone. Nothing outside the extent is touched, except logging that was impaired.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+from cirtlib.case import Case
+from cirtlib.containment import catalogue, resources
+from cirtlib.containment.history import Act, about_role, about_user, gone, items, key_users
+from cirtlib.containment.incident import Draft, Incident, Node
+from cirtlib.containment.prevention import measures
+from cirtlib.containment.restore import CLOSED, Trust, trust
+from cirtlib.containment.step import PHASES, Plan, Step, number
+from cirtlib.containment.undo import undo
+from cirtlib.containment.unplanned import recovery, state_reasons
+from cirtlib.containment.validate import check
+from cirtlib.text import visible
+from cirtlib.trust import document
+
+TechniqueOf = Callable[[str, str], str]
+
+
+def plan(case: Case, *, scope: Any = None) -> Plan:  # noqa: ANN401 - a Scope
+    """Containment plan of a case.
+
+    Parameters
+    ----------
+    scope
+        A `Scope`; default: that of the case, as `cirt scope` wrote it.
+
+    Raises
+    ------
+    PlanError
+        when a step would be wrong: an unknown call or parameter, or a responder as its target.
+    """
+    from cirtlib import queries, techniques  # noqa: PLC0415 - pandas and DuckDB load only when a plan is made
+    from cirtlib import scope as scoping  # noqa: PLC0415
+
+    scope = scope or scoping.load(case)
+    given = scope.to_dict()
+    events = queries.events(case)
+    seen = {account for account in events["account_id"].dropna().unique() if str(account).isdigit()}
+    incident = Incident(
+        name=case.name,
+        title=case.title or case.name,
+        as_of=queries.as_of(case),
+        scope=given,
+        events=events,
+        verdicts=scope.verdicts,
+        accounts=frozenset(seen | set(case.accounts)),
+        responders=case.responders,
+    )
+    return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
+
+
+def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name: "") -> Plan:
+    """Plan for an incident; the same incident gives the same plan."""
+    draft = Draft(incident)
+    _logging(draft)
+    _instances(draft)
+    users = _users(draft)
+    _keys(draft, users)
+    _denied_users(draft, users)
+    _denied_roles(draft)
+    _doors(draft)
+    _shares(draft)
+    _revocations(draft)
+    undo(draft)
+    for node in _of(draft, "resource", ":instance/", ("compromised", "attacker_created")):
+        if f"snapshot {node['value']}" in draft.steps:
+            draft.add(resources.stop(node["value"]), nodes=[node])
+    state_reasons(draft)
+    ordered = sorted(draft.steps.values(), key=lambda step: PHASES.index(step.phase))
+    steps = number([_described(step, incident, technique_of) for step in ordered])
+    result = Plan(
+        case=incident.name,
+        title=incident.title,
+        as_of=f"{incident.as_of.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        steps=steps,
+        unplanned=tuple({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
+        recovery=recovery(steps),
+        prevention=measures({act.name for act in incident.history if act.attacker}),
+        warnings=tuple(draft.warnings),
+        contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
+        responders=incident.responders,
+    )
+    check(result)
+    return result
+
+
+def _of(draft: Draft, kind: str, part: str, statuses: tuple[str, ...] = ()) -> list[Node]:
+    """Nodes of the extent of this kind whose value holds `part`, responders taken out (and said so)."""
+    found = []
+    for node in draft.incident.extent:
+        if node["kind"] != kind or part not in node["value"] or (statuses and node["status"] not in statuses):
+            continue
+        if kind == "principal" and draft.incident.is_responder(node["value"]):
+            draft.reasons[node["id"]] = (
+                "refused: case.yaml names it as a responder. If it is compromised, take it off `responders` and "
+                "respond with another identity"
+            )
+        else:
+            found.append(node)
+    return found
+
+
+def _logging(draft: Draft) -> None:
+    """Turn on the trails that are off since the attacker stopped them."""
+    for node in _of(draft, "resource", ":trail/"):
+        name = node["value"].rsplit("/", 1)[-1]
+        logging = [
+            act
+            for act in draft.incident.history
+            if act.name in ("StopLogging", "StartLogging", "DeleteTrail")
+            and str(act.request.get("name", "")).rsplit("/", 1)[-1] == name
+        ]
+        stops = [act for act in logging if act.name == "StopLogging" and act.attacker]
+        if stops and logging[-1].name == "StopLogging":
+            draft.add(resources.start_logging(node["value"]), nodes=[node], because=stops)
+        elif logging and logging[-1].name == "StartLogging":
+            draft.reasons[node["id"]] = f"it is logging again since {logging[-1].time:%Y-%m-%dT%H:%M:%SZ}"
+        elif logging and logging[-1].name == "DeleteTrail":
+            draft.reasons[node["id"]] = (
+                "it was deleted: make it again by hand (CreateTrail, PutEventSelectors, StartLogging)"
+            )
+
+
+def _instances(draft: Draft) -> None:
+    """Keep the instances that the attacker ran or held: no termination, and a copy of their volumes."""
+    for node in _of(draft, "resource", ":instance/"):
+        instance_id = node["value"].rsplit("/", 1)[-1]
+        about = [
+            act
+            for act in draft.incident.history
+            if act.source == "ec2.amazonaws.com"
+            and instance_id
+            in items((act.response if act.name == "RunInstances" else act.request).get("instancesSet"), "instanceId")
+        ]
+        ended = [act for act in about if act.name == "TerminateInstances"]
+        if ended:
+            draft.reasons[node["id"]] = f"terminated by event {ended[-1].event_id}; its volumes may be gone"
+            continue
+        because = [act for act in about if act.attacker]
+        draft.add(resources.protect(node["value"]), nodes=[node], because=because)
+        draft.add(resources.snapshot_volumes(node["value"], case=draft.incident.name), nodes=[node], because=because)
+
+
+def _long_term(draft: Draft) -> list[Node]:
+    return [node for node in _of(draft, "credential", "AKIA") if node["id"].startswith("access_key:AKIA")]
+
+
+def _users(draft: Draft) -> dict[str, str]:
+    keys = {node["value"] for node in _long_term(draft)}
+    return key_users(draft.incident.events, draft.incident.history, keys)
+
+
+def _keys(draft: Draft, users: dict[str, str]) -> None:
+    for node in _long_term(draft):
+        key, user = node["value"], users.get(node["value"], "")
+        deleted = gone(draft.incident.history, "DeleteAccessKey", accessKeyId=key)
+        if deleted:
+            draft.reasons[node["id"]] = f"deleted by event {deleted.event_id}"
+        elif not user:
+            draft.reasons[node["id"]] = (
+                "no event tells whose key it is (a root key is not shown as a user's): find its user with "
+                "GetAccessKeyLastUsed, and deactivate it by hand, now"
+            )
+        elif draft.incident.is_responder(user):
+            draft.reasons[node["id"]] = "refused: it belongs to a responder of case.yaml"
+        else:
+            made = [act for act in draft.incident.history if act.minted_key == key and act.attacker]
+            step = replace(catalogue.key_inactive(user, key), impact=draft.incident.impact("access_key_id", key))
+            draft.add(step, nodes=[node], because=made)
+
+
+def _denied_users(draft: Draft, users: dict[str, str]) -> None:
+    for node in _of(draft, "principal", ":user/", ("compromised", "attacker_created")):
+        user = node["value"]
+        deleted = gone(draft.incident.history, "DeleteUser", userName=catalogue.name_of(user))
+        if deleted and deleted.account == user.split(":")[4]:
+            draft.reasons[node["id"]] = f"deleted by event {deleted.event_id}"
+            continue
+        keys = [f"key {key}" for key, owner in users.items() if owner == user and f"key {key}" in draft.steps]
+        console = draft.incident.node("credential", user) is not None
+        late = {"step": sorted(keys)[-1] if keys else f"deny {user}", "seconds": catalogue.USER_SESSION_SECONDS}
+        step = catalogue.deny_user(
+            user,
+            rollback={"requires": keys, "not_before": late},
+            reopens=node["status"] == "attacker_created" or console or not keys,
+        )
+        because = [act for act in about_user(draft.incident.history, user) if act.attacker and act.name == "CreateUser"]
+        draft.add(replace(step, impact=draft.incident.impact("principal", user)), nodes=[node], because=because)
+
+
+def _roles(draft: Draft, statuses: tuple[str, ...] = ("compromised", "attacker_created")) -> list[Node]:
+    """Roles of the extent that IAM lets us edit and that are still there."""
+    found = []
+    for node in _of(draft, "principal", ":role/", statuses):
+        role = node["value"]
+        deleted = gone(draft.incident.history, "DeleteRole", roleName=catalogue.name_of(role))
+        if "/aws-service-role/" in role:
+            draft.reasons[node["id"]] = "a service-linked role cannot be edited: disable it in its service"
+        elif "/AWSReservedSSO_" in role:
+            draft.reasons[node["id"]] = (
+                "a role of IAM Identity Center cannot be edited: disable the user there, delete its sessions, and "
+                "deny by the permission set's inline policy"
+            )
+        elif deleted and deleted.account == role.split(":")[4]:
+            draft.reasons[node["id"]] = f"deleted by event {deleted.event_id}"
+        else:
+            found.append(node)
+    return found
+
+
+def _denied_roles(draft: Draft) -> None:
+    for node in _roles(draft):
+        role = node["value"]
+        attacker_made = node["status"] == "attacker_created"
+        because = [act for act in draft.incident.history if act.attacker and act.request.get("roleArn") == role]
+        step = catalogue.deny_role(role, requires=(), reopens=attacker_made)
+        draft.add(replace(step, impact=draft.incident.impact("principal", role)), nodes=[node], because=because)
+
+
+def _doors(draft: Draft) -> None:
+    """Put trust policies back, and name the doors that no step closes."""
+    incident = draft.incident
+    contained = {node["value"] for node in incident.extent if node["kind"] == "principal"}
+    for node in _roles(draft, ("compromised", "attacker_created", "changed")):
+        role = node["value"]
+        restored = trust(incident.history, role, own_accounts=set(incident.accounts), contained=contained)
+        if node["status"] == "attacker_created":
+            restored = _closed(incident.history, role)
+        if restored:
+            because = [act for act in incident.history if act.event_id in restored.changed_by]
+            draft.add(catalogue.close_trust(role, restored), nodes=[node], because=because)
+        callers = {
+            act.principal
+            for act in incident.history
+            if act.name == "AssumeRole" and act.attacker and act.request.get("roleArn") == role
+        }
+        for caller in sorted(callers - {"", role}):
+            if f"deny {caller}" not in draft.steps and f"trust {role}" not in draft.steps and ":" in caller:
+                draft.warnings.append(
+                    f"The attacker entered {visible(role)} as {visible(caller)}, which this plan does not contain: "
+                    "deny it where it is."
+                )
+
+
+def _closed(history: list[Act], role: str) -> Trust | None:
+    """Trust of an attacker-made role: nobody."""
+    setting = [a for a in about_role(history, role) if a.name in ("CreateRole", "UpdateAssumeRolePolicy")]
+    last = setting[-1].request if setting else {}
+    now = document(last.get("policyDocument") or last.get("assumeRolePolicyDocument"))
+    return Trust(now, CLOSED, (setting[-1].event_id,), "the attacker made this role", exact=True) if now else None
+
+
+def _shares(draft: Draft) -> None:
+    """Take back snapshots that the attacker shared."""
+    for node in _of(draft, "resource", ":snapshot/"):
+        snapshot_id = node["value"].rsplit("/", 1)[-1]
+        about = [act for act in draft.incident.history if act.request.get("snapshotId") == snapshot_id]
+        users: set[str] = set()
+        groups: set[str] = set()
+        for act in about:
+            permission = act.request.get("createVolumePermission") or {}
+            if act.attacker:
+                users.update(items(permission.get("add"), "userId"))
+                groups.update(items(permission.get("add"), "group"))
+            users.difference_update(items(permission.get("remove"), "userId"))
+            groups.difference_update(items(permission.get("remove"), "group"))
+        deleted = [act for act in about if act.name == "DeleteSnapshot"]
+        if deleted:
+            draft.reasons[node["id"]] = f"deleted by event {deleted[-1].event_id}; a copy may exist where it was shared"
+        elif users or groups:
+            because = [act for act in about if act.attacker]
+            step = resources.unshare(
+                node["value"], account=because[0].account, users=sorted(users), groups=sorted(groups)
+            )
+            draft.add(step, nodes=[node], because=because)
+        else:
+            draft.reasons[node["id"]] = "shared with nobody, and whoever made it is contained: it stays, as evidence"
+
+
+def _revocations(draft: Draft) -> None:
+    """Revoke the sessions of every role, when the last door is closed, and then once more."""
+    roles = [
+        node
+        for node in _roles(draft, ("compromised", "attacker_created", "changed"))
+        if f"deny {node['value']}" in draft.steps or f"trust {node['value']}" in draft.steps
+    ]
+    doors = [key for key in draft.steps if key.split(" ")[0] in ("key", "deny", "trust")]
+    for again in (False, True):
+        for node in roles:
+            after = f"revoke {node['value']}" if again else doors[-1]
+            step = catalogue.revoke(node["value"], after=after, again=again)
+            draft.add(replace(step, impact=draft.incident.impact("principal", node["value"])), nodes=[node])
+    stays = [key for key in draft.steps if key.split(" ")[0] in ("key", "trust", "revoke-again")]
+    stops = [
+        f"stop {node['value']}" for node in _of(draft, "resource", ":instance/", ("compromised", "attacker_created"))
+    ]
+    for node in roles:
+        deny = draft.steps.get(f"deny {node['value']}")
+        if deny and isinstance(deny.rollback, dict):
+            draft.steps[deny.key] = replace(deny, rollback={**deny.rollback, "requires": (*stays, *stops)})
+
+
+def _described(step: Step, incident: Incident, technique_of: TechniqueOf) -> Step:
+    """Step with the techniques that its evidence shows, and with what it does to others."""
+    found = {technique_of(act.source, act.name) for act in incident.history if act.event_id in step.why}
+    return replace(
+        step,
+        techniques=tuple(sorted(one for one in found if one)),
+        impact=step.impact or "Nothing else is known to depend on it.",
+    )
+
+
+def _denies(step: Step) -> bool:
+    return step.api["operation"] in ("AttachUserPolicy", "AttachRolePolicy")
+
+
+def _caller(step: Step) -> dict[str, Any]:
+    """Who the contained principal is when it calls: a user is itself, a role any of its sessions."""
+    if ":user/" in step.target:
+        return {"account": step.account, "arn": step.target, "prefix": False}
+    session = f"arn:{step.target.split(':')[1]}:sts::{step.account}:assumed-role/{catalogue.name_of(step.target)}/"
+    return {"account": step.account, "arn": session, "prefix": True}

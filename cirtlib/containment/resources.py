@@ -1,0 +1,159 @@
+"""What can be done about resources: trails, snapshots and instances."""
+
+from cirtlib.containment.step import Step, call, quoted, read
+from cirtlib.text import visible
+
+CASE_TAG, SOURCE_TAG = "cirt-case", "cirt-source"
+
+
+def start_logging(trail: str) -> Step:
+    """Turn a stopped trail on again, by its name in its home Region."""
+    parts = trail.split(":")
+    region, account, name = parts[3], parts[4], trail.rsplit("/", 1)[-1]
+    status = read(call("cloudtrail", "GetTrailStatus", Name=name), "IsLogging")
+    return Step(
+        key=f"logging {trail}",
+        phase="preserve",
+        title=f"Turn logging of trail {visible(name)} back on",
+        target=trail,
+        account=account,
+        region=region,
+        api=call("cloudtrail", "StartLogging", Name=name),
+        captures={"logging": {**status, "expected": False}},
+        verify={**status, "expected": True},
+        rollback_note="Logging stays on.",
+        side_effects=(
+            "What happened while the trail was off is only in the 90-day event history (management events, by Region).",
+            "Look for new objects in the bucket within 15 minutes: its policy or key may have been changed as well.",
+        ),
+    )
+
+
+def _instance(arn: str) -> tuple[str, str, str]:
+    parts = arn.split(":")
+    return parts[3], parts[4], arn.rsplit("/", 1)[-1]
+
+
+def protect(instance: str) -> Step:
+    """Refuse termination of an instance: it is evidence."""
+    region, account, instance_id = _instance(instance)
+    flag = read(
+        call("ec2", "DescribeInstanceAttribute", InstanceId=instance_id, Attribute="disableApiTermination"),
+        "DisableApiTermination.Value",
+    )
+
+    def change(*, on: bool) -> dict[str, object]:
+        return call("ec2", "ModifyInstanceAttribute", InstanceId=instance_id, DisableApiTermination={"Value": on})
+
+    return Step(
+        key=f"protect {instance}",
+        phase="preserve",
+        title=f"Protect instance {visible(instance_id)} from termination",
+        target=instance,
+        account=account,
+        region=region,
+        api=change(on=True),
+        captures={"protected": {**flag, "expected": False}},
+        verify={**flag, "expected": True},
+        rollback={"api": change(on=False)},
+        rollback_note="Only when its volumes are no longer needed as evidence.",
+        side_effects=("Auto scaling and spot interruption can still end it.",),
+    )
+
+
+def snapshot_volumes(instance: str, *, case: str) -> Step:
+    """Snapshot all volumes of an instance at one moment, tagged with the case."""
+    region, account, instance_id = _instance(instance)
+    tags = [{"Key": CASE_TAG, "Value": case[:256]}, {"Key": SOURCE_TAG, "Value": instance_id}]
+    mine = [{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in tags]
+    describe = call("ec2", "DescribeInstances", InstanceIds=[instance_id])
+    there = quoted(["pending", "running", "stopping", "stopped"])
+    return Step(
+        key=f"snapshot {instance}",
+        phase="preserve",
+        title=f"Snapshot the volumes of instance {visible(instance_id)}",
+        target=instance,
+        account=account,
+        region=region,
+        api=call(
+            "ec2",
+            "CreateSnapshots",
+            InstanceSpecification={"InstanceId": instance_id},
+            Description=f"Evidence of case {case}"[:255],
+            TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}],
+        ),
+        captures={
+            "instance": read(describe, "Reservations[0].Instances[0]"),
+            "there": read(describe, f"contains({there}, Reservations[0].Instances[0].State.Name)", expected=True),
+        },
+        outputs={"snapshots": "Snapshots[].SnapshotId"},
+        verify=read(
+            call("ec2", "DescribeSnapshots", OwnerIds=["self"], Filters=mine), "length(Snapshots) > `0`", expected=True
+        ),
+        rollback_note="The snapshots are evidence and stay.",
+        side_effects=(
+            "Crash-consistent copies without memory: take memory first where it matters and can be reached.",
+        ),
+    )
+
+
+def stop(instance: str, *, reopens: bool = True) -> Step:
+    """Stop an instance; never terminate it."""
+    region, account, instance_id = _instance(instance)
+    state = read(call("ec2", "DescribeInstances", InstanceIds=[instance_id]), "Reservations[0].Instances[0].State.Name")
+    running = quoted(["pending", "running"])
+    stopping = quoted(["stopping", "stopped"])
+    return Step(
+        key=f"stop {instance}",
+        phase="eradicate",
+        title=f"Stop instance {visible(instance_id)}",
+        target=instance,
+        account=account,
+        region=region,
+        api=call("ec2", "StopInstances", InstanceIds=[instance_id]),
+        captures={"running": read(state["api"], f"contains({running}, {state['jmespath']})", expected=True)},
+        verify=read(state["api"], f"contains({stopping}, {state['jmespath']})", expected=True),
+        rollback={"api": call("ec2", "StartInstances", InstanceIds=[instance_id])},
+        rollback_note="What the attacker runs on it would run again.",
+        reopens=reopens,
+        side_effects=("Memory and instance-store volumes are lost.",),
+        depends_on=(f"protect {instance}", f"snapshot {instance}"),
+    )
+
+
+def unshare(snapshot: str, *, account: str, users: list[str], groups: list[str]) -> Step:
+    """Take back a snapshot that was shared with these accounts (or with all)."""
+    region, snapshot_id = snapshot.split(":")[3], snapshot.rsplit("/", 1)[-1]
+    shared = read(
+        call("ec2", "DescribeSnapshotAttribute", SnapshotId=snapshot_id, Attribute="createVolumePermission"),
+        " || ".join(
+            [f"contains(CreateVolumePermissions[].UserId, {quoted(user)})" for user in users]
+            + [f"contains(CreateVolumePermissions[].Group, {quoted(group)})" for group in groups]
+        ),
+    )
+    given = [{"UserId": user} for user in users] + [{"Group": group} for group in groups]
+
+    def change(how: str) -> dict[str, object]:
+        return call(
+            "ec2",
+            "ModifySnapshotAttribute",
+            SnapshotId=snapshot_id,
+            Attribute="createVolumePermission",
+            CreateVolumePermission={how: given},
+        )
+
+    return Step(
+        key=f"unshare {snapshot}",
+        phase="contain",
+        title=f"Take snapshot {visible(snapshot_id)} back from {', '.join(map(visible, users + groups))}",
+        target=snapshot,
+        account=account,
+        region=region,
+        api=change("Remove"),
+        captures={"shared": {**shared, "expected": True}},
+        verify={**shared, "expected": False},
+        rollback={"api": change("Add")},
+        rollback_note="The attacker shared it.",
+        reopens=True,
+        side_effects=("A copy that was made while it was shared stays in the other account.",),
+    )
