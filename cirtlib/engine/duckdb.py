@@ -1,0 +1,160 @@
+"""The embedded engine: DuckDB over the Parquet tables of one case folder, read-only and without any other access."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from sqlglot import exp
+
+from cirtlib.case import Case
+from cirtlib.engine import dialect, macros
+from cirtlib.engine.binding import bind
+from cirtlib.engine.schema import DOCUMENTED, EXTRA, FINDINGS, LINK, PARTITIONS, SIGHTINGS
+from cirtlib.errors import EvidenceError, QueryError
+from cirtlib.shipped import shipped
+
+
+def connect(case: Case) -> duckdb.DuckDBPyConnection:
+    """In-memory connection with the views `cloudtrail_logs`, `events`, `findings` and `sightings` of the case.
+
+    A table without files is an empty view with its columns. The connection reads nothing but the case's store, loads
+    no extension, and its settings are locked. Times are UTC.
+
+    Raises
+    ------
+    EvidenceError
+        when a file of the store cannot be read.
+    """
+    connection = duckdb.connect(
+        ":memory:", config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    # Athena divides whole numbers into whole numbers
+    connection.execute("SET integer_division = true")
+    # sorting more than memory holds must not leave evidence in whatever folder the program was started from
+    connection.execute(f"SET temp_directory = {_text(case.evidence / 'spill')}")
+    allowed = (case.store, _pattern(case.store), case.evidence / "spill")
+    connection.execute(f"SET allowed_directories = [{', '.join(map(_text, allowed))}]")
+    connection.execute("SET enable_external_access = false")
+    macros.install(connection)
+    try:
+        _create_views(connection, case)
+    except duckdb.Error as error:
+        connection.close()
+        raise EvidenceError(
+            f"the store of {case.path} cannot be read: {_first_line(error)}; collect it again"
+        ) from None
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+    stored = {**DOCUMENTED, **EXTRA, **LINK}
+    source, present = _source(connection, case.store / "cloudtrail", {**stored, **PARTITIONS})
+    columns = [_column(name, kind, present) for name, kind in stored.items()]
+    account, day = (_column(name, "VARCHAR", present).rsplit(" AS ", 1)[0] for name in PARTITIONS)
+    columns += [f"{value} AS {name}" for name, value in _published(account, day).items()]
+    connection.execute(f"CREATE VIEW cloudtrail_logs AS SELECT {', '.join(columns)} FROM {source}")  # noqa: S608 - ours
+    connection.execute(f"CREATE VIEW events AS {adapter()}")
+    for name, schema in (("findings", FINDINGS), ("sightings", SIGHTINGS)):
+        source, present = _source(connection, case.store / name, schema)
+        chosen = ", ".join(_column(column, kind, present) for column, kind in schema.items())
+        connection.execute(f"CREATE VIEW {name} AS SELECT {chosen} FROM {source}")  # noqa: S608 - ours
+
+
+def _published(account: str, day: str) -> dict[str, str]:
+    """Partition columns that published tables add, all of them text."""
+    slashed = f"replace({day}, '-', '/')"
+    return {
+        "account": account,
+        "region": "awsregion",
+        "year": f"substr({day}, 1, 4)",
+        "month": f"substr({day}, 6, 2)",
+        "day": f"substr({day}, 9, 2)",
+        "timestamp": slashed,
+        "date_partition": slashed,
+        "region_partition": "awsregion",
+        "account_partition": account,
+    }
+
+
+def adapter() -> str:
+    """DuckDB SQL of the one definition of `events`, queries/events/cloudtrail.sql."""
+    return dialect.cached((shipped("queries") / "events" / "cloudtrail.sql").read_text(encoding="utf-8"))
+
+
+def _source(connection: duckdb.DuckDBPyConnection, folder: Path, schema: dict[str, str]) -> tuple[str, set[str]]:
+    """What to select a table from, and the columns that are there."""
+    if next(folder.glob("**/*.parquet"), None) is None:
+        empty = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in schema.items())
+        return f"(SELECT {empty} WHERE false)", set(schema)
+    files = _text(f"{_pattern(folder)}/**/*.parquet")
+    source = f"read_parquet({files}, hive_partitioning = true, hive_types_autocast = false)"
+    present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608 - ours
+    return source, present
+
+
+def _pattern(folder: Path) -> str:
+    """Glob pattern of a folder: brackets and stars in the case's own path are no pattern."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in folder.as_posix())
+
+
+def _column(name: str, kind: str, present: set[str]) -> str:
+    """Column of a view in its declared type; one that the files lack is NULL."""
+    return f'CAST("{name}" AS {kind}) AS "{name}"' if name in present else f'CAST(NULL AS {kind}) AS "{name}"'
+
+
+def _text(value: object) -> str:
+    """Literal of a text that is ours, such as a path."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection, sql: str | exp.Expression, parameters: dict[str, Any] | None = None
+) -> pd.DataFrame:
+    """Rows that one Athena SELECT gives, its `:name` parameters bound as typed literals.
+
+    Raises
+    ------
+    QueryError
+        when the SQL is no question, cannot be run faithfully, or DuckDB refuses it.
+    """
+    tree = bind(dialect.parse(sql) if isinstance(sql, str) else sql, parameters or {})
+    text = dialect.to_duckdb(tree)
+    try:
+        return frame(connection.sql(text).to_arrow_table())
+    except duckdb.Error as error:
+        raise QueryError(_first_line(error)) from None
+
+
+def frame(table: pa.Table) -> pd.DataFrame:
+    """Data frame of an Arrow table: booleans and whole numbers that may be missing stay such, lists are lists."""
+    types = {
+        field.name: pd.Int64Dtype()
+        for field, column in zip(table.schema, table.columns, strict=True)
+        if pa.types.is_integer(field.type) and column.null_count
+    }
+    wide = [
+        place for place, field in enumerate(table.schema) if pa.types.is_decimal(field.type) and field.type.scale == 0
+    ]
+    for place in wide:  # sum() of whole numbers comes as a decimal of 38 places
+        column = table.column(place)
+        try:
+            table = table.set_column(place, table.schema.field(place).name, column.cast(pa.int64()))
+        except pa.ArrowInvalid:
+            continue
+    result = table.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get, timestamp_as_object=False)
+    for name, dtype in types.items():
+        result[name] = table.column(name).to_pandas(types_mapper=lambda _, dtype=dtype: dtype)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type) or pa.types.is_map(field.type):
+            result.isetitem(place, pd.Series(table.column(place).to_pylist(), index=result.index, dtype=object))
+    return result
+
+
+def _first_line(error: Exception) -> str:
+    """What DuckDB says, without the SQL that it quotes."""
+    text = str(error).split("\n\nLINE ", 1)[0].strip()
+    return text.splitlines()[0] if text else type(error).__name__
