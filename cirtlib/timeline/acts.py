@@ -1,0 +1,102 @@
+"""Events with the credential behind each, the verdict on it, and what it means; findings as intervals of time."""
+
+import pandas as pd
+
+from cirtlib import identity, queries, techniques
+from cirtlib.case import Case
+from cirtlib.engine import duckdb as engine
+from cirtlib.scope import Scope
+from cirtlib.scope import load as load_scope
+
+COLUMNS = (
+    *identity.ACT_COLUMNS, "read_only", "error_code", "request", "response", "credential", "verdict", "reason",
+    *techniques.COLUMNS,
+)  # fmt: skip
+
+# Who put logging back is part of the story, whoever it was.
+_TRAIL = ("StartLogging", "StopLogging", "CreateTrail", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
+
+INTERVALS = (
+    "finding_id", "product", "type", "title", "severity", "severity_label", "account_id", "region", "start", "end",
+    "access_key_id", "principal_name", "instance_id", "sample",
+)  # fmt: skip
+
+
+def judged_events(case: Case, *, everything: bool = False) -> pd.DataFrame:
+    """Events of the window with verdict and meaning, in order of time.
+
+    Parameters
+    ----------
+    everything
+        All principals; without it those of the extent, the leads, and every event with a verdict.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`. `credential` is a node id or None; `verdict` is attacker, owner, unclear, or '' for no verdict.
+    """
+    scope = load_scope(case)
+    start, end = queries.window(case)
+    acts = identity.acts(case)
+    acts = acts[(acts["event_time"] >= pd.Timestamp(start)) & (acts["event_time"] <= pd.Timestamp(end))]
+    acts = _with_verdicts(acts, scope.verdicts)
+    if not everything:
+        acts = acts[concerned(acts, scope)]
+    acts = _with_details(case, acts)
+    return techniques.annotate(acts).reset_index(drop=True)[list(COLUMNS)]
+
+
+def concerned(acts: pd.DataFrame, scope: Scope) -> pd.Series:
+    """Mask of the acts by whom the scope names in its extent or leads, of those judged, and of changes of a trail."""
+    nodes = {node["id"] for node in scope.extent()} | {str(lead["node"]) for lead in scope.leads}
+    principals = {name.removeprefix("principal:") for name in nodes if name.startswith("principal:")}
+    mask = acts["principal"].isin(principals) | acts["credential"].isin(nodes) | (acts["verdict"] != "")
+    trails = acts["event_source"].eq("cloudtrail.amazonaws.com") & acts["event_name"].isin(_TRAIL)
+    return mask | (trails & acts["outcome"].eq("ok"))
+
+
+def finding_intervals(case: Case) -> pd.DataFrame:
+    """Threat findings that touch the window, each from its first to its last sighting (`INTERVALS`), samples aside.
+
+    Control findings are states, not events, and are left out. A finding without sightings stands at its own making.
+    """
+    return intervals(queries.findings(case), *queries.window(case))
+
+
+def intervals(findings: pd.DataFrame, start: object, end: object) -> pd.DataFrame:
+    """Intervals of the findings that overlap the time from `start` to `end`."""
+    made = findings[findings["compliance_status"].isna() & ~findings["sample"].fillna(False).astype(bool)]
+    times = {
+        name: pd.to_datetime(made[name], utc=True) for name in ("first_seen", "last_seen", "created_at", "updated_at")
+    }
+    begins = times["first_seen"].fillna(times["created_at"]).fillna(times["updated_at"])
+    ends = times["last_seen"].fillna(begins)
+    table = made.assign(start=begins, end=ends.where(ends >= begins, begins))
+    inside = (table["end"] >= pd.Timestamp(start)) & (table["start"] <= pd.Timestamp(end))
+    # One finding may come twice, from its product and through Security Hub.
+    table = table[inside].sort_values(["start", "finding_id", "form"], kind="stable").drop_duplicates("finding_id")
+    return table.reset_index(drop=True)[list(INTERVALS)]
+
+
+def _with_verdicts(acts: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    wanted = verdicts[["event_id", "account_id", "verdict", "reason"]].drop_duplicates(["event_id", "account_id"])
+    merged = acts.merge(wanted, how="left", on=["event_id", "account_id"], validate="many_to_one")
+    for name in ("verdict", "reason"):
+        merged[name] = merged[name].astype(object).where(merged[name].notna(), "")
+    return merged
+
+
+def _with_details(case: Case, acts: pd.DataFrame) -> pd.DataFrame:
+    """Acts with the columns that are only read for those shown: they are the bulk of a record."""
+    wanted = "event_id, account_id, read_only, error_code, request, response"
+    ids = sorted(set(acts["event_id"]))
+    if not ids:
+        return acts.assign(**dict.fromkeys(("read_only", "error_code", "request", "response")))
+    with engine.connect(case) as connection:
+        details = engine.run(
+            connection,
+            f"SELECT {wanted} FROM events WHERE contains(:ids, event_id)",  # noqa: S608 - our own names
+            {"ids": ids},
+        )
+    details = details.drop_duplicates(["event_id", "account_id"])
+    return acts.merge(details, how="left", on=["event_id", "account_id"], validate="many_to_one")

@@ -1,0 +1,206 @@
+"""The timeline tells what happened, in order."""
+
+import csv
+import json
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from cirtlib import new_case, techniques
+from cirtlib.errors import CaseError
+from cirtlib.timeline import acts as judged
+from cirtlib.timeline import add_note, notes
+from cirtlib.timeline.bursts import bursts, counted
+from cirtlib.timeline.export import _csv, page
+from cirtlib.timeline.keys import COLUMNS, notable, targets
+
+ALICE = "arn:aws:iam::111122223333:user/alice"
+KEY = "access_key:AKIAEXAMPLE000000001"
+
+
+def acts(*rows):
+    """Judged events: (minute, event_source, event_name, changes)."""
+    made = []
+    for number, (minute, source, name, changes) in enumerate(rows):
+        made.append(
+            {
+                "event_time": pd.Timestamp("2026-06-10T10:00:00Z") + pd.Timedelta(minutes=minute),
+                "event_id": f"e{number:03}",
+                "account_id": "111122223333",
+                "event_source": f"{source}.amazonaws.com",
+                "event_name": name,
+                "principal": ALICE,
+                "credential": KEY,
+                "verdict": "attacker",
+                "outcome": "ok",
+                "source_ip": "203.0.113.7",
+                "user_agent_family": "aws-cli",
+                "region": "us-east-1",
+                "request": None,
+                "response": None,
+                "read_only": None,
+                **changes,
+            }
+        )
+    return techniques.annotate(pd.DataFrame(made))
+
+
+def test_a_pause_ends_a_burst_and_a_verdict_divides_it():
+    """Five minutes belong together, more do not; the owner's acts amid the attacker's are a burst of their own."""
+    table = bursts(
+        acts(
+            (0, "iam", "ListUsers", {}),
+            (5, "iam", "ListUsers", {"outcome": "denied"}),
+            (3, "s3", "ListBuckets", {"verdict": "owner", "source_ip": "198.51.100.4"}),
+            (10.1, "cloudtrail", "StopLogging", {"region": "eu-west-1"}),
+        )
+    )
+    assert list(table["events"]) == [2, 1, 1]
+    assert list(table["verdict"]) == ["attacker", "owner", "attacker"]
+    assert (table["ok"][0], table["denied"][0], table["actions"][0]) == (1, 1, ["ListUsers x2"])
+    assert list(table["tactic"]) == ["Discovery", "Discovery", "Defense Impairment"]
+    assert table["source_ip"][1] == ["198.51.100.4"]
+    assert table["event_ids"][0] == ["e000", "e001"]
+    assert table["end"][0] - table["start"][0] == pd.Timedelta(minutes=5)
+
+
+def test_bursts_of_nothing_are_an_empty_table():
+    """No events, no bursts, the same columns; a principal or credential that is missing is no obstacle."""
+    assert bursts(acts((0, "iam", "ListUsers", {})).iloc[:0]).empty
+    table = bursts(acts((0, "iam", "ListUsers", {"principal": None, "credential": None})))
+    assert (table["principal"][0], table["credential"][0]) == ("", "")
+
+
+def test_the_gravest_tactic_names_a_burst():
+    """One deletion among many reads is what the burst is known by."""
+    table = bursts(acts(*[(0, "iam", "ListUsers", {})] * 5, (1, "s3", "DeleteBucket", {})))
+    assert table["tactic"][0] == "Impact"
+    assert table["tactics"][0] == ["Impact", "Discovery"]
+
+
+def test_what_is_left_out_of_a_count_is_said():
+    """Six values with their counts, commonest first, then how many more."""
+    assert counted(pd.Series(["b", "a", "b", None])) == ["b x2", "a"]
+    assert counted(pd.Series(list("abcdefgh")))[-1] == "and 2 more"
+
+
+def test_key_events_tell_changes_runs_and_first_uses():
+    """A change, a run of denials, an enumeration and the first use of a credential are each one line."""
+    reads = [(0.1 * n, "iam", name, {}) for n, name in enumerate(["ListUsers", "ListRoles", "ListGroups", "GetUser"])]
+    more = [(1 + 0.1 * n, "ec2", f"DescribeThing{n}", {}) for n in range(4)]
+    denied = [(2, "s3", "ListBuckets", {"outcome": "denied"}), (2.5, "iam", "CreateUser", {"outcome": "denied"})]
+    change = [
+        (3, "iam", "CreateUser", {"request": '{"userName": "svc-backup"}'}),
+        (4, "ec2", "RunInstances", {"response": '{"instancesSet": {"items": [{"instanceId": "i-1"}]}}'}),
+    ]
+    owner = [(5, "iam", "CreateUser", {"verdict": "owner"}), (5, "iam", "CreateUser", {"verdict": ""})]
+    table = notable(acts(*reads, *more, *denied, *change, *owner))
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["action"]) == [
+        "8 reads: DescribeThing0, DescribeThing1, DescribeThing2, DescribeThing3, GetUser, ListGroups, and 2 more",
+        "2 denied: CreateUser, ListBuckets",
+        "iam:CreateUser",
+        "ec2:RunInstances",
+    ]
+    assert list(table["events"]) == [8, 2, 1, 1]
+    assert list(table["target"])[2:] == ["svc-backup", "i-1"]
+    assert (
+        table["why"][0] == "the attacker's first act with this credential, from 203.0.113.7; enumeration of the account"
+    )
+    assert table["why"][2] == "made a user; Persistence, T1136.003"
+    assert table["outcome"][1] == "denied"
+
+
+def test_a_change_of_logging_is_told_whoever_made_it():
+    """StartLogging by someone without a verdict stands in the story; its denial does not."""
+    table = notable(
+        acts(
+            (0, "cloudtrail", "StopLogging", {"request": '{"name": "org-trail"}'}),
+            (60, "cloudtrail", "StartLogging", {"verdict": "", "principal": "x", "credential": None}),
+            (61, "cloudtrail", "StopLogging", {"verdict": "", "outcome": "denied", "credential": None}),
+        )
+    )
+    assert list(table["action"]) == ["cloudtrail:StopLogging", "cloudtrail:StartLogging"]
+    assert table["technique"][0] == "T1685.002 (T1562.008)"
+    assert table["target"][0] == "org-trail"
+
+
+def test_repeats_on_the_same_target_are_one_line():
+    """Three deletions of one bucket's objects within a burst stand together, another bucket's apart."""
+    one, other = {"request": '{"bucketName": "a"}'}, {"request": '{"bucketName": "b"}'}
+    rows = [(0, "s3", "DeleteObject", one), (1, "s3", "DeleteObject", one), (1, "s3", "DeleteObject", other)]
+    table = notable(acts(*rows, (20, "s3", "DeleteObject", one)))
+    assert sorted(zip(table["target"], table["events"], strict=True)) == [("a", 1), ("a", 2), ("b", 1)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "response", "expected"),
+    [
+        (None, None, ""),
+        ("{broken", "[", ""),
+        ('"text"', "3", ""),
+        ('{"userName": "a", "policyArn": "p"}', None, "a, p"),
+        ('{"snapshotId": "snap-1", "createVolumePermission": {"add": {"items": [{"userId": "444455556666"}]}}}', None,
+         "snap-1 → 444455556666"),
+        ('{"userName": "u"}', '{"accessKey": {"accessKeyId": "AKIAEXAMPLE000000009"}}', "u, AKIAEXAMPLE000000009"),
+        ('{"createVolumePermission": "all"}', None, ""),
+    ],
+)  # fmt: skip
+def test_targets_come_from_the_request_else_from_the_answer(request_, response, expected):
+    """What is broken or of an odd shape names nothing."""
+    assert targets(request_, response) == expected
+
+
+def test_nothing_notable_is_an_empty_table():
+    """Without verdicts and without tampering there is no story."""
+    assert list(notable(acts((0, "iam", "ListUsers", {"verdict": ""}))).columns) == list(COLUMNS)
+
+
+def test_findings_are_intervals_without_samples_and_controls():
+    """From first to last sighting, once per finding, those inside the window only."""
+    base = dict.fromkeys(judged.INTERVALS) | dict.fromkeys(["compliance_status", "created_at", "updated_at"])
+    base |= {"form": "guardduty", "sample": False, "first_seen": datetime(2026, 6, 10, tzinfo=UTC)}
+    rows = [
+        base | {"finding_id": "a", "last_seen": datetime(2026, 6, 11, tzinfo=UTC)},
+        base | {"finding_id": "a", "form": "asff", "last_seen": datetime(2026, 6, 10, tzinfo=UTC)},
+        base | {"finding_id": "b", "sample": True},
+        base | {"finding_id": "c", "compliance_status": "FAILED"},
+        base | {"finding_id": "d", "first_seen": None, "created_at": datetime(2026, 6, 12, tzinfo=UTC)},
+        base | {"finding_id": "e", "first_seen": datetime(2026, 7, 1, tzinfo=UTC)},
+    ]
+    table = judged.intervals(pd.DataFrame(rows), "2026-06-10T12:00:00Z", "2026-06-20T00:00:00Z")
+    assert list(table["finding_id"]) == ["a", "d"]
+    assert "d" in set(table.loc[table["start"] == table["end"], "finding_id"])
+
+
+def test_notes_are_kept_in_order_with_name_and_time(tmp_path):
+    """A note comes back as it was written, whatever it holds; an empty one or a broken log is said."""
+    case = new_case(tmp_path / "c", {})
+    assert notes(case).empty
+    add_note(case, "line one\nline two <b>", by="ann")
+    add_note(case, "  later  ")
+    table = notes(case)
+    assert list(table["text"]) == ["line one\nline two <b>", "later"]
+    assert table["by"][0] == "ann"
+    assert table["time"].dt.tz is not None
+    with pytest.raises(CaseError, match="empty note"):
+        add_note(case, "  ")
+    (case.out / "notes.jsonl").write_text('{"time": "2026-06-10T10:00:00Z", "text": "x"}\n{"tim', encoding="utf-8")
+    with pytest.raises(CaseError, match=r"notes\.jsonl, line 2, is no note"):
+        notes(case)
+
+
+def test_an_export_carries_no_formula_and_no_markup(tmp_path):
+    """Log text is inert in a spreadsheet and shows as text in a browser."""
+    evil = {"source_ip": "=HYPERLINK(1)", "user_agent_family": "<script>", "region": "\x1b[31m"}
+    table = bursts(acts((0, "iam", "CreateUser", evil)))
+    _csv(tmp_path / "t.csv", table)
+    (row,) = csv.DictReader((tmp_path / "t.csv").read_text(encoding="utf-8").splitlines())
+    assert row["source_ip"].startswith("'=")
+    assert row["region"] == "\\u001b[31m"
+    html = page("x <i>", notable(acts((0, "iam", "CreateUser", {"request": json.dumps({"userName": "<b>"})}))), table)
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "&lt;b&gt;" in html
+    assert "x &lt;i&gt;" in html
