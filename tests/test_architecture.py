@@ -21,17 +21,19 @@ STAGES = """
     records findings evidence
     intake decisions
     store
-    engine queries
+    engine standard queries
     techniques identity trust
     sources
     collect
     coverage accounting
-    baseline claims attribution extent leads scope
+    baseline claims attribution extent leads scope triage
     reconcile exposure
     timeline plots
     policy
     containment
-    display redaction notebook kernel page report lab
+    display redaction notebook
+    facts narrative headline affected appendix
+    kernel page report lab
     investigation
     training
     terminal cli __main__
