@@ -41,9 +41,9 @@ report: $(STAMP)  ## the main job on the embedded training incident: collect, sc
 test: $(STAMP)  ## the tests, without those that need a server or a browser (ARGS="-k scope" to choose)
 	@$(BIN)/python -m pytest -q -n 2 -m "not integration" $(ARGS)
 
-lab: $(STAMP)  ## open JupyterLab on the training incident
+lab: $(STAMP)  ## open JupyterLab on the training incident (ARGS="--port=9999 --allow-root" for JupyterLab)
 	@test -f $(DEMO)/case/case.yaml || $(BIN)/cirt train demo --seed $(SEED) --dir $(DEMO)
-	@$(BIN)/cirt lab $(DEMO)/case
+	@$(BIN)/cirt lab $(DEMO)/case $(if $(ARGS),-- $(ARGS))
 
 bench: $(STAMP)  ## the measured comparisons in benchmarks/
 	@for file in benchmarks/bench_*.py; do test -f "$$file" || continue; echo "== $$file"; $(BIN)/python "$$file"; done

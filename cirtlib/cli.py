@@ -158,7 +158,8 @@ def ask(
     """Run one question on the case."""
     from cirtlib.queries import ask as run
 
-    show(run(load_case(case), question, **_parameters(parameter or [])), form, out=out)
+    given = _parameters(parameter or [])
+    show(run(load_case(case), question, **given), form, out=out)
 
 
 @app.command()
@@ -174,8 +175,9 @@ def sql(
     """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, sightings."""
     from cirtlib.queries import sql as run
 
+    given = _parameters(parameter or [])
     text = sys.stdin.read() if text == "-" else text
-    show(run(load_case(case), text, **_parameters(parameter or [])), form, out=out)
+    show(run(load_case(case), text, **given), form, out=out)
 
 
 @app.command()
@@ -301,12 +303,15 @@ def record(
 @app.command()
 def lab(
     case: Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case.")] = Path(),
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="For JupyterLab, such as -- --port=9999.")
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
     """Open JupyterLab on the case's own copies of the notebooks."""
     from cirtlib.lab import open_lab
 
-    raise typer.Exit(open_lab(load_case(case), browser=browser))
+    raise typer.Exit(open_lab(load_case(case), browser=browser, options=tuple(options or ())))
 
 
 @questions.command("list")

@@ -59,6 +59,19 @@ def test_the_lock_compiles_to_itself(tmp_path: Path) -> None:
     assert (tmp_path / "requirements.lock").read_text(encoding="utf-8") == LOCK
 
 
+def test_setup_says_what_to_do_without_a_new_enough_python(tmp_path: Path) -> None:
+    """A missing or too old Python is one message, before anything is made."""
+    old = tmp_path / "python3.10"
+    old.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    old.chmod(0o755)
+    for python in (old, "no-such-python"):
+        make = ["make", "setup", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"]
+        done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "No Python 3.11 or newer found" in done.stderr
+        assert not (tmp_path / "venv").exists()
+
+
 @pytest.mark.integration
 def test_pip_takes_what_environment_yml_lists(tmp_path: Path) -> None:
     """Pip resolves the list as conda hands it over, without a conflict."""

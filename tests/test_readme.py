@@ -1,0 +1,65 @@
+"""What README.md shows runs as it stands there."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cirtlib import cli
+from cirtlib.case import Case
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def desk(incident: tuple[Case, dict[str, Any]], own_incident: Case, tmp_path: Path) -> Path:
+    """A folder as the README speaks of it: logs/, findings/ and the collected case ir-001."""
+    logs, findings = (Path(source.options["folder"]) for source in incident[0].sources)
+    (tmp_path / "logs").symlink_to(logs)
+    (tmp_path / "findings").symlink_to(findings)
+    (tmp_path / "ir-001").symlink_to(own_incident.path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
+def test_the_examples_in_python_run(block: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python block, and each expression in it gives something."""
+    monkeypatch.chdir(desk)
+    names: dict[str, Any] = {}
+    for statement in re.split(r"\n(?=\S)", block.strip()):
+        line = re.sub(r"  #.*", "", statement)
+        if re.match(r"(from|import)\b|\w+ = ", line):
+            exec(line, names)
+        else:
+            assert eval(line, names) is not None, line
+
+
+def test_there_are_examples() -> None:
+    """The pattern above finds them."""
+    assert len(BLOCKS) == 3
+
+
+def test_every_command_is_in_the_readme_and_the_other_way_round() -> None:
+    """No command is missing, none is only promised."""
+    known = {str(command.name or command.callback.__name__) for command in cli.app.registered_commands}
+    known |= {str(group.name) for group in cli.app.registered_groups}
+    named = set(re.findall(r"`cirt ([a-z]+)", README)) | set(re.findall(r"\$ cirt ([a-z]+)", README))
+    assert named == known
+
+
+def test_every_make_target_is_there() -> None:
+    """What README and CONTRIBUTING tell to make can be made."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    told = re.findall(r"make ([a-z]+)", README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    for target in {word for word in told if word not in {"the"}}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    """The table points at files that exist."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:cirtlib|queries|notebooks|scenarios|tests)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
