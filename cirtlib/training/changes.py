@@ -1,0 +1,270 @@
+"""The calls that change an account, with requests and answers as CloudTrail writes them."""
+
+import datetime as dt
+import json
+import random
+from urllib.parse import quote
+
+from cirtlib.training.identifiers import alphanumeric, ec2_id, guid, hexadecimal
+from cirtlib.training.shapes import Call, Json, iam_date
+from cirtlib.training.world import Role
+
+HOME = "us-east-1"  # IAM records its calls there, whatever the caller's Region
+
+
+def document(policy: Json) -> str:
+    """Write a policy the way people hand it over: as indented JSON text."""
+    return json.dumps(policy, indent=2)
+
+
+def create_user(account: str, name: str, user_id: str, at: dt.datetime, *, tags: Json | None = None) -> Call:
+    """Iam CreateUser."""
+    request: Json = {"userName": name}
+    user: Json = {"path": "/", "userName": name, "userId": user_id, "arn": f"arn:aws:iam::{account}:user/{name}"}
+    user["createDate"] = iam_date(at)
+    if tags:
+        pairs = [{"key": key, "value": value} for key, value in tags.items()]
+        request["tags"] = pairs
+        user["tags"] = pairs
+    return Call("iam", "CreateUser", HOME, request, {"user": user}, read_only=False)
+
+
+def create_access_key(name: str, key: str, at: dt.datetime) -> Call:
+    """Iam CreateAccessKey; the secret is not logged."""
+    answer = {"accessKeyId": key, "userName": name, "status": "Active", "createDate": iam_date(at)}
+    return Call("iam", "CreateAccessKey", HOME, {"userName": name}, {"accessKey": answer}, read_only=False)
+
+
+def attach_user_policy(name: str, policy: str) -> Call:
+    """Iam AttachUserPolicy."""
+    return Call("iam", "AttachUserPolicy", HOME, {"userName": name, "policyArn": policy}, read_only=False)
+
+
+def put_user_policy(name: str, policy_name: str, policy: Json) -> Call:
+    """Iam PutUserPolicy."""
+    request = {"userName": name, "policyName": policy_name, "policyDocument": document(policy)}
+    return Call("iam", "PutUserPolicy", HOME, request, read_only=False)
+
+
+def attach_role_policy(name: str, policy: str) -> Call:
+    """Iam AttachRolePolicy."""
+    return Call("iam", "AttachRolePolicy", HOME, {"roleName": name, "policyArn": policy}, read_only=False)
+
+
+def put_role_policy(name: str, policy_name: str, policy: Json) -> Call:
+    """Iam PutRolePolicy."""
+    request = {"roleName": name, "policyName": policy_name, "policyDocument": document(policy)}
+    return Call("iam", "PutRolePolicy", HOME, request, read_only=False)
+
+
+def create_role(role: Role, at: dt.datetime, *, description: str) -> Call:
+    """Iam CreateRole; the answer holds the trust policy URL-encoded."""
+    text = document(role.trust)
+    request = {"roleName": role.name, "description": description, "assumeRolePolicyDocument": text}
+    if role.path != "/":
+        request = {"path": role.path} | request
+    answer = {
+        "path": role.path,
+        "roleName": role.name,
+        "roleId": role.id,
+        "arn": role.arn,
+        "createDate": iam_date(at),
+        "assumeRolePolicyDocument": quote(text, safe=""),
+    }
+    return Call("iam", "CreateRole", HOME, request, {"role": answer}, read_only=False)
+
+
+def update_trust(name: str, policy: Json) -> Call:
+    """Iam UpdateAssumeRolePolicy."""
+    request = {"roleName": name, "policyDocument": document(policy)}
+    return Call("iam", "UpdateAssumeRolePolicy", HOME, request, read_only=False)
+
+
+def stop_logging(name: str, region: str) -> Call:
+    """Cloudtrail StopLogging; callers give a trail's name or its ARN."""
+    return Call("cloudtrail", "StopLogging", region, {"name": name}, read_only=False)
+
+
+def create_snapshot(
+    volume: str, snapshot: str, region: str, at: dt.datetime, *, description: str, account: str
+) -> Call:
+    """Ec2 CreateSnapshot."""
+    request = {"volumeId": volume, "description": description}
+    answer = {
+        "requestId": _request_id(snapshot),
+        "snapshotId": snapshot,
+        "volumeId": volume,
+        "status": "pending",
+        "startTime": int(at.timestamp() * 1000),
+        "ownerId": account,
+        "volumeSize": "80",
+        "description": description,
+        "encrypted": False,
+    }
+    return Call("ec2", "CreateSnapshot", region, request, answer, read_only=False)
+
+
+def delete_snapshot(snapshot: str, region: str) -> Call:
+    """Ec2 DeleteSnapshot."""
+    answer = {"requestId": _request_id(snapshot), "_return": True}
+    return Call("ec2", "DeleteSnapshot", region, {"snapshotId": snapshot, "force": False}, answer, read_only=False)
+
+
+def share_snapshot(snapshot: str, region: str, account: str) -> Call:
+    """Ec2 ModifySnapshotAttribute: another account may make volumes of the snapshot."""
+    request = {
+        "snapshotId": snapshot,
+        "createVolumePermission": {"add": {"items": [{"userId": account}]}},
+        "attributeType": "CREATE_VOLUME_PERMISSION",
+    }
+    answer = {"requestId": _request_id(snapshot), "_return": True}
+    return Call("ec2", "ModifySnapshotAttribute", region, request, answer, read_only=False)
+
+
+def start_stop(instance: str, region: str, *, stop: bool) -> Call:
+    """Ec2 StopInstances or StartInstances."""
+    items = {"instancesSet": {"items": [{"instanceId": instance}]}}
+    now, before = ((64, "stopping"), (16, "running")) if stop else ((0, "pending"), (80, "stopped"))
+    change = {
+        "instanceId": instance,
+        "currentState": {"code": now[0], "name": now[1]},
+        "previousState": {"code": before[0], "name": before[1]},
+    }
+    answer = {"requestId": _request_id(instance), "instancesSet": {"items": [change]}}
+    request = items | {"force": False} if stop else items
+    return Call("ec2", "StopInstances" if stop else "StartInstances", region, request, answer, read_only=False)
+
+
+def create_tags(resource: str, region: str, tags: dict[str, str]) -> Call:
+    """Ec2 CreateTags."""
+    request = {
+        "resourcesSet": {"items": [{"resourceId": resource}]},
+        "tagSet": {"items": [{"key": key, "value": value} for key, value in tags.items()]},
+    }
+    answer = {"requestId": _request_id(resource), "_return": True}
+    return Call("ec2", "CreateTags", region, request, answer, read_only=False)
+
+
+def run_instances(
+    rng: random.Random, region: str, account: str, *, image: str, kind: str, instances: list[str], at: dt.datetime
+) -> Call:
+    """Ec2 RunInstances without an instance profile, in the Region's default VPC."""
+    count, token, subnet = len(instances), guid(rng), ec2_id(rng, "subnet")
+    vpc, group, zone = ec2_id(rng, "vpc"), ec2_id(rng, "sg"), f"{region}a"
+    request = {
+        "instancesSet": {"items": [{"imageId": image, "minCount": count, "maxCount": count}]},
+        "instanceType": kind,
+        "blockDeviceMapping": {},
+        "monitoring": {"enabled": False},
+        "disableApiTermination": False,
+        "disableApiStop": False,
+        "clientToken": token,
+    }
+    items = []
+    for index, instance in enumerate(instances):
+        address = f"172.31.{rng.randrange(0, 48)}.{rng.randrange(4, 250)}"
+        card = {
+            "networkInterfaceId": ec2_id(rng, "eni"),
+            "subnetId": subnet,
+            "vpcId": vpc,
+            "ownerId": account,
+            "status": "in-use",
+            "macAddress": "06:" + ":".join(hexadecimal(rng, 2) for _ in range(5)),
+            "privateIpAddress": address,
+            "sourceDestCheck": True,
+            "interfaceType": "interface",
+            "groupSet": {"items": [{"groupId": group, "groupName": "default"}]},
+        }
+        item = {
+            "instanceId": instance,
+            "imageId": image,
+            "bootMode": "uefi-preferred",
+            "currentInstanceBootMode": "uefi",
+            "instanceState": {"code": 0, "name": "pending"},
+            "privateDnsName": f"ip-{address.replace('.', '-')}.{region}.compute.internal",
+            "amiLaunchIndex": index,
+            "productCodes": {},
+            "instanceType": kind,
+            "launchTime": int(at.timestamp() * 1000),
+            "placement": {"availabilityZone": zone, "tenancy": "default"},
+            "monitoring": {"state": "disabled"},
+            "subnetId": subnet,
+            "vpcId": vpc,
+            "privateIpAddress": address,
+            "stateReason": {"code": "pending", "message": "pending"},
+            "architecture": "x86_64",
+            "rootDeviceType": "ebs",
+            "rootDeviceName": "/dev/xvda",
+            "blockDeviceMapping": {},
+            "virtualizationType": "hvm",
+            "hypervisor": "xen",
+            "clientToken": token,
+            "groupSet": {"items": [{"groupId": group, "groupName": "default"}]},
+            "sourceDestCheck": True,
+            "networkInterfaceSet": {"items": [card]},
+            "ebsOptimized": False,
+            "enaSupport": True,
+            "cpuOptions": {"coreCount": 16, "threadsPerCore": 2},
+            "capacityReservationSpecification": {"capacityReservationPreference": "open"},
+            "enclaveOptions": {"enabled": False},
+            "metadataOptions": {"state": "pending", "httpTokens": "required", "httpPutResponseHopLimit": 2},
+            "maintenanceOptions": {"autoRecovery": "default"},
+        }
+        items.append(item)
+    reservation = "r-0" + hexadecimal(rng, 16)
+    answer = {"requestId": guid(rng), "reservationId": reservation, "ownerId": account, "groupSet": {}}
+    return Call("ec2", "RunInstances", region, request, answer | {"instancesSet": {"items": items}}, read_only=False)
+
+
+def get_secret(secret: str, region: str) -> Call:
+    """Secretsmanager GetSecretValue; the value is not logged."""
+    return Call("secretsmanager", "GetSecretValue", region, {"secretId": secret})
+
+
+def decrypt(key_arn: str, region: str, context: Json) -> Call:
+    """Kms Decrypt, as a service makes it on behalf of its caller."""
+    resources = [{"accountId": key_arn.split(":")[4], "type": "AWS::KMS::Key", "ARN": key_arn}]
+    request = {"encryptionContext": context, "encryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+    return Call("kms", "Decrypt", region, request, more={"resources": resources})
+
+
+def create_log_stream(rng: random.Random, function: str, region: str, at: dt.datetime) -> Call:
+    """Logs CreateLogStream, the first thing a Lambda function's new environment does."""
+    request = {
+        "logGroupName": f"/aws/lambda/{function}",
+        "logStreamName": f"{at:%Y/%m/%d}/[$LATEST]{hexadecimal(rng, 32)}",
+    }
+    return Call("logs", "CreateLogStream", region, request, read_only=False)
+
+
+def update_code(rng: random.Random, function_arn: str, role_arn: str, at: dt.datetime) -> Call:
+    """Lambda UpdateFunctionCode, whose name carries the version of the API."""
+    region, name = function_arn.split(":")[3], function_arn.rsplit(":", 1)[1]
+    answer = {
+        "functionName": name,
+        "functionArn": function_arn,
+        "runtime": "python3.13",
+        "role": role_arn,
+        "handler": "app.handler",
+        "codeSize": rng.randrange(20000, 900000),
+        "description": "",
+        "timeout": 30,
+        "memorySize": 256,
+        "lastModified": f"{at:%Y-%m-%dT%H:%M:%S}.000+0000",
+        "codeSha256": alphanumeric(rng, 43) + "=",
+        "version": "$LATEST",
+        "tracingConfig": {"mode": "PassThrough"},
+        "revisionId": guid(rng),
+        "state": "Active",
+        "lastUpdateStatus": "InProgress",
+        "packageType": "Zip",
+        "architectures": ["x86_64"],
+        "ephemeralStorage": {"size": 512},
+    }
+    request = {"functionName": name, "publish": False, "dryRun": False}
+    return Call("lambda", "UpdateFunctionCode20150331v2", region, request, answer, read_only=False)
+
+
+def _request_id(seed: str) -> str:
+    """Derive a requestId; EC2 repeats it in its answer."""
+    return guid(random.Random(seed))  # noqa: S311 (an identifier, not a secret)

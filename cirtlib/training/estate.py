@@ -1,0 +1,153 @@
+"""The accounts' state over time: what stood when the logs began, and every change that anyone's call then made."""
+
+import copy
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cirtlib.training.shapes import Json
+from cirtlib.training.world import SLR_PATH, Role, User, World, trust
+
+Account = dict[str, list[Json]]
+_LISTS = ("users", "roles", "policies", "trails", "instances", "volumes", "snapshots", "buckets")
+_IDENTITY = {
+    "users": "UserName",
+    "roles": "RoleName",
+    "policies": "Arn",
+    "trails": "Name",
+    "instances": "InstanceId",
+    "volumes": "VolumeId",
+    "snapshots": "SnapshotId",
+    "buckets": "Name",
+}
+
+
+@dataclass
+class Estate:
+    """State at the start and the changes since; a state at any time is the first changed by the second, in order."""
+
+    accounts: dict[str, Account]
+    changes: list[tuple[dt.datetime, Callable[[dict[str, Account]], None]]] = field(default_factory=list)
+
+    def add(self, at: dt.datetime, account: str, kind: str, item: Json) -> None:
+        """Something of a kind ('users', 'snapshots', …) comes to be."""
+        self.changes.append((at, lambda state: state[account][kind].append(copy.deepcopy(item))))
+
+    def drop(self, at: dt.datetime, account: str, kind: str, name: str) -> None:
+        """Something ceases to be."""
+
+        def change(state: dict[str, Account]) -> None:
+            kept = [item for item in state[account][kind] if item[_IDENTITY[kind]] != name]
+            state[account][kind] = kept
+
+        self.changes.append((at, change))
+
+    def alter(self, at: dt.datetime, account: str, kind: str, name: str, **fields: Any) -> None:
+        """Fields of something are set; a value that is a function gets the old value and returns the new."""
+
+        def change(state: dict[str, Account]) -> None:
+            for item in state[account][kind]:
+                if item[_IDENTITY[kind]] == name:
+                    for key, value in fields.items():
+                        item[key] = value(item[key]) if callable(value) else copy.deepcopy(value)
+
+        self.changes.append((at, change))
+
+    def state(self, at: dt.datetime) -> Json:
+        """The accounts as they were just before a time."""
+        accounts = copy.deepcopy(self.accounts)
+        for when, change in sorted(self.changes, key=lambda pair: pair[0]):
+            if when < at:
+                change(accounts)
+        return {"accounts": {account: accounts[account] for account in sorted(accounts)}}
+
+
+def begin(world: World) -> Estate:
+    """State of the accounts when the logs begin; the developers' role and the door are created in the logs."""
+    accounts: dict[str, Account] = {account: {kind: [] for kind in _LISTS} for account in world.accounts}
+    for user in world.console_users + world.key_users:
+        accounts[user.account]["users"].append(user_state(user))
+    roles = [person.role for person in world.people] + [pipeline.role for pipeline in world.pipelines]
+    roles += [machine.role for machine in world.machines] + [function.role for function in world.functions]
+    roles += [world.bridge, *world.audit]
+    seen = {role.arn: role for role in roles}
+    for role in seen.values():
+        accounts[role.account]["roles"].append(role_state(role))
+    for account in world.accounts:
+        accounts[account]["roles"] += [_service_linked(account, service) for service in ("config", "guardduty")]
+        accounts[account]["trails"] = _trails(world, account)
+        accounts[account]["buckets"] = [{"Name": name, "Region": world.home} for name in world.buckets[account]]
+    accounts[world.management]["buckets"].append({"Name": org_bucket(world), "Region": world.home})
+    for machine in world.machines:
+        account = accounts[machine.role.account]
+        account["instances"].append(instance_state(machine.id, machine.region, machine.image, machine.kind))
+        account["volumes"].append({"VolumeId": machine.volume, "Region": machine.region})
+    return Estate(accounts)
+
+
+def org_bucket(world: World) -> str:
+    """Name of the bucket to which the organization trail delivers."""
+    return f"amzn-s3-demo-org-trail-{world.management}"
+
+
+def _trails(world: World, account: str) -> list[Json]:
+    own = trail_state(world.trails[account], world.trail(account), bucket=world.buckets[account][0], organization=False)
+    if account != world.management:
+        return [own]
+    organization = trail_state(
+        world.trails["organization"], world.org_trail, bucket=org_bucket(world), organization=True
+    )
+    return [own, organization]
+
+
+def user_state(user: User) -> Json:
+    """A user as the state files hold it; secrets are never kept."""
+    keys = [{"AccessKeyId": user.key, "Status": "Active"}] if user.key else []
+    return {
+        "UserName": user.name,
+        "Arn": user.arn,
+        "Path": "/",
+        "keys": keys,
+        "attached": list(user.attached),
+        "inline": copy.deepcopy(user.inline),
+        "login_profile": user.key is None,
+    }
+
+
+def role_state(role: Role) -> Json:
+    """A role as the state files hold it."""
+    return {
+        "RoleName": role.name,
+        "Path": role.path,
+        "Arn": role.arn,
+        "trust": copy.deepcopy(role.trust),
+        "attached": list(role.attached),
+        "inline": copy.deepcopy(role.inline),
+        "MaxSessionDuration": 3600,
+    }
+
+
+def trail_state(name: str, arn: str, *, bucket: str, organization: bool) -> Json:
+    """A trail as the state files hold it."""
+    return {
+        "Name": name,
+        "TrailARN": arn,
+        "HomeRegion": arn.split(":")[3],
+        "S3BucketName": bucket,
+        "IsLogging": True,
+        "IsMultiRegionTrail": True,
+        "IsOrganizationTrail": organization,
+    }
+
+
+def instance_state(instance: str, region: str, image: str, kind: str) -> Json:
+    """An instance as the state files hold it."""
+    return {"InstanceId": instance, "Region": region, "ImageId": image, "InstanceType": kind}
+
+
+def _service_linked(account: str, service: str) -> Json:
+    name = {"config": "AWSServiceRoleForConfig", "guardduty": "AWSServiceRoleForAmazonGuardDuty"}[service]
+    host = f"{service}.amazonaws.com"
+    role = Role(account, name, "AROASERVICELINKEDEXAM", trust({"Service": host}), path=f"{SLR_PATH}{host}/")
+    return role_state(role)

@@ -1,0 +1,98 @@
+"""Make a whole incident from a scenario and a seed: logs, findings, and the truth about them."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cirtlib.errors import TrainingError
+from cirtlib.training.alarms import raise_alarms
+from cirtlib.training.attack import attack, attack_begins
+from cirtlib.training.automation import programs_at_work
+from cirtlib.training.delivery import deliver
+from cirtlib.training.estate import begin
+from cirtlib.training.identifiers import source
+from cirtlib.training.innocents import innocents, make_roles, note_owner
+from cirtlib.training.life import begin_life
+from cirtlib.training.people import people_at_work
+from cirtlib.training.scenario import load_scenario
+from cirtlib.training.shapes import Book
+from cirtlib.training.truth import Truth
+from cirtlib.training.world import build_world
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Where a generated incident lies, and what an analyst is told of it.
+
+    `logs` and `findings` are the evidence; `truth` (truth.json, beside the states of the accounts before and after) is
+    for grading and is never part of a case.
+    """
+
+    logs: Path
+    findings: Path
+    truth: Path
+    seed_finding: str
+    accounts: tuple[str, ...]
+    regions: tuple[str, ...]
+    window: tuple[dt.datetime, dt.datetime]
+    as_of: dt.datetime
+    events: int
+
+
+def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
+    """Generate an incident below `out`; the same scenario and seed give the same bytes.
+
+    Parameters
+    ----------
+    scenario
+        Name of a folder of scenarios/, or the path of a scenario's folder or YAML file.
+    seed
+        Chooses names, keys, addresses, times and decoys.
+    out
+        Gets logs/ (S3 layout of an organization trail), findings/ (GuardDuty export and Security Hub) and truth/.
+
+    Raises
+    ------
+    TrainingError
+        If the scenario is unknown or wrong, or `out` holds an incident already.
+    """
+    plan = load_scenario(scenario)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TrainingError(f"seed must be a whole number, not {seed!r}")
+    for name in ("logs", "findings", "truth"):
+        if (out / name).exists():
+            raise TrainingError(f"{out / name} exists already; delete it or choose another folder")
+    world = build_world(plan, seed)
+    book, estate, truth = Book(source(seed, "records")), begin(world), Truth()
+    life = begin_life(world, book, estate)
+    make_roles(life, truth)
+    people_at_work(life)
+    programs_at_work(life)
+    innocents(life, truth)
+    book.records = [item for item in book.records if world.start <= item[0] < world.end]
+    attack(world, book, estate, truth)
+    note_owner(life, truth)
+    events = deliver(world, book, out / "logs")
+    seed_finding = raise_alarms(world, truth, out / "findings")
+    path = out / "truth" / "truth.json"
+    path.parent.mkdir(parents=True)
+    _write(path, truth.to_dict(scenario=plan.name, seed=seed, seed_finding=seed_finding))
+    _write(path.with_name("state_before.json"), estate.state(attack_begins(world)))
+    _write(path.with_name("state_after.json"), estate.state(world.end))
+    return Generated(
+        logs=out / "logs",
+        findings=out / "findings",
+        truth=path,
+        seed_finding=seed_finding,
+        accounts=world.accounts,
+        regions=(*world.regions, world.unused),
+        window=(world.start, world.end),
+        as_of=world.end + dt.timedelta(hours=9),
+        events=events,
+    )
+
+
+def _write(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
