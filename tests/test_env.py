@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,25 @@ def test_pip_takes_what_environment_yml_lists(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-build-isolation", "-U"]
     done = subprocess.run([*pip, "-r", str(listed)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.integration
+def test_an_installed_wheel_finds_what_ships_with_it(tmp_path: Path) -> None:
+    """Without a checkout, questions, notebooks and scenarios lie inside the package."""
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([*pip, str(ROOT)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = "import cirtlib.shipped as s; print(s.__file__); print(*(len([*s.shipped(n).rglob('*.*')]) for n in {}))"
+    names = "('queries', 'notebooks', 'scenarios')"
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(names)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    place, counts = done.stdout.splitlines()
+    assert place.startswith(str(tmp_path))
+    assert all(int(count) > 0 for count in counts.split(" "))
