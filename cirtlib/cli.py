@@ -223,10 +223,13 @@ def clear(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
 
 @app.command()
 def timeline(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
-    """Show the bursts of activity in order."""
+    """Show the bursts of activity in order; write the timeline to out/timeline as HTML, CSV, JSONL, for Timesketch."""
+    from cirtlib.timeline import export
     from cirtlib.timeline import timeline as run
 
-    show(run(load_case(case)), form, out=out)
+    loaded = load_case(case)
+    show(run(loaded), form, out=out)
+    warn(f"written: {', '.join(file.name for file in export(loaded))} in {loaded.out / 'timeline'}")
 
 
 @app.command()
