@@ -50,7 +50,8 @@ class Html:
 def show_table(frame: pd.DataFrame, caption: str, *, case: Case | None = None, name: str = "", rows: int = 40) -> Html:
     """HTML table of the first `rows` rows; says how many there are, and exports all to out/tables/`name`.csv.
 
-    Lists and texts too long for a cell say how much more there is; the export holds them whole.
+    Lists and texts too long for a cell say how much more there is; the export holds them whole. A column `id` holds
+    whole evidence ids, and its rows are where citations lead.
     """
     exported = export_table(frame, case, name) if case and name else ""
     shown = frame.iloc[:rows]
@@ -129,10 +130,14 @@ def export_table(frame: pd.DataFrame, case: Case, name: str) -> str:
 
 def _table_body(frame: pd.DataFrame) -> str:
     heads = "".join(f'<th scope="col" style="{_STYLE}">{escape(str(name).replace("_", " "))}</th>' for name in frame)
+    identity = list(frame.columns).index("id") if "id" in frame.columns else None
     lines = []
     for record in frame.itertuples(index=False, name=None):
         cells = (_cell(name, value) for name, value in zip(frame.columns, record, strict=True))
-        lines.append(f"<tr>{''.join(f'<td style={chr(34)}{_STYLE}{chr(34)}>{cell}</td>' for cell in cells)}</tr>")
+        place = f' id="{anchor(str(record[identity]))}"' if identity is not None else ""
+        lines.append(
+            f"<tr{place}>{''.join(f'<td style={chr(34)}{_STYLE}{chr(34)}>{cell}</td>' for cell in cells)}</tr>"
+        )
     return f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
 
 

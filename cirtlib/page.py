@@ -23,6 +23,8 @@ from cirtlib.display import PLOTLY
 
 _TEMPLATE = Path(str(files("cirtlib") / "data" / "report_template"))
 _HEADING = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
+_PLACE = re.compile(r'<tr id="([^"]+)"')
+_CITATION = re.compile(r'<a class="cite" href="#([^"]*)"([^>]*)>(.*?)</a>')
 _SCRIPT = re.compile(r"(<script\b[^>]*>)(.*?)(</script>)", re.DOTALL)
 FIGURE_HEIGHT = 525
 
@@ -48,7 +50,7 @@ def page(notebook: nbformat.NotebookNode, *, title: str, notice: str = "") -> st
         config=Config({"NbConvertBase": {"display_data_priority": [PLOTLY, "text/html", "text/plain"]}}),
     )
     body, _ = exporter.from_notebook_node(notebook, {"page": about})
-    html, contents = _contents(body)
+    html, contents = _contents(_living(body))
     # The scripts go in last: their bytes must be those that the policy names.
     scripts = f"<script>{plotly}</script>\n<script>{script}</script>"
     return html.replace("<!--contents-->", contents, 1).replace("<!--scripts-->", scripts, 1)
@@ -101,6 +103,12 @@ def _inline_json(value: object) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _living(html: str) -> str:
+    """Page whose citations lead somewhere: those of an id that no table lists become plain text, once each row's is."""
+    places = set(_PLACE.findall(html))
+    return _CITATION.sub(lambda m: m[0] if m[1] in places else f'<span class="cite"{m[2]}>{m[3]}</span>', html)
 
 
 def _contents(html: str) -> tuple[str, str]:

@@ -32,7 +32,7 @@ STAGES = """
     policy
     containment
     display redaction notebook
-    facts narrative headline affected appendix
+    overview facts narrative headline affected appendix
     kernel page report lab
     investigation
     training

@@ -1,0 +1,157 @@
+"""Tables of the report: what happened when, and which accounts, principals, resources and data are affected."""
+
+from typing import Any
+
+import pandas as pd
+
+from cirtlib import queries, timeline
+from cirtlib.case import Case
+from cirtlib.facts import Facts
+
+
+def chronology(facts: Facts) -> pd.DataFrame:
+    """Key events, findings, notes and decisions in order of time.
+
+    Columns: time, what (event, finding, note, decision), who, description, verdict, evidence.
+    """
+    rows = [
+        *_event_rows(timeline.key_events(facts.case)),
+        *_finding_rows(facts),
+        *_note_rows(timeline.notes(facts.case)),
+        *_decision_rows(facts.case),
+    ]
+    columns = ["time", "what", "who", "description", "verdict", "evidence"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["time"] = pd.to_datetime(table["time"], utc=True, format="mixed")
+    return table.sort_values(["time", "what", "description"], ignore_index=True)
+
+
+def accounts(facts: Facts) -> pd.DataFrame:
+    """Return one row per account with attacker events: how many, when, in which Regions, how much of the extent."""
+    rows = []
+    for account, acts in facts.attacker.groupby("account_id", sort=True):
+        nodes = [node for node in facts.extent if node["account"] == account]
+        rows.append({
+            "account": account,
+            "attacker_events": len(acts),
+            "denied": int((acts["outcome"] == "denied").sum()),
+            "first": acts["event_time"].min(),
+            "last": acts["event_time"].max(),
+            "regions": sorted(acts["region"].dropna().unique()),
+            "extent": len(nodes),
+            "evidence": list(acts["event_id"]),
+        })  # fmt: skip
+    columns = ["account", "attacker_events", "denied", "first", "last", "regions", "extent", "evidence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def nodes(facts: Facts, *kinds: str) -> pd.DataFrame:
+    """One row per node of the extent of these kinds (credential, principal, resource; none: all), with evidence."""
+    columns = [
+        "status",
+        "kind",
+        "value",
+        "account",
+        "confidence",
+        "first_seen",
+        "last_seen",
+        "attacker_events",
+        "expires",
+    ]
+    rows = [
+        [*(node.get(name) for name in columns), list(facts.evidence(node["id"]))]
+        for node in facts.extent
+        if not kinds or node["kind"] in kinds
+    ]
+    table = pd.DataFrame(rows, columns=[*columns, "evidence"])
+    table["status"] = table["status"].str.replace("_", " ")
+    return table
+
+
+def data(facts: Facts) -> pd.DataFrame:
+    """Attacker events that read, shared or took data, by action and target: reads of content, shares, exports.
+
+    What data events would show is not here where they were not logged: see what we do not know.
+    """
+    acts = facts.attacker[facts.attacker["tactic"].isin(["Collection", "Exfiltration", "Impact"])]
+    acts = acts.assign(target=acts["resources"].map(_targets))
+    grouped = acts.groupby(["tactic", "event_source", "event_name", "target", "outcome"], sort=False)
+    table = grouped.agg(
+        events=("event_id", "size"),
+        first=("event_time", "min"),
+        last=("event_time", "max"),
+        evidence=("event_id", list),
+    )
+    return table.reset_index()
+
+
+def owners(facts: Facts) -> pd.DataFrame:
+    """Return what rightful owners did with compromised credentials meanwhile, by credential, source and reason."""
+    both = pd.concat([facts.owner, facts.unclear])
+    grouped = both.groupby(["verdict", "node", "source_ip", "user_agent_family", "reason"], sort=True, dropna=False)
+    table = grouped.agg(
+        events=("event_id", "size"),
+        first=("event_time", "min"),
+        last=("event_time", "max"),
+        evidence=("event_id", list),
+    )
+    return table.reset_index()
+
+
+def leads(facts: Facts) -> pd.DataFrame:
+    """One row per open lead: node, reason, rarity (1: not seen before the attack), evidence."""
+    rows = [
+        [lead["node"], lead["reason"], lead["rarity"], list(facts.evidence(str(lead["node"])))]
+        for lead in facts.scope.leads
+    ]
+    return pd.DataFrame(rows, columns=["node", "reason", "rarity", "evidence"])
+
+
+def _targets(resources: object) -> str:
+    """ARNs that an event names as its targets, as one text."""
+    items = [] if resources is None or isinstance(resources, float) else list(resources)  # type: ignore[call-overload]
+    return ", ".join(sorted({str(item.get("arn") or "") for item in items} - {""}))
+
+
+def _event_rows(events: pd.DataFrame) -> list[list[Any]]:
+    return [
+        [
+            one.event_time,
+            "event",
+            one.principal,
+            f"{one.action} ({one.outcome}): {one.why}",
+            one.verdict,
+            [one.event_id],
+        ]
+        for one in events.itertuples(index=False)
+    ]
+
+
+def _finding_rows(facts: Facts) -> list[list[Any]]:
+    """Findings that the scope knows: seeds, and those that name a node of the extent."""
+    linked = {node["value"] for node in facts.scope.nodes if node["kind"] == "finding"}
+    rows = facts.findings[facts.findings["finding_id"].isin(linked)]
+    return [
+        [
+            one.first_seen,
+            "finding",
+            one.product,
+            f"{one.type} ({one.severity_label}): {one.title}",
+            "",
+            [one.finding_id],
+        ]
+        for one in rows.itertuples(index=False)
+    ]
+
+
+def _note_rows(notes: Any) -> list[list[Any]]:  # noqa: ANN401 - a DataFrame or a list of dict
+    records = notes.to_dict("records") if isinstance(notes, pd.DataFrame) else notes
+    return [[note["time"], "note", note.get("by", ""), note["text"], "", []] for note in records]
+
+
+def _decision_rows(case: Case) -> list[list[Any]]:
+    return [
+        [one.at or queries.as_of(case), "decision", one.by, f"{word} {one.node}: {one.reason}", "", []]
+        for word, made in (("confirmed", case.confirmed), ("cleared", case.cleared))
+        for one in made
+    ]

@@ -1,0 +1,108 @@
+"""Tables at the end of the report: the plan's steps, what was and was not seen, and every event it rests on."""
+
+import pandas as pd
+
+from cirtlib import coverage
+from cirtlib.case import Case, read_json
+from cirtlib.facts import Facts
+
+
+def plan_steps(facts: Facts) -> pd.DataFrame:
+    """One row per step of the plan, in order, with the events and findings it rests on."""
+    rows = [
+        {
+            "step": step["id"],
+            "phase": step["phase"],
+            "title": step["title"],
+            "call": f"{step['api']['service']}:{step['api']['operation']}",
+            "target": step["target"],
+            "undo": "irreversible" if step["rollback"] == "irreversible" else "yes",
+            "side_effects": " ".join([step["impact"], *step["side_effects"]]).strip(),
+            "evidence": step["why"],
+        }
+        for step in facts.plan["steps"]
+    ]
+    columns = ["step", "phase", "title", "call", "target", "undo", "side_effects", "evidence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def plan_unplanned(facts: Facts) -> pd.DataFrame:
+    """One row per node of the extent without a step: node, reason, evidence."""
+    rows = [[one["node"], one["reason"], list(facts.evidence(one["node"]))] for one in facts.plan["unplanned"]]
+    return pd.DataFrame(rows, columns=["node", "reason", "evidence"])
+
+
+def plan_recovery(facts: Facts) -> pd.DataFrame:
+    """One row per thing to take back or to watch afterwards: title, when, how, target, the step it ends."""
+    return pd.DataFrame(facts.plan["recovery"], columns=["title", "when", "how", "target", "step"])
+
+
+def accounting(case: Case) -> pd.DataFrame:
+    """One row per sum of the evidence's account: seen = kept + duplicate + rejected."""
+    totals = (read_json(case.evidence / "collected.json") or {}).get("totals", {})
+    meanings = {
+        "objects": "files read",
+        "seen": "records in them",
+        "kept": "kept in the store",
+        "duplicate": "seen again, equal in content",
+        "rejected": "could not be read, each named below",
+    }
+    rows = [[name, totals.get(name, 0), meaning] for name, meaning in meanings.items()]
+    return pd.DataFrame(rows, columns=["what", "number", "meaning"])
+
+
+def rejections(case: Case) -> pd.DataFrame:
+    """One row per rejected record: object, position in it, reason."""
+    totals = (read_json(case.evidence / "collected.json") or {}).get("totals", {})
+    return pd.DataFrame(totals.get("rejections", []), columns=["object", "position", "reason"])
+
+
+def coverage_summary(case: Case) -> pd.DataFrame:
+    """One row per source, account, Region and status: how many days, from when to when, objects, events, why."""
+    table = coverage.coverage(case)
+    grouped = table.groupby(["source", "account", "region", "status", "reason"], dropna=False, sort=True)
+    summary = grouped.agg(
+        days=("day", "nunique"), first=("day", "min"), last=("day", "max"), objects=("objects", "sum"),
+        events=("events", "sum"),
+    )  # fmt: skip
+    return summary.reset_index()
+
+
+def gaps(case: Case) -> pd.DataFrame:
+    """One row per gap of the logs: account, Region, from, to, reason."""
+    return pd.DataFrame(coverage.gaps(case), columns=["account", "region", "from", "to", "reason"])
+
+
+def evidence_index(facts: Facts) -> pd.DataFrame:
+    """Every attacker event and every finding of the scope: whole id, and where the original lies.
+
+    `object` begins the SHA-256 of the original in evidence/raw, `position` is the record's index in it.
+    """
+    acts = facts.attacker
+    events = pd.DataFrame({
+        "id": acts["event_id"],
+        "time": acts["event_time"],
+        "account": acts["account_id"],
+        "region": acts["region"],
+        "who": acts["principal"],
+        "what": acts["event_source"].str.removesuffix(".amazonaws.com") + ":" + acts["event_name"],
+        "outcome": acts["outcome"],
+        "source_ip": acts["source_ip"],
+        "object": acts["source_object"].str[:12],
+        "position": acts["source_position"],
+    })  # fmt: skip
+    linked = {node["value"] for node in facts.scope.nodes if node["kind"] == "finding"}
+    found = facts.findings[facts.findings["finding_id"].isin(linked)]
+    findings = pd.DataFrame({
+        "id": found["finding_id"],
+        "time": found["first_seen"],
+        "account": found["account_id"],
+        "region": found["region"],
+        "who": found["product"],
+        "what": found["type"],
+        "outcome": found["severity_label"],
+        "object": found["source_object"].str[:12],
+        "position": found["source_position"],
+    })  # fmt: skip
+    parts = [part for part in (events, findings) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else events
