@@ -133,7 +133,7 @@ def test_modules_and_functions_stay_small(file: Path) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno <= 60, f"{node.name} is too long"
-    assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", text)
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b|raise NotImplementedError", text)
 
 
 def committed() -> list[Path]:
