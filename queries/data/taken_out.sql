@@ -1,0 +1,41 @@
+-- question: Was data taken out of the account: shared, exported, replicated?
+-- why: a snapshot shared with another account is gone within minutes, and its copy there can no longer be taken back
+-- technique: T1537
+-- false positives: backup accounts and vendors: know their account ids; images published on purpose
+WITH acts AS (
+    SELECT
+        events.*,
+        CASE
+            WHEN event_source = 'ec2.amazonaws.com' AND event_name IN ('ModifySnapshotAttribute', 'ModifyImageAttribute') AND regexp_like(request, '"add"') THEN 'shared'
+            WHEN event_source = 'ec2.amazonaws.com' AND event_name = 'SharedSnapshotCopyInitiated' THEN 'copied by another account'
+            WHEN event_source = 'ec2.amazonaws.com' AND event_name = 'SharedSnapshotVolumeCreated' THEN 'used by another account'
+            WHEN event_source = 'rds.amazonaws.com' AND event_name IN ('ModifyDBSnapshotAttribute', 'ModifyDBClusterSnapshotAttribute') AND regexp_like(request, '"valuesToAdd"') THEN 'shared'
+            WHEN event_source = 's3.amazonaws.com' AND event_name IN ('PutBucketPolicy', 'PutBucketAcl', 'PutObjectAcl', 'PutBucketReplication', 'PutAccessPointPolicy', 'DeletePublicAccessBlock', 'PutBucketPublicAccessBlock') THEN 'opened'
+            WHEN event_source = 's3control.amazonaws.com' AND event_name IN ('CreateJob', 'PutAccessPointPolicy', 'DeletePublicAccessBlock') THEN 'opened'
+            WHEN event_source IN ('ec2.amazonaws.com', 'rds.amazonaws.com', 'dynamodb.amazonaws.com', 'logs.amazonaws.com') AND event_name IN ('CreateInstanceExportTask', 'CreateStoreImageTask', 'ExportImage', 'StartExportTask', 'ExportTableToPointInTime', 'CreateExportTask') THEN 'exported'
+            WHEN event_source = 'ec2.amazonaws.com' AND event_name IN ('CopySnapshot', 'CopyImage') AND json_extract_scalar(request, '$.sourceRegion') <> region THEN 'copied to another Region'
+            WHEN event_source = 'fsx.amazonaws.com' AND event_name = 'CreateDataRepositoryTask' THEN 'exported'
+            WHEN event_source = 'datasync.amazonaws.com' AND event_name IN ('CreateTask', 'StartTaskExecution') THEN 'exported'
+            WHEN event_source IN ('ecr.amazonaws.com', 'secretsmanager.amazonaws.com', 'lambda.amazonaws.com', 'sns.amazonaws.com', 'sqs.amazonaws.com', 'backup.amazonaws.com')
+                AND event_name IN ('SetRepositoryPolicy', 'PutResourcePolicy', 'AddLayerVersionPermission', 'AddPermission', 'SetTopicAttributes', 'SetQueueAttributes', 'PutBackupVaultAccessPolicy') THEN 'opened'
+        END AS how
+    FROM events
+    WHERE outcome = 'ok' AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
+)
+SELECT
+    event_time, event_id, account_id, region, principal, access_key_id, source_ip, event_source, event_name, how,
+    COALESCE(
+        json_extract_scalar(request, '$.snapshotId'), json_extract_scalar(request, '$.imageId'), json_extract_scalar(request, '$.dBSnapshotIdentifier'),
+        json_extract_scalar(request, '$.dBClusterSnapshotIdentifier'), json_extract_scalar(request, '$.bucketName'), json_extract_scalar(request, '$.sourceSnapshotId'),
+        json_extract_scalar(request, '$.instanceId'), json_extract_scalar(request, '$.tableArn'), json_extract_scalar(request, '$.functionName')
+    ) AS target,
+    COALESCE(
+        json_extract_scalar(request, '$.createVolumePermission.add.items[0].userId'), json_extract_scalar(request, '$.createVolumePermission.add.items[0].group'),
+        json_extract_scalar(request, '$.launchPermission.add.items[0].userId'), json_extract_scalar(request, '$.launchPermission.add.items[0].group'),
+        json_extract_scalar(request, '$.valuesToAdd[0]')
+    ) AS shared_with,
+    COALESCE(contains(:keys, access_key_id) OR contains(:principals, principal), false) AS suspect,
+    request
+FROM acts
+WHERE how IS NOT NULL
+ORDER BY event_time, event_id
