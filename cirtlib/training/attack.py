@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from cirtlib.training import changes, names
 from cirtlib.training.calls import pools, read
-from cirtlib.training.estate import Estate, instance_state
+from cirtlib.training.estate import Estate, instance_state, new_user_state
 from cirtlib.training.identifiers import access_key, alphanumeric, ec2_id, source, unique_id
-from cirtlib.training.sessions import Session, assume_role, key_caller, refuse_role
+from cirtlib.training.sessions import Session, Stay, assume_role, key_caller, refuse_role
 from cirtlib.training.shapes import Book, Call, Caller, Json, Place, denied, encoded, iso, user_identity, write
 from cirtlib.training.truth import Truth
 from cirtlib.training.world import Role, World
@@ -50,6 +50,10 @@ class Raid:
         if label:
             self.truth.story[label] = records[0]
         self.wait(3, 40)
+
+    def stay(self, hand: Hand) -> Stay:
+        """From where a role is asked for."""
+        return Stay(hand.place, self.world.home)
 
     def wait(self, least: float, most: float) -> None:
         """Let some seconds pass."""
@@ -157,7 +161,7 @@ def _explore_with_key(raid: Raid, hand: Hand) -> None:
     _refused(raid, hand, create, "iam:CreateUser", resource=f"{iam}:user/{user}")
     _refused(raid, hand, changes.create_access_key(name, "", raid.now), "iam:CreateAccessKey", resource=f"user {name}")
     for target in ("OrganizationAccountAccessRole", "Admin", raid.world.pipelines[0].role.name):
-        record = refuse_role(raid.book, hand.caller, f"{iam}:role/{target}", hand.place, raid.now, region=home)
+        record = refuse_role(raid.book, hand.caller, f"{iam}:role/{target}", raid.stay(hand), raid.now)
         raid.note(hand, record)
 
 
@@ -167,7 +171,7 @@ def _any(region: str, account: str) -> str:
 
 def _assume(raid: Raid, hand: Hand, role: Role, *, name: str) -> Session:
     """Assume a role; the session's key is the attacker's from then on."""
-    session = assume_role(raid.book, hand.caller, role, hand.place, raid.now, name=name, region=raid.world.home)
+    session = assume_role(raid.book, hand.caller, role, raid.stay(hand), raid.now, name=name)
     raid.note(hand, *session.records)
     raid.truth.mark("credential", session.key or "", "attacker_created")
     return session
@@ -213,16 +217,7 @@ def _create_user(raid: Raid, hand: Hand, place: Place) -> Hand:
     user_id, key, arn = unique_id(rng, "AIDA"), access_key(rng, "AKIA"), f"arn:aws:iam::{account}:user/{name}"
     raid.do(hand, changes.create_user(account, name, user_id, raid.now), label="create_user")
     raid.truth.mark("principal", arn, "attacker_created")
-    state = {
-        "UserName": name,
-        "Arn": arn,
-        "Path": "/",
-        "keys": [],
-        "attached": [],
-        "inline": {},
-        "login_profile": False,
-    }
-    raid.estate.add(raid.now, account, "users", state)
+    raid.estate.add(raid.now, account, "users", new_user_state(arn))
     raid.do(hand, changes.attach_user_policy(name, ADMINISTRATOR), label="attach_policy")
     raid.estate.alter(raid.now, account, "users", name, attached=[ADMINISTRATOR])
     raid.do(hand, changes.create_access_key(name, key, raid.now), label="create_key")
@@ -252,10 +247,8 @@ def _share_snapshot(raid: Raid, hand: Hand) -> None:
     machine = rng.choice([item for item in world.machines if item.role.account == world.workload])
     snapshot, foreign = ec2_id(rng, "snap"), world.foreign[1]
     description = rng.choice(("", "migration", "tmp"))
-    call = changes.create_snapshot(
-        machine.volume, snapshot, machine.region, raid.now, description=description, account=world.workload
-    )
-    raid.do(hand, call, label="snapshot")
+    new = changes.NewSnapshot(snapshot, machine.volume, world.workload, description)
+    raid.do(hand, changes.create_snapshot(new, machine.region, raid.now), label="snapshot")
     raid.truth.mark("resource", f"arn:aws:ec2:{machine.region}::snapshot/{snapshot}", "attacker_created")
     state = {"SnapshotId": snapshot, "VolumeId": machine.volume, "Region": machine.region, "shared_with": []}
     raid.estate.add(raid.now, world.workload, "snapshots", state)
@@ -276,20 +269,21 @@ def _run_instances(raid: Raid, hand: Hand) -> None:
     world, rng, region = raid.world, raid.rng, raid.world.unused
     _read(raid, hand, "ec2:DescribeInstanceTypes", "ec2:DescribeVpcs", region=region)
     image, kind = ec2_id(rng, "ami"), rng.choice(("g5.8xlarge", "c6i.16xlarge", "p3.2xlarge"))
-    instances = [ec2_id(rng, "i") for _ in range(rng.randint(2, 3))]
-    now = raid.now
-    call = changes.run_instances(rng, region, world.workload, image=image, kind=kind, instances=instances, at=now)
+    instances = tuple(ec2_id(rng, "i") for _ in range(rng.randint(2, 3)))
+    launch = changes.Launch(region, world.workload, image, kind, instances)
+    call = changes.run_instances(rng, launch, raid.now)
     if world.scenario.attack.denied_attempts:
         limit = (
             "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket."
         )
         refused = replace(call, response=None, error=("Client.VcpuLimitExceeded", limit))
         raid.do(hand, replace(refused, request=(call.request or {}) | {"instanceType": "p4d.24xlarge"}))
+        call = changes.run_instances(rng, launch, raid.now)
     raid.do(hand, call, label="instances")
     for instance in instances:
         raid.truth.mark("resource", f"arn:aws:ec2:{region}:{world.workload}:instance/{instance}", "attacker_created")
         raid.estate.add(raid.now, world.workload, "instances", instance_state(instance, region, image, kind))
-    raid.truth.story["instance_ids"] = {"ids": instances, "image": image, "kind": kind, "region": region}
+    raid.truth.story["instance_ids"] = {"ids": list(instances), "image": image, "kind": kind, "region": region}
     _read(raid, hand, "ec2:DescribeInstances", region=region)
 
 
@@ -298,7 +292,7 @@ def _second_account(raid: Raid, hand: Hand) -> None:
     world, rng = raid.world, raid.rng
     if world.scenario.attack.denied_attempts:
         target = f"arn:aws:iam::{world.management}:role/OrganizationAccountAccessRole"
-        raid.note(hand, refuse_role(raid.book, hand.caller, target, hand.place, raid.now, region=world.home))
+        raid.note(hand, refuse_role(raid.book, hand.caller, target, raid.stay(hand), raid.now))
     session = _assume(raid, hand, world.bridge, name=_session_name(rng, hand.place.agent, raid.now))
     raid.truth.story["second"] = session.records[0]
     there = Hand(session.caller(), session.key or "", world.bridge.arn, hand.place)

@@ -219,7 +219,7 @@ def read(rng: random.Random, key: str, region: str, pool: dict[str, list[str]], 
     return Call(service, name, where, request)
 
 
-def fill(template: Any, words: dict[str, str]) -> Any:
+def fill(template: Any, words: dict[str, str]) -> Any:  # noqa: ANN401 (any JSON in, the same shape out)
     """Put words into the {places} of a template."""
     if isinstance(template, str):
         return template.format_map(words) if "{" in template else template
@@ -230,7 +230,7 @@ def fill(template: Any, words: dict[str, str]) -> Any:
     return template
 
 
-def s3_call(rng: random.Random, name: str, region: str, request: Json, *, account: str, **more: Any) -> Call:
+def s3_call(rng: random.Random, name: str, region: str, request: Json, *, account: str) -> Call:
     """Make a call to S3, which adds how the request was signed, its size and the bucket."""
     bucket = request.get("bucketName")
     extra: dict[str, Any] = {
@@ -246,4 +246,4 @@ def s3_call(rng: random.Random, name: str, region: str, request: Json, *, accoun
     }
     if bucket:
         extra["resources"] = [{"accountId": account, "type": "AWS::S3::Bucket", "ARN": f"arn:aws:s3:::{bucket}"}]
-    return Call("s3", name, region, request, more=extra, **more)
+    return Call("s3", name, region, request, more=extra)

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import random
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from cirtlib.training.identifiers import alphanumeric, ec2_id, guid, hexadecimal
@@ -85,20 +86,28 @@ def stop_logging(name: str, region: str) -> Call:
     return Call("cloudtrail", "StopLogging", region, {"name": name}, read_only=False)
 
 
-def create_snapshot(
-    volume: str, snapshot: str, region: str, at: dt.datetime, *, description: str, account: str
-) -> Call:
+@dataclass(frozen=True)
+class NewSnapshot:
+    """A snapshot about to be made."""
+
+    id: str
+    volume: str
+    account: str
+    description: str
+
+
+def create_snapshot(new: NewSnapshot, region: str, at: dt.datetime) -> Call:
     """Ec2 CreateSnapshot."""
-    request = {"volumeId": volume, "description": description}
+    request = {"volumeId": new.volume, "description": new.description}
     answer = {
-        "requestId": _request_id(snapshot),
-        "snapshotId": snapshot,
-        "volumeId": volume,
+        "requestId": _request_id(new.id),
+        "snapshotId": new.id,
+        "volumeId": new.volume,
         "status": "pending",
         "startTime": int(at.timestamp() * 1000),
-        "ownerId": account,
+        "ownerId": new.account,
         "volumeSize": "80",
-        "description": description,
+        "description": new.description,
         "encrypted": False,
     }
     return Call("ec2", "CreateSnapshot", region, request, answer, read_only=False)
@@ -145,75 +154,91 @@ def create_tags(resource: str, region: str, tags: dict[str, str]) -> Call:
     return Call("ec2", "CreateTags", region, request, answer, read_only=False)
 
 
-def run_instances(
-    rng: random.Random, region: str, account: str, *, image: str, kind: str, instances: list[str], at: dt.datetime
-) -> Call:
-    """Ec2 RunInstances without an instance profile, in the Region's default VPC."""
-    count, token, subnet = len(instances), guid(rng), ec2_id(rng, "subnet")
-    vpc, group, zone = ec2_id(rng, "vpc"), ec2_id(rng, "sg"), f"{region}a"
+@dataclass(frozen=True)
+class Launch:
+    """Instances about to be started: no instance profile, the default VPC of the Region."""
+
+    region: str
+    account: str
+    image: str
+    kind: str
+    instances: tuple[str, ...]
+
+
+def run_instances(rng: random.Random, launch: Launch, at: dt.datetime) -> Call:
+    """Ec2 RunInstances."""
+    count, token = len(launch.instances), guid(rng)
     request = {
-        "instancesSet": {"items": [{"imageId": image, "minCount": count, "maxCount": count}]},
-        "instanceType": kind,
+        "instancesSet": {"items": [{"imageId": launch.image, "minCount": count, "maxCount": count}]},
+        "instanceType": launch.kind,
         "blockDeviceMapping": {},
         "monitoring": {"enabled": False},
         "disableApiTermination": False,
         "disableApiStop": False,
         "clientToken": token,
     }
-    items = []
-    for index, instance in enumerate(instances):
-        address = f"172.31.{rng.randrange(0, 48)}.{rng.randrange(4, 250)}"
-        card = {
-            "networkInterfaceId": ec2_id(rng, "eni"),
-            "subnetId": subnet,
-            "vpcId": vpc,
-            "ownerId": account,
-            "status": "in-use",
-            "macAddress": "06:" + ":".join(hexadecimal(rng, 2) for _ in range(5)),
-            "privateIpAddress": address,
-            "sourceDestCheck": True,
-            "interfaceType": "interface",
-            "groupSet": {"items": [{"groupId": group, "groupName": "default"}]},
-        }
-        item = {
-            "instanceId": instance,
-            "imageId": image,
-            "bootMode": "uefi-preferred",
-            "currentInstanceBootMode": "uefi",
-            "instanceState": {"code": 0, "name": "pending"},
-            "privateDnsName": f"ip-{address.replace('.', '-')}.{region}.compute.internal",
-            "amiLaunchIndex": index,
-            "productCodes": {},
-            "instanceType": kind,
-            "launchTime": int(at.timestamp() * 1000),
-            "placement": {"availabilityZone": zone, "tenancy": "default"},
-            "monitoring": {"state": "disabled"},
-            "subnetId": subnet,
-            "vpcId": vpc,
-            "privateIpAddress": address,
-            "stateReason": {"code": "pending", "message": "pending"},
-            "architecture": "x86_64",
-            "rootDeviceType": "ebs",
-            "rootDeviceName": "/dev/xvda",
-            "blockDeviceMapping": {},
-            "virtualizationType": "hvm",
-            "hypervisor": "xen",
-            "clientToken": token,
-            "groupSet": {"items": [{"groupId": group, "groupName": "default"}]},
-            "sourceDestCheck": True,
-            "networkInterfaceSet": {"items": [card]},
-            "ebsOptimized": False,
-            "enaSupport": True,
-            "cpuOptions": {"coreCount": 16, "threadsPerCore": 2},
-            "capacityReservationSpecification": {"capacityReservationPreference": "open"},
-            "enclaveOptions": {"enabled": False},
-            "metadataOptions": {"state": "pending", "httpTokens": "required", "httpPutResponseHopLimit": 2},
-            "maintenanceOptions": {"autoRecovery": "default"},
-        }
-        items.append(item)
-    reservation = "r-0" + hexadecimal(rng, 16)
-    answer = {"requestId": guid(rng), "reservationId": reservation, "ownerId": account, "groupSet": {}}
-    return Call("ec2", "RunInstances", region, request, answer | {"instancesSet": {"items": items}}, read_only=False)
+    network = {"subnetId": ec2_id(rng, "subnet"), "vpcId": ec2_id(rng, "vpc"), "groupId": ec2_id(rng, "sg")}
+    items = [_launched(rng, launch, index, at, network) | {"clientToken": token} for index in range(count)]
+    answer = {
+        "requestId": guid(rng),
+        "reservationId": "r-0" + hexadecimal(rng, 16),
+        "ownerId": launch.account,
+        "groupSet": {},
+        "instancesSet": {"items": items},
+    }
+    return Call("ec2", "RunInstances", launch.region, request, answer, read_only=False)
+
+
+def _launched(rng: random.Random, launch: Launch, index: int, at: dt.datetime, network: dict[str, str]) -> Json:
+    """One instance in the answer of RunInstances."""
+    address = f"172.31.{rng.randrange(0, 48)}.{rng.randrange(4, 250)}"
+    groups = {"items": [{"groupId": network["groupId"], "groupName": "default"}]}
+    where = {"subnetId": network["subnetId"], "vpcId": network["vpcId"]}
+    card = {
+        "networkInterfaceId": ec2_id(rng, "eni"),
+        **where,
+        "ownerId": launch.account,
+        "status": "in-use",
+        "macAddress": "06:" + ":".join(hexadecimal(rng, 2) for _ in range(5)),
+        "privateIpAddress": address,
+        "sourceDestCheck": True,
+        "interfaceType": "interface",
+        "groupSet": groups,
+    }
+    return {
+        "instanceId": launch.instances[index],
+        "imageId": launch.image,
+        "bootMode": "uefi-preferred",
+        "currentInstanceBootMode": "uefi",
+        "instanceState": {"code": 0, "name": "pending"},
+        "privateDnsName": f"ip-{address.replace('.', '-')}.{launch.region}.compute.internal",
+        "amiLaunchIndex": index,
+        "productCodes": {},
+        "instanceType": launch.kind,
+        "launchTime": int(at.timestamp() * 1000),
+        "placement": {"availabilityZone": f"{launch.region}a", "tenancy": "default"},
+        "monitoring": {"state": "disabled"},
+        **where,
+        "privateIpAddress": address,
+        "stateReason": {"code": "pending", "message": "pending"},
+        "architecture": "x86_64",
+        "rootDeviceType": "ebs",
+        "rootDeviceName": "/dev/xvda",
+        "blockDeviceMapping": {},
+        "virtualizationType": "hvm",
+        "hypervisor": "xen",
+        "clientToken": "",
+        "groupSet": groups,
+        "sourceDestCheck": True,
+        "networkInterfaceSet": {"items": [card]},
+        "ebsOptimized": False,
+        "enaSupport": True,
+        "cpuOptions": {"coreCount": 16, "threadsPerCore": 2},
+        "capacityReservationSpecification": {"capacityReservationPreference": "open"},
+        "enclaveOptions": {"enabled": False},
+        "metadataOptions": {"state": "pending", "httpTokens": "required", "httpPutResponseHopLimit": 2},
+        "maintenanceOptions": {"autoRecovery": "default"},
+    }
 
 
 def get_secret(secret: str, region: str) -> Call:

@@ -10,8 +10,8 @@ import hashlib
 import json
 import random
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cirtlib.training.estate import org_bucket
 from cirtlib.training.identifiers import alphanumeric, guid, hexadecimal, source
@@ -21,32 +21,52 @@ from cirtlib.training.world import World
 Slot = tuple[str, str, dt.datetime]
 
 
+@dataclass(frozen=True)
+class LogFile:
+    """A log file as written: when it was delivered, its key, the hash of its content and the times of its events."""
+
+    at: dt.datetime
+    key: str
+    digest: str
+    times: tuple[str, ...]
+
+
 def deliver(world: World, book: Book, folder: Path) -> int:
     """Write the records as log files below `folder`, with digests and insights beside them; return how many events."""
     rng = source(world.seed, "delivery")
-    slots: dict[Slot, list[Json]] = defaultdict(list)
-    for at, account, region, record in sorted(book.records, key=lambda item: (item[0], item[3]["eventID"])):
-        arrives = at + _delay(rng, record["eventSource"])
-        if rng.random() < world.scenario.delivery.late_share:
-            arrives = at + dt.timedelta(minutes=rng.randint(45, 700))
-            if rng.random() < 0.5:
-                record = _delayed(record)
-        slots[account, region, _batch(world, arrives)].append(record)
-        if rng.random() < world.scenario.delivery.duplicate_share:
-            again = arrives + dt.timedelta(minutes=rng.choice((0, 0, 25, 90)))
-            slots[account, region, _batch(world, again)].append(record)
-    written: dict[tuple[str, str], list[tuple[dt.datetime, str, bytes, list[str]]]] = defaultdict(list)
+    slots = _slots(world, book, rng)
+    files: dict[tuple[str, str], list[LogFile]] = defaultdict(list)
     for (account, region, at), records in slots.items():
         rng.shuffle(records)
         name = f"{account}_CloudTrail_{region}_{at:%Y%m%dT%H%MZ}_{alphanumeric(rng, 16)}.json.gz"
         key = f"{_prefix(world, account)}/CloudTrail/{region}/{at:%Y/%m/%d}/{name}"
         body = _json({"Records": records})
         _put(folder, key, body)
-        times = [record["eventTime"] for record in records]
-        written[account, region].append((at, key, body, times))
-    _digests(world, rng, written, folder)
+        times = tuple(record["eventTime"] for record in records)
+        files[account, region].append(LogFile(at, key, hashlib.sha256(body).hexdigest(), times))
+    if world.scenario.delivery.digests != "none":
+        regions = world.regions if world.scenario.delivery.digests == "all" else (world.home,)
+        for account in world.accounts:
+            for region in regions:
+                _digests(world, account, region, files[account, region], folder=folder)
     _insights(world, rng, folder)
     return sum(len(records) for records in slots.values())
+
+
+def _slots(world: World, book: Book, rng: random.Random) -> dict[Slot, list[Json]]:
+    """Sort records into batches by when they arrive; some arrive late, some twice."""
+    settings = world.scenario.delivery
+    slots: dict[Slot, list[Json]] = defaultdict(list)
+    for at, account, region, record in sorted(book.records, key=lambda item: (item[0], item[3]["eventID"])):
+        arrives, delivered = at + _delay(rng, record["eventSource"]), record
+        if rng.random() < settings.late_share:
+            arrives = at + dt.timedelta(minutes=rng.randint(45, 700))
+            delivered = _delayed(record) if rng.random() < 0.5 else record
+        slots[account, region, _batch(world, arrives)].append(delivered)
+        if rng.random() < settings.duplicate_share:
+            again = arrives + dt.timedelta(minutes=rng.choice((0, 0, 25, 90)))
+            slots[account, region, _batch(world, again)].append(delivered)
+    return slots
 
 
 def _prefix(world: World, account: str) -> str:
@@ -75,7 +95,7 @@ def _batch(world: World, at: dt.datetime) -> dt.datetime:
     return dt.datetime.fromtimestamp((int(at.timestamp()) // span + 1) * span, tz=dt.UTC)
 
 
-def _json(document: Any) -> bytes:
+def _json(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -85,72 +105,50 @@ def _put(folder: Path, key: str, body: bytes) -> None:
     path.write_bytes(gzip.compress(body, compresslevel=5, mtime=0))
 
 
-def _digests(
-    world: World,
-    rng: random.Random,
-    written: dict[tuple[str, str], list[tuple[dt.datetime, str, bytes, list[str]]]],
-    folder: Path,
-) -> None:
-    """Write an hourly digest for each account and Region, each naming the hash of the one before."""
-    if world.scenario.delivery.digests == "none":
-        return
-    regions = world.regions if world.scenario.delivery.digests == "all" else (world.home,)
-    for account in world.accounts:
-        for region in regions:
-            files = sorted(written.get((account, region), []))
-            minute = dt.timedelta(minutes=rng.randrange(60), seconds=rng.randrange(60))
-            fingerprint, previous = hexadecimal(rng, 32), None
-            for hour in range(world.scenario.days * 24):
-                begin = world.start + dt.timedelta(hours=hour) + minute
-                end = begin + dt.timedelta(hours=1)
-                inside = [item for item in files if begin < item[0] <= end]
-                names = (f"{account}_CloudTrail-Digest_{region}_{world.trails['organization']}_{world.home}", end)
-                key = f"{_prefix(world, account)}/CloudTrail-Digest/{region}/{end:%Y/%m/%d}/{names[0]}_{end:%Y%m%dT%H%M%SZ}.json.gz"
-                body = _json(
-                    _digest(world, account, key, inside, previous=previous, span=(begin, end), mark=fingerprint)
-                )
-                _put(folder, key, body)
-                previous = (key, hashlib.sha256(body).hexdigest())
+def _digests(world: World, account: str, region: str, files: list[LogFile], *, folder: Path) -> None:
+    """Write an hourly digest for an account and Region, each naming the hash of the one before."""
+    rng = source(world.seed, f"digests-{account}-{region}")
+    begin = world.start + dt.timedelta(minutes=rng.randrange(60), seconds=rng.randrange(60))
+    fingerprint, bucket = hexadecimal(rng, 32), org_bucket(world)
+    previous: tuple[str, str] | None = None
+    stem = f"{account}_CloudTrail-Digest_{region}_{world.trails['organization']}_{world.home}"
+    for _ in range(world.scenario.days * 24):
+        end = begin + dt.timedelta(hours=1)
+        inside = [item for item in sorted(files, key=lambda item: item.key) if begin < item.at <= end]
+        name = f"{stem}_{end:%Y%m%dT%H%M%SZ}.json.gz"
+        key = f"{_prefix(world, account)}/CloudTrail-Digest/{region}/{end:%Y/%m/%d}/{name}"
+        times = sorted(time for item in inside for time in item.times)
+        digest = {
+            "awsAccountId": account,
+            "digestStartTime": iso(begin),
+            "digestEndTime": iso(end),
+            "digestS3Bucket": bucket,
+            "digestS3Object": key,
+            "digestPublicKeyFingerprint": fingerprint,
+            "digestSignatureAlgorithm": "SHA256withRSA",
+            "newestEventTime": times[-1] if times else None,
+            "oldestEventTime": times[0] if times else None,
+            "previousDigestS3Bucket": bucket if previous else None,
+            "previousDigestS3Object": previous[0] if previous else None,
+            "previousDigestHashValue": previous[1] if previous else None,
+            "previousDigestHashAlgorithm": "SHA-256" if previous else None,
+            # A digest's signature is metadata of its S3 object, which a copy on disk has lost; these are unsigned.
+            "previousDigestSignature": None,
+            "logFiles": [_listed(item, bucket) for item in inside],
+        }
+        body = _json(digest)
+        _put(folder, key, body)
+        previous, begin = (key, hashlib.sha256(body).hexdigest()), end
 
 
-def _digest(  # noqa: PLR0913 (a digest names all of these)
-    world: World,
-    account: str,
-    key: str,
-    files: list[tuple[dt.datetime, str, bytes, list[str]]],
-    *,
-    previous: tuple[str, str] | None,
-    span: tuple[dt.datetime, dt.datetime],
-    mark: str,
-) -> Json:
-    """Content of a digest. Its signature would be metadata of the S3 object, which a copy on disk has lost."""
-    bucket, times = org_bucket(world), sorted(time for item in files for time in item[3])
+def _listed(item: LogFile, bucket: str) -> Json:
     return {
-        "awsAccountId": account,
-        "digestStartTime": iso(span[0]),
-        "digestEndTime": iso(span[1]),
-        "digestS3Bucket": bucket,
-        "digestS3Object": key,
-        "digestPublicKeyFingerprint": mark,
-        "digestSignatureAlgorithm": "SHA256withRSA",
-        "newestEventTime": times[-1] if times else None,
-        "oldestEventTime": times[0] if times else None,
-        "previousDigestS3Bucket": bucket if previous else None,
-        "previousDigestS3Object": previous[0] if previous else None,
-        "previousDigestHashValue": previous[1] if previous else None,
-        "previousDigestHashAlgorithm": "SHA-256" if previous else None,
-        "previousDigestSignature": None,
-        "logFiles": [
-            {
-                "s3Bucket": bucket,
-                "s3Object": name,
-                "hashValue": hashlib.sha256(body).hexdigest(),
-                "hashAlgorithm": "SHA-256",
-                "newestEventTime": max(times_of),
-                "oldestEventTime": min(times_of),
-            }
-            for _, name, body, times_of in files
-        ],
+        "s3Bucket": bucket,
+        "s3Object": item.key,
+        "hashValue": item.digest,
+        "hashAlgorithm": "SHA-256",
+        "newestEventTime": max(item.times),
+        "oldestEventTime": min(item.times),
     }
 
 
@@ -159,11 +157,15 @@ def _insights(world: World, rng: random.Random, folder: Path) -> None:
     for day in sorted(rng.sample(range(1, world.scenario.days), 2)):
         at = world.start + dt.timedelta(days=day, hours=world.opening, minutes=rng.randrange(60, 400))
         shared, average, minutes = guid(rng), rng.random() / 100, rng.randint(3, 12)
+        rate = 5.0 + rng.random() * 20
         records = []
         for state, moment in (("Start", at), ("End", at + dt.timedelta(minutes=minutes))):
-            statistics = {"baseline": {"average": average}, "insight": {"average": 5.0 + rng.random() * 20}}
-            statistics["insightDuration"] = minutes
-            statistics["baselineDuration"] = 1440 * day
+            statistics = {
+                "baseline": {"average": average},
+                "insight": {"average": rate},
+                "insightDuration": minutes,
+                "baselineDuration": 1440 * day,
+            }
             record = {
                 "eventVersion": "1.07",
                 "eventTime": iso(moment),

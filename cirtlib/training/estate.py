@@ -4,10 +4,9 @@ import copy
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from cirtlib.training.shapes import Json
-from cirtlib.training.world import SLR_PATH, Role, User, World, trust
+from cirtlib.training.world import SLR_ID, SLR_PATH, Role, User, World, trust
 
 Account = dict[str, list[Json]]
 _LISTS = ("users", "roles", "policies", "trails", "instances", "volumes", "snapshots", "buckets")
@@ -43,14 +42,14 @@ class Estate:
 
         self.changes.append((at, change))
 
-    def alter(self, at: dt.datetime, account: str, kind: str, name: str, **fields: Any) -> None:
-        """Fields of something are set; a value that is a function gets the old value and returns the new."""
+    def alter(self, at: dt.datetime, account: str, kind: str, name: str, **fields: object) -> None:
+        """Fields of something are set."""
 
         def change(state: dict[str, Account]) -> None:
             for item in state[account][kind]:
                 if item[_IDENTITY[kind]] == name:
                     for key, value in fields.items():
-                        item[key] = value(item[key]) if callable(value) else copy.deepcopy(value)
+                        item[key] = copy.deepcopy(value)
 
         self.changes.append((at, change))
 
@@ -80,9 +79,9 @@ def begin(world: World) -> Estate:
         accounts[account]["buckets"] = [{"Name": name, "Region": world.home} for name in world.buckets[account]]
     accounts[world.management]["buckets"].append({"Name": org_bucket(world), "Region": world.home})
     for machine in world.machines:
-        account = accounts[machine.role.account]
-        account["instances"].append(instance_state(machine.id, machine.region, machine.image, machine.kind))
-        account["volumes"].append({"VolumeId": machine.volume, "Region": machine.region})
+        place = accounts[machine.role.account]
+        place["instances"].append(instance_state(machine.id, machine.region, machine.image, machine.kind))
+        place["volumes"].append({"VolumeId": machine.volume, "Region": machine.region})
     return Estate(accounts)
 
 
@@ -113,6 +112,12 @@ def user_state(user: User) -> Json:
         "inline": copy.deepcopy(user.inline),
         "login_profile": user.key is None,
     }
+
+
+def new_user_state(arn: str) -> Json:
+    """A user as the state files hold it just after CreateUser: no key, no policy."""
+    state: Json = {"UserName": arn.rsplit("/", 1)[1], "Arn": arn, "Path": "/", "keys": [], "attached": [], "inline": {}}
+    return state | {"login_profile": False}
 
 
 def role_state(role: Role) -> Json:
@@ -149,5 +154,5 @@ def instance_state(instance: str, region: str, image: str, kind: str) -> Json:
 def _service_linked(account: str, service: str) -> Json:
     name = {"config": "AWSServiceRoleForConfig", "guardduty": "AWSServiceRoleForAmazonGuardDuty"}[service]
     host = f"{service}.amazonaws.com"
-    role = Role(account, name, "AROASERVICELINKEDEXAM", trust({"Service": host}), path=f"{SLR_PATH}{host}/")
+    role = Role(account, name, SLR_ID, trust({"Service": host}), path=f"{SLR_PATH}{host}/")
     return role_state(role)

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cirtlib.errors import TrainingError
 from cirtlib.training.alarms import raise_alarms
@@ -12,6 +11,7 @@ from cirtlib.training.attack import attack, attack_begins
 from cirtlib.training.automation import programs_at_work
 from cirtlib.training.delivery import deliver
 from cirtlib.training.estate import begin
+from cirtlib.training.founding import build_world
 from cirtlib.training.identifiers import source
 from cirtlib.training.innocents import innocents, make_roles, note_owner
 from cirtlib.training.life import begin_life
@@ -19,7 +19,6 @@ from cirtlib.training.people import people_at_work
 from cirtlib.training.scenario import load_scenario
 from cirtlib.training.shapes import Book
 from cirtlib.training.truth import Truth
-from cirtlib.training.world import build_world
 
 
 @dataclass(frozen=True)
@@ -94,5 +93,5 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
     )
 
 
-def _write(path: Path, document: Any) -> None:
+def _write(path: Path, document: object) -> None:
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

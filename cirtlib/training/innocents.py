@@ -2,36 +2,34 @@
 
 import copy
 import datetime as dt
-import random
 
 from cirtlib.training import changes, names
 from cirtlib.training.attack import attack_begins
-from cirtlib.training.estate import role_state
-from cirtlib.training.identifiers import access_key, source, unique_id
-from cirtlib.training.life import Life, reading, work
+from cirtlib.training.estate import new_user_state, role_state
+from cirtlib.training.identifiers import access_key, unique_id
+from cirtlib.training.life import Life, reading, seat
 from cirtlib.training.people import DEVELOPER, browse, console_visit, developer_burst, role_visit
 from cirtlib.training.sessions import build_session, key_caller, shell_session
-from cirtlib.training.shapes import Caller, Place, write
+from cirtlib.training.shapes import Caller, Json, Place, write
 from cirtlib.training.truth import Truth
 from cirtlib.training.world import Person, Role, World, allow
 
 
 def make_roles(life: Life, truth: Truth) -> None:
     """Let an administrator make the developers' role and the door, and later change the door's trust."""
-    world, rng = life.world, source(life.world.seed, "make-roles")
-    person = next(
-        item for item in world.people if "Administrator" in item.role.name and item.role.account == world.workload
-    )
-    place = Place(world.network.office[0], person.shell or names.shell(rng))
+    world, own = life.world, life.of("make-roles")
+    admins = [item for item in world.people if "Administrator" in item.role.name]
+    person = next(item for item in admins if item.role.account == world.workload)
+    place = Place(world.network.office[0], person.shell or names.shell(own.rng))
     opening = world.start + dt.timedelta(hours=world.opening)
-    for role, day in ((world.dev_role, 1), (world.door, 0)):
-        at = opening + dt.timedelta(days=day, seconds=rng.randrange(2 * 3600))
+    for role, day in ((world.door, 0), (world.dev_role, 1)):
+        at = opening + dt.timedelta(days=day, seconds=own.rng.randrange(2 * 3600))
         caller = shell_session(life.book, person, place, at, management=world.management).caller()
         _make_role(life, caller, place, role, at=at + dt.timedelta(seconds=20))
     wider = copy.deepcopy(world.door.trust)
     principal = {"AWS": f"arn:aws:iam::{world.management}:root"}
     wider["Statement"].append({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
-    at = opening + dt.timedelta(days=2, seconds=rng.randrange(2 * 3600))
+    at = opening + dt.timedelta(days=2, seconds=own.rng.randrange(2 * 3600))
     caller = shell_session(life.book, person, place, at, management=world.management).caller()
     at += dt.timedelta(seconds=30)
     write(life.book, caller, changes.update_trust(world.door.name, wider), place, at)
@@ -53,36 +51,34 @@ def _make_role(life: Life, caller: Caller, place: Place, role: Role, *, at: dt.d
 
 def innocents(life: Life, truth: Truth) -> None:
     """Write the innocents' acts during the attack, and note who they are."""
-    rng, decoys = source(life.world.seed, "innocents"), life.world.scenario.decoys
+    own, decoys = life.of("innocents"), life.world.scenario.decoys
     begin = attack_begins(life.world)
     length = dt.timedelta(hours=life.world.scenario.attack.hours)
 
     def during(share: float) -> dt.datetime:
-        return begin + length * share + dt.timedelta(seconds=rng.randrange(120))
+        return begin + length * share + dt.timedelta(seconds=own.rng.randrange(120))
 
     if decoys.legitimate_role_session:
-        _colleague(life, rng, truth, at=during(0.3))
+        _colleague(own, truth, at=during(0.3))
     if decoys.owner_at_work:
-        _owner(life, rng, truth, moments=[during(share) for share in (0.12, 0.4, 0.75)])
+        _owner(own, truth, moments=[during(share) for share in (0.12, 0.4, 0.75)])
     if decoys.automation:
-        _automation(life, rng, truth, moments=[_earlier(life, rng), during(0.5)])
+        _automation(own, truth, moments=[_earlier(own), during(0.5)])
     if decoys.shared_address:
-        _neighbours(life, rng, truth, moments=[during(share) for share in (0.2, 0.35, 0.55)])
+        _neighbours(own, truth, moments=[during(share) for share in (0.2, 0.35, 0.55)])
 
 
-def _earlier(life: Life, rng: random.Random) -> dt.datetime:
+def _earlier(life: Life) -> dt.datetime:
     """Draw a working hour of an earlier working day."""
-    days = [
-        opening for number, opening, working in life.days() if working and 1 < number < life.world.scenario.attack.day
-    ]
-    return work(rng, rng.choice(days), 1)[0]
+    last = life.world.scenario.attack.day
+    return life.work(life.rng.choice([day for number, day, working in life.days() if working and number < last]), 1)[0]
 
 
-def _colleague(life: Life, rng: random.Random, truth: Truth, *, at: dt.datetime) -> None:
+def _colleague(life: Life, truth: Truth, *, at: dt.datetime) -> None:
     """Another developer works through the same role, with a session of their own."""
     user = life.world.key_users[1]
-    place = Place(rng.choice(life.world.network.office), user.agent)
-    session = role_visit(life, rng, user, place, at=at)
+    place = Place(life.rng.choice(life.world.network.office), user.agent)
+    session = role_visit(life, user, place, at=at)
     truth.innocents["legit_role_session"] = {
         "principal": life.world.dev_role.arn,
         "key": session.key,
@@ -93,12 +89,12 @@ def _colleague(life: Life, rng: random.Random, truth: Truth, *, at: dt.datetime)
     }
 
 
-def _owner(life: Life, rng: random.Random, truth: Truth, *, moments: list[dt.datetime]) -> None:
+def _owner(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None:
     """The owner of the leaked key uses it from the office, as on every day before."""
     user = life.world.key_users[0]
-    place = Place(rng.choice(life.world.network.office), user.agent)
+    place = Place(life.rng.choice(life.world.network.office), user.agent)
     for at in moments:
-        developer_burst(life, rng, user, place, at=at)
+        developer_burst(life, user, place, at=at)
     truth.innocents["owner"] = {"user": user.arn, "key": user.key, "address": place.address}
 
 
@@ -112,68 +108,60 @@ def note_owner(life: Life, truth: Truth) -> None:
             truth.owner.append((record["eventID"], account))
 
 
-def _automation(life: Life, rng: random.Random, truth: Truth, *, moments: list[dt.datetime]) -> None:
+def _automation(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None:
     """Infrastructure as code makes a user with a key: once in ordinary times, once during the attack."""
-    pipeline, account = life.world.pipelines[0], life.world.workload
+    pipeline = life.world.pipelines[0]
     for number, at in enumerate(moments):
         session, place = build_session(life.book, pipeline, at, run=2000 + number, region=life.world.home)
         caller = session.caller()
-        name = names.automated_user(rng) + ("-eu" if number else "-us")
-        arn, key = f"arn:aws:iam::{account}:user/{name}", access_key(rng, "AKIA")
-        policy = allow("ses:SendRawEmail", "s3:PutObject")
-        reading(life, rng, lambda c=caller: c, place, keys=["sts:GetCallerIdentity", "iam:ListPolicies"], at=at)  # type: ignore[misc]
-        at += dt.timedelta(seconds=70)
-        call = changes.create_user(account, name, unique_id(rng, "AIDA"), at, tags={"managed-by": "terraform"})
-        truth.story["automation"] = write(life.book, caller, call, place, at)
-        state = {
-            "UserName": name,
-            "Arn": arn,
-            "Path": "/",
-            "keys": [],
-            "attached": [],
-            "inline": {},
-            "login_profile": False,
-        }
-        life.estate.add(at, account, "users", state)
-        at += dt.timedelta(seconds=2)
-        write(life.book, caller, changes.put_user_policy(name, "task", policy), place, at)
-        life.estate.alter(at, account, "users", name, inline={"task": policy})
-        at += dt.timedelta(seconds=1)
-        write(life.book, caller, changes.create_access_key(name, key, at), place, at)
-        life.estate.alter(at, account, "users", name, keys=[{"AccessKeyId": key, "Status": "Active"}])
+        reading(life, seat(caller, place), ["sts:GetCallerIdentity", "iam:ListPolicies"], at=at)
+        name = names.automated_user(life.rng) + ("-eu" if number else "-us")
+        made, record = _make_user(life, caller, place, name, at=at + dt.timedelta(seconds=70))
+        truth.story["automation"] = record
         truth.innocents["automation"] = {
             "role": pipeline.role.arn,
             "session_key": session.key,
-            "user": arn,
-            "key": key,
+            **made,
             "address": place.address,
         }
 
 
-def _neighbours(life: Life, rng: random.Random, truth: Truth, *, moments: list[dt.datetime]) -> None:
+def _make_user(life: Life, caller: Caller, place: Place, name: str, *, at: dt.datetime) -> tuple[dict[str, str], Json]:
+    account, second = caller.account, dt.timedelta(seconds=1)
+    arn, key = f"arn:aws:iam::{account}:user/{name}", access_key(life.rng, "AKIA")
+    policy = allow("ses:SendRawEmail", "s3:PutObject")
+    create = changes.create_user(account, name, unique_id(life.rng, "AIDA"), at, tags={"managed-by": "terraform"})
+    record = write(life.book, caller, create, place, at)
+    life.estate.add(at, account, "users", new_user_state(arn))
+    write(life.book, caller, changes.put_user_policy(name, "task", policy), place, at + second)
+    life.estate.alter(at + second, account, "users", name, inline={"task": policy})
+    write(life.book, caller, changes.create_access_key(name, key, at + 2 * second), place, at + 2 * second)
+    keys = [{"AccessKeyId": key, "Status": "Active"}]
+    life.estate.alter(at + 2 * second, account, "users", name, keys=keys)
+    return {"user": arn, "key": key}, record
+
+
+def _neighbours(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None:
     """Ordinary principals go out through the same address as the attacker, in the days before and during the attack."""
     world, address = life.world, life.world.network.attacker
-    count = world.scenario.decoys.shared_address
     days = [opening for number, opening, working in life.days() if working and number < world.scenario.attack.day]
-    person, visitor, developer = _person(world), world.console_users[-1], world.key_users[-1]
-    principals = [person.role.arn, visitor.arn, developer.arn][:count]
-    for index in range(count):
-        earlier = [work(rng, opening, 1)[0] for opening in rng.sample(days, min(4, len(days)))]
+    person, visitor, developer = _outsider(world), world.console_users[-1], world.key_users[-1]
+    principals = [person.role.arn, visitor.arn, developer.arn][: world.scenario.decoys.shared_address]
+    for index in range(len(principals)):
+        earlier = [life.work(opening, 1)[0] for opening in life.rng.sample(days, min(4, len(days)))]
         for at in (*earlier, moments[index]):
             if index == 0:
-                browse(life, rng, person, Place(address, person.browser), at=at)
+                browse(life, person, Place(address, person.browser), at=at)
             elif index == 1:
-                console_visit(life, rng, visitor, Place(address, visitor.agent), at=at)
+                console_visit(life, visitor, Place(address, visitor.agent), at=at)
             else:
-                place, caller = Place(address, developer.agent), key_caller(developer)
-                keys = rng.sample(DEVELOPER, 5)
-                reading(life, rng, lambda c=caller: c, place, keys=keys, at=at)  # type: ignore[misc]
+                desk = seat(key_caller(developer), Place(address, developer.agent))
+                reading(life, desk, life.rng.sample(DEVELOPER, 5), at=at)
     truth.innocents["shared_address"] = address
     truth.innocents["shared_address_principals"] = principals
 
 
-def _person(world: World) -> Person:
+def _outsider(world: World) -> Person:
     """Choose who of the Identity Center people shares the address: somebody with nothing to do with the attack."""
-    return next(
-        item for item in reversed(world.people) if "ReadOnly" in item.role.name or "PowerUser" in item.role.name
-    )
+    plain = ("ReadOnly", "PowerUser")
+    return next(item for item in reversed(world.people) if any(word in item.role.name for word in plain))

@@ -3,14 +3,20 @@
 import random
 from dataclasses import dataclass
 
-_FIRST = (
-    "Akua Alejandro Ana Arnav Carlos Diego Efua Jane Jorge John Kwaku Kwesi Li Mateo Maria Martha Mary Mohammed Nikhil "
-    "Nikki Pat Paulo Richard Saanvi Shirley Sofia Terry Wang Xiulan Zhang Márcia Júlia Ling Nina Oliver Priya Tomás Yara"
-).split()
-_LAST = (
-    "Mansa Rosalez Silva Desai Salazar Ramirez Owusu Doe Souza Stiles Mensah Boateng Juan Jackson Garcia Rivera Major "
-    "Ribeiro Jayashankar Wolf Candella Santos Roe Sarkar Rodriguez Martinez Whitlock Xiulan Wei Oliveira Costa Chen Kim Patel"
-).split()
+# fmt: off
+_FIRST = [
+    "Akua", "Alejandro", "Ana", "Arnav", "Carlos", "Diego", "Efua", "Jane", "Jorge", "John", "Kwaku", "Kwesi",
+    "Li", "Mateo", "Maria", "Martha", "Mary", "Mohammed", "Nikhil", "Nikki", "Pat", "Paulo", "Richard",
+    "Saanvi", "Shirley", "Sofia", "Terry", "Wang", "Xiulan", "Zhang", "Márcia", "Júlia", "Ling", "Nina",
+    "Oliver", "Priya", "Tomás", "Yara",
+]
+_LAST = [
+    "Mansa", "Rosalez", "Silva", "Desai", "Salazar", "Ramirez", "Owusu", "Doe", "Souza", "Stiles", "Mensah",
+    "Boateng", "Juan", "Jackson", "Garcia", "Rivera", "Major", "Ribeiro", "Jayashankar", "Wolf", "Candella",
+    "Santos", "Roe", "Sarkar", "Rodriguez", "Martinez", "Whitlock", "Wei", "Oliveira", "Costa", "Chen", "Kim",
+    "Patel",
+]
+# fmt: on
 _PLAIN = str.maketrans("áéíóúâêôãõç", "aeiouaeoaoc")
 
 

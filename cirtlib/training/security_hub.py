@@ -127,7 +127,7 @@ def _control(world: World, check: Check, rng: random.Random) -> Json:
         "Description": f"This control checks the following: {check.title[0].lower()}{check.title[1:]}.",
         "Remediation": {
             "Recommendation": {
-                "Text": "For information on how to correct this issue, consult the AWS Security Hub controls documentation.",
+                "Text": "To correct this issue, consult the AWS Security Hub controls documentation.",
                 "Url": remedy,
             }
         },

@@ -50,39 +50,40 @@ class Session:
         return Caller(identity, self.role.account, console=True)
 
 
+@dataclass(frozen=True)
+class Stay:
+    """From where a credential is asked for: the place, and the Region whose STS is asked."""
+
+    place: Place
+    region: str
+
+
 def key_caller(user: User) -> Caller:
     """Make the caller that a user with the long-term key is."""
     return Caller(user_identity(user.arn, user.id, user.key), user.account)
 
 
-def assume_role(
-    book: Book, caller: Caller, role: Role, place: Place, at: dt.datetime, *, name: str, region: str
-) -> Session:
+def assume_role(book: Book, caller: Caller, role: Role, stay: Stay, at: dt.datetime, *, name: str) -> Session:
     """Assume a role; across accounts both sides get a record, which share a sharedEventID and not an eventID."""
-    answer = {
-        "credentials": credentials(book.rng, at),
-        "assumedRoleUser": assumed(role.arn, role.id, name),
-    }
+    answer = {"credentials": credentials(book.rng, at), "assumedRoleUser": assumed(role.arn, role.id, name)}
     request = {"roleArn": role.arn, "roleSessionName": name, "durationSeconds": 3600}
     more: Json = {"resources": role_resource(role.arn)}
-    call = Call("sts", "AssumeRole", region, request, answer, more=more)
-    if caller.account == role.account:
-        records = (write(book, caller, call, place, at),)
-    else:
-        more |= {"sharedEventID": guid(book.rng)}
-        first = write(book, caller, replace(call, more=more), place, at)
+    if caller.account != role.account:
+        more |= {"sharedEventID": guid(book.rng), "requestID": guid(book.rng)}
+    call = Call("sts", "AssumeRole", stay.region, request, answer, more=more)
+    records = [write(book, caller, call, stay.place, at)]
+    if caller.account != role.account:
         other = {"type": "AWSAccount", "principalId": caller.identity["principalId"], "accountId": caller.account}
-        second = write(book, Caller(other, role.account), replace(call, more=more), place, at)
-        records = (first, second)
-    return Session(role, name, answer["credentials"]["accessKeyId"], at, attributes(at), records)
+        records.append(write(book, Caller(other, role.account), call, stay.place, at))
+    return Session(role, name, answer["credentials"]["accessKeyId"], at, attributes(at), tuple(records))
 
 
-def refuse_role(book: Book, caller: Caller, role_arn: str, place: Place, at: dt.datetime, *, region: str) -> Json:
+def refuse_role(book: Book, caller: Caller, role_arn: str, stay: Stay, at: dt.datetime) -> Json:
     """Refuse to let a role be assumed; the record tells the role only in its message."""
     who = caller.identity["arn"]
     message = f"User: {who} is not authorized to perform: sts:AssumeRole on resource: {role_arn}"
-    call = Call("sts", "AssumeRole", region, error=("AccessDenied", message))
-    return write(book, caller, call, place, at)
+    call = Call("sts", "AssumeRole", stay.region, error=("AccessDenied", message))
+    return write(book, caller, call, stay.place, at)
 
 
 def build_session(book: Book, pipeline: Pipeline, at: dt.datetime, *, run: int, region: str) -> tuple[Session, Place]:
@@ -96,7 +97,7 @@ def build_session(book: Book, pipeline: Pipeline, at: dt.datetime, *, run: int, 
         "userName": subject,
         "identityProvider": federated,
     }
-    answer = {
+    answer: Json = {
         "credentials": credentials(book.rng, at),
         "subjectFromWebIdentityToken": subject,
         "assumedRoleUser": assumed(role.arn, role.id, name),
@@ -147,7 +148,7 @@ def portal_session(book: Book, person: Person, place: Place, at: dt.datetime, *,
     details = {"relayId": guid(book.rng), "role_name": role.name.split("_")[1], "account_id": role.account}
     more: Json = {"serviceEventDetails": details, "eventType": "AwsServiceEvent"}
     write(book, Caller(user, management), Call("sso", "Federate", home, read_only=False, more=more), place, at)
-    provider = role.trust["Statement"][0]["Principal"]["Federated"]
+    provider = str(role.trust["Statement"][0]["Principal"]["Federated"])
     answer = {
         "subjectType": "persistent",
         "issuer": f"https://portal.sso.{home}.amazonaws.com/saml/assertion/{alphanumeric(book.rng, 40)}",

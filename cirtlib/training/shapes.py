@@ -148,7 +148,9 @@ def write(book: Book, caller: Caller, call: Call, place: Place, at: dt.datetime)
     }
     if call.error:
         record |= {name: text for name, text in zip(("errorCode", "errorMessage"), call.error, strict=True) if text}
-    request_id = alphanumeric(rng, 16, upper=True) if call.service == "s3" else guid(rng)
+    request_id = more.pop("requestID", None) or (
+        alphanumeric(rng, 16, upper=True) if call.service == "s3" else guid(rng)
+    )
     record |= {"requestParameters": call.request, "responseElements": call.response}
     _put(record, more, "additionalEventData")
     if call.name not in CONSOLE_EVENTS and "serviceEventDetails" not in more:
@@ -204,11 +206,10 @@ def iso(at: dt.datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def human(at: dt.datetime, *, gap: str = " ", comma: bool = True) -> str:
-    """Write a time as STS and IAM do in responses: `Jun 9, 2026, 2:05:01 PM`; newer IAM puts a narrow space before PM."""
+def human(at: dt.datetime, *, gap: str = " ") -> str:
+    """Write a time as STS does in responses, `Jun 9, 2026, 2:05:01 PM`; newer IAM puts a narrow space before PM."""
     hour = at.hour % 12 or 12
-    day = f"{at:%b} {at.day}, {at.year}{',' if comma else ''}"
-    return f"{day} {hour}:{at:%M:%S}{gap}{'AM' if at.hour < 12 else 'PM'}"
+    return f"{at:%b} {at.day}, {at.year}, {hour}:{at:%M:%S}{gap}{'AM' if at.hour < 12 else 'PM'}"
 
 
 def iam_date(at: dt.datetime) -> str:
