@@ -144,9 +144,8 @@ def _finding_rows(facts: Facts) -> list[list[Any]]:
     ]
 
 
-def _note_rows(notes: Any) -> list[list[Any]]:  # noqa: ANN401 - a DataFrame or a list of dict
-    records = notes.to_dict("records") if isinstance(notes, pd.DataFrame) else notes
-    return [[note["time"], "note", note.get("by", ""), note["text"], "", []] for note in records]
+def _note_rows(notes: pd.DataFrame) -> list[list[Any]]:
+    return [[note.time, "note", note.by, note.text, "", []] for note in notes.itertuples(index=False)]
 
 
 def _decision_rows(case: Case) -> list[list[Any]]:

@@ -32,7 +32,8 @@ FIGURE_HEIGHT = 525
 def page(notebook: nbformat.NotebookNode, *, title: str, notice: str = "") -> str:
     """HTML of an executed notebook: markdown and outputs, no code, no prompt.
 
-    Cells tagged `setup` are left out; markdown cells tagged `guide` are folded. `notice` is a line above everything.
+    Of a cell tagged `intro` or `section` the heading stands in the page; a section's guidance is folded. Cells tagged
+    `setup` are left out. `notice` is a line above everything.
     """
     script = (_TEMPLATE / "report.js").read_text(encoding="utf-8")
     plotly = get_plotlyjs()

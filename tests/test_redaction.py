@@ -9,7 +9,9 @@ from cirtlib.redaction import Pseudonyms, redact_figure, redact_html
 def replace():
     pseudonyms = Pseudonyms()
     names = [("user", "mara.lind"), ("user", "ci"), ("bucket", "acme-payroll"), ("user", "mara")]
-    pseudonyms.learn(names, text="arn:aws:sts::111122223333:assumed-role/devRole/ops-session and arn:aws:s3:::other-bucket/key")
+    pseudonyms.learn(
+        names, text="arn:aws:sts::111122223333:assumed-role/devRole/ops-session and arn:aws:s3:::other-bucket/key"
+    )
     return pseudonyms.replacer()
 
 
@@ -60,11 +62,13 @@ def test_a_page_keeps_its_markup(replace):
     pseudonyms = Pseudonyms()
     pseudonyms.learn([("user", "table"), ("user", "o'neil & co"), ("user", "class")])
     html = (
-        '<!DOCTYPE html>\n<style>table { color: red }</style><table class="table"><tr><td title="table">table &lt;b&gt; '
+        '<!DOCTYPE html>\n<style>table { color: red }</style><table class="table">'
+        '<tr><td title="table">table &lt;b&gt; '
         "o&#x27;neil &amp; co</td></tr></table>"
     )
     assert redact_html(html, pseudonyms.replacer()) == (
-        '<!DOCTYPE html>\n<style>table { color: red }</style><table class="table"><tr><td title="user-1">user-1 &lt;b&gt; '
+        '<!DOCTYPE html>\n<style>table { color: red }</style><table class="table">'
+        '<tr><td title="user-1">user-1 &lt;b&gt; '
         "user-2</td></tr></table>"
     )
 
@@ -73,7 +77,10 @@ def test_a_figure_keeps_its_own_words(replace):
     """A user called "markers" is replaced in labels, not in plotly's settings."""
     pseudonyms = Pseudonyms()
     pseudonyms.learn([("user", "markers")])
-    figure = {"data": [{"mode": "markers", "text": ["markers", "203.0.113.7"], "x": [1]}], "layout": {"title": "markers"}}
+    figure = {
+        "data": [{"mode": "markers", "text": ["markers", "203.0.113.7"], "x": [1]}],
+        "layout": {"title": "markers"},
+    }
     assert redact_figure(figure, pseudonyms.replacer()) == {
         "data": [{"mode": "markers", "text": ["user-1", "address-1"], "x": [1]}],
         "layout": {"title": "user-1"},
