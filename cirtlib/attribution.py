@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 
@@ -58,11 +59,20 @@ class _State:
         self.reason[fresh] = why
 
 
-def judge(case: Case, acts: pd.DataFrame, claims: list[Claim], window: tuple[datetime, datetime]) -> Judgement:
+def judge(
+    case: Case,
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    acts: pd.DataFrame,
+    claims: list[Claim],
+    window: tuple[datetime, datetime],
+) -> Judgement:
     """Close the claims over credentials to a fixpoint, and give each act of a compromised credential its verdict.
 
     Parameters
     ----------
+    connection
+        To the case's store, for what acts asked and were answered.
     acts
         As `identity.acts` gives them.
     claims
@@ -72,7 +82,7 @@ def judge(case: Case, acts: pd.DataFrame, claims: list[Claim], window: tuple[dat
     """
     frame = _prepare(acts, window)
     mints = frame["issued"].notna() & frame["minted_key"].notna()
-    details = identity.details(case, frame[identity.acting(frame) | mints])
+    details = identity.details(connection, frame[identity.acting(frame) | mints])
     names = identity.Names(frame)
     for arn in _arns_made(frame, details):
         names.learn(arn)
@@ -87,7 +97,7 @@ def judge(case: Case, acts: pd.DataFrame, claims: list[Claim], window: tuple[dat
         first = frame.loc[state.attacker, "event_time"].min() if state.attacker.any() else None
         if first is None or first == end or first in seen:
             found = closure.result(state, base)
-            found.details.update(identity.details(case, frame[state.attacker]))
+            found.details.update(identity.details(connection, frame[state.attacker]))
             return found
         seen.add(end)
         end = first.to_pydatetime()
@@ -252,7 +262,7 @@ class _Closure:
         reason = state.reason.copy()
         judged = frame["credential"].isin(state.held - state.made).to_numpy()
         for claim in self.claims:
-            judged |= claim.said
+            judged = judged | claim.said
         rest = judged & self.inside & ~state.attacker & ~self.cleared
         owner, unclear = rest & base.explains, rest & ~base.explains
         verdict[state.attacker], verdict[owner], verdict[unclear] = ATTACKER, OWNER, UNCLEAR

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+import duckdb
 import jmespath
 import pandas as pd
 
-from cirtlib.case import Case
 from cirtlib.engine import duckdb as engine
 
 ACT_COLUMNS = (
@@ -40,13 +40,12 @@ class Effect:
     value: str
 
 
-def acts(case: Case) -> pd.DataFrame:
-    """Every event of the case as an act: `ACT_COLUMNS`, `credential` (node id or None) and `issued` (node id or None).
+def acts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Every event that the connection sees as an act: `ACT_COLUMNS`, then node ids (or None) in `credential` and `issued`.
 
     One row per event, sorted by (event_time, event_id, account_id), so that nothing depends on the order of records.
     """
-    with engine.connect(case) as connection:
-        frame = engine.run(connection, f"SELECT {', '.join(ACT_COLUMNS)} FROM events")  # noqa: S608 - our own names
+    frame = engine.run(connection, f"SELECT {', '.join(ACT_COLUMNS)} FROM events")  # noqa: S608 - our own names
     frame = frame.sort_values(["event_time", "event_id", "account_id"], kind="stable").reset_index(drop=True)
     for name in frame.columns:
         if frame[name].dtype == object or str(frame[name].dtype) in {"str", "string"}:
@@ -150,7 +149,9 @@ class Names:
         parts = arn.split(":", 5)
         if len(parts) == 6 and parts[2] == "iam" and "/" in parts[5]:
             kind, _, path = parts[5].partition("/")
-            self._arns.setdefault((parts[4], kind, path.rsplit("/", 1)[-1]), arn)
+            key = (parts[4], kind, path.rsplit("/", 1)[-1])
+            # Some records name a user without its path: the longer form is the true one.
+            self._arns[key] = max(self._arns.get(key, ""), arn, key=lambda text: (text.count("/"), text))
 
     def find(self, account: str, kind: str, name: str) -> str:
         """ARN of user or role `name`; without its path when no record shows one."""
@@ -159,14 +160,14 @@ class Names:
         return self._arns.get((account, kind, name), f"arn:aws:iam::{account}:{kind}/{name}")
 
 
-def details(case: Case, keys: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+def details(connection: duckdb.DuckDBPyConnection, keys: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
     """Request and response (dicts) and resources (ARNs) of the given events, by (event_id, account_id)."""
-    with engine.connect(case) as connection:
-        connection.register("wanted", keys[["event_id", "account_id"]].drop_duplicates())
-        columns = ", ".join(f"e.{name}" for name in DETAIL_COLUMNS)
-        frame: pd.DataFrame = connection.sql(
-            f"SELECT {columns} FROM events e SEMI JOIN wanted USING (event_id, account_id)"  # noqa: S608 - our own names
-        ).df()
+    connection.register("wanted", keys[["event_id", "account_id"]].drop_duplicates())
+    columns = ", ".join(f"e.{name}" for name in DETAIL_COLUMNS)
+    frame: pd.DataFrame = connection.sql(
+        f"SELECT {columns} FROM events e SEMI JOIN wanted USING (event_id, account_id)"  # noqa: S608 - our own names
+    ).df()
+    connection.unregister("wanted")
     return {
         (row.event_id, row.account_id): {
             "request": parse(row.request),

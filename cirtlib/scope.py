@@ -10,6 +10,7 @@ import pandas as pd
 
 from cirtlib import attribution, baseline, claims, coverage, extent, identity, leads, queries
 from cirtlib.case import Case, read_json
+from cirtlib.engine import duckdb as engine
 
 SCHEMA_VERSION = 1
 
@@ -58,11 +59,12 @@ def scope(case: Case) -> Scope:
     NotFoundError
         when there is no seed, or a seed matches nothing in the evidence.
     """
-    acts = identity.acts(case)
     findings = queries.findings(case)
-    said = claims.read(case, acts, findings)
     start, end = queries.window(case)
-    found = attribution.judge(case, acts, said, (start, end))
+    with engine.connect(case) as connection:
+        acts = identity.acts(connection)
+        said = claims.read(case, acts, findings)
+        found = attribution.judge(case, connection, acts=acts, claims=said, window=(start, end))
     graph = extent.build(found)
     seeds = _seed_nodes(graph, found, said)
     _report(graph, findings, {seed.value for seed in case.seeds if seed.kind == "finding"})
@@ -114,7 +116,8 @@ def load(case: Case) -> Scope:
 
 def baseline_table(case: Case) -> pd.DataFrame:
     """Count what was normal before the attack (columns: `baseline.TABLE_KEYS`, first_seen, last_seen, count)."""
-    acts = identity.acts(case)
+    with engine.connect(case) as connection:
+        acts = identity.acts(connection)
     judged = load(case)
     end = pd.Timestamp(judged.content["baseline"]["end"])
     odd = judged.verdicts[judged.verdicts["verdict"] != attribution.OWNER]

@@ -18,12 +18,12 @@ STOLEN = role("devRole", "work", "ASIASTOLEN")
 AUDIT = f"arn:aws:iam::{ACCOUNT}:role/app/audit"
 
 
-def extent(case):
-    return {node["id"]: node["status"] for node in scope(case).extent()}
+def extent(found):
+    return {node["id"]: node["status"] for node in found.extent()}
 
 
-def verdicts(case):
-    return dict(zip(*[scope(case).verdicts[name] for name in ("event_id", "verdict")], strict=True))
+def verdicts(found):
+    return dict(zip(*[found.verdicts[name] for name in ("event_id", "verdict")], strict=True))
 
 
 def leaked():
@@ -39,15 +39,15 @@ def leaked():
 def test_scope_walks_from_the_finding_to_the_leaked_key_and_keeps_its_owner_apart(tmp_path):
     """From the finding alone: session, role, key and user are in; the owner's acts with the key are the owner's."""
     trail, stop = leaked()
-    case = trail.case(tmp_path, {"finding": trail.finding(stop)})
-    assert extent(case) == {
+    found = scope(trail.case(tmp_path, {"finding": trail.finding(stop)}))
+    assert extent(found) == {
         "access_key:ASIASTOLEN": "compromised",
         "access_key:AKIADEV": "compromised",
         f"principal:arn:aws:iam::{ACCOUNT}:role/devRole": "compromised",
         f"principal:arn:aws:iam::{ACCOUNT}:user/dev": "compromised",
         f"resource:arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/main": "changed",
     }
-    said = verdicts(case)
+    said = verdicts(found)
     assert said[stop] == "attacker"
     by_address = {r["eventID"]: r["sourceIPAddress"] for r in trail.records}
     assert {v for e, v in said.items() if by_address[e] == THIEF} == {"attacker"}
@@ -75,9 +75,9 @@ def test_scope_without_baseline_explains_nothing_away(tmp_path):
     trail.assume(9.5, DEV, "devRole", "ASIASTOLEN", ip=THIEF)
     trail.add(9.6, DEV, "s3:ListBuckets")
     stop = trail.add(9.51, STOLEN, "cloudtrail:StopLogging", ip=THIEF, request={"name": "main"})
-    case = trail.case(tmp_path, {"event": stop})
-    assert "owner" not in verdicts(case).values()
-    assert any("no baseline" in gap["reason"] for gap in scope(case).gaps)
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    assert "owner" not in verdicts(found).values()
+    assert any("no baseline" in gap["reason"] for gap in found.gaps)
 
 
 def test_scope_keeps_the_roles_other_sessions_out(tmp_path):
@@ -85,9 +85,9 @@ def test_scope_keeps_the_roles_other_sessions_out(tmp_path):
     trail, stop = leaked()
     trail.assume(9.52, user("ann", "AKIAANN"), "devRole", "ASIAANN")
     event = trail.add(9.53, role("devRole", "ann", "ASIAANN"), "ec2:DescribeVpcs")
-    case = trail.case(tmp_path, {"event": stop})
-    assert not {"access_key:ASIAANN", "access_key:AKIAANN"} & set(extent(case))
-    assert event not in verdicts(case)
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    assert not {"access_key:ASIAANN", "access_key:AKIAANN"} & set(extent(found))
+    assert event not in verdicts(found)
 
 
 def test_scope_takes_all_that_the_attacker_makes(tmp_path):
@@ -102,13 +102,13 @@ def test_scope_takes_all_that_the_attacker_makes(tmp_path):
     far = trail.add(9.7, who, "s3:ListBuckets", ip=EXIT)
     console = {k: v for k, v in who.items() if k != "accessKeyId"}
     trail.add(9.8, console, "signin:ConsoleLogin", ip="192.0.2.77", response={"ConsoleLogin": "Success"})
-    case = trail.case(tmp_path, {"event": stop})
-    found = extent(case)
-    assert found["access_key:AKIABACKUP"] == "compromised"
-    assert found[f"principal:{made['user']['arn']}"] == "compromised"
-    assert found[f"login_profile:{made['user']['arn']}"] == "attacker_created"
-    assert any(node.startswith("console:AIDABACKUP/") for node in found)
-    assert verdicts(case)[far] == "attacker"
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    inside = extent(found)
+    assert inside["access_key:AKIABACKUP"] == "compromised"
+    assert inside[f"principal:{made['user']['arn']}"] == "compromised"
+    assert inside[f"login_profile:{made['user']['arn']}"] == "attacker_created"
+    assert any(node.startswith("console:AIDABACKUP/") for node in inside)
+    assert verdicts(found)[far] == "attacker"
 
 
 def test_scope_marks_what_the_attacker_changed_and_whom_that_let_in(tmp_path):
@@ -121,14 +121,14 @@ def test_scope_marks_what_the_attacker_changed_and_whom_that_let_in(tmp_path):
     trail.add(9.6, STOLEN, "iam:UpdateAssumeRolePolicy", ip=THIEF,
               request={"roleName": "audit", "policyDocument": json.dumps(after)})  # fmt: skip
     caller = {"type": "AWSAccount", "principalId": "AIDAFOREIGN", "accountId": FOREIGN}
-    trail.assume(9.7, caller, "audit", "ASIADOOR", ip=EXIT, account=ACCOUNT)
-    trail.assume(9.8, user("ann", "AKIAANN"), "audit", "ASIAOK")
-    case = trail.case(tmp_path, {"event": stop})
-    found = extent(case)
-    assert found[f"principal:{AUDIT}"] in {"changed", "compromised"}
-    assert "access_key:ASIADOOR" in found
-    assert "access_key:ASIAOK" not in found
-    assert "access_key:AKIAANN" in {lead["node"] for lead in scope(case).leads}
+    trail.assume(9.7, caller, "app/audit", "ASIADOOR", ip=EXIT, account=ACCOUNT)
+    trail.assume(9.8, user("ann", "AKIAANN"), "app/audit", "ASIAOK")
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    inside = extent(found)
+    assert inside[f"principal:{AUDIT}"] in {"changed", "compromised"}
+    assert "access_key:ASIADOOR" in inside
+    assert "access_key:ASIAOK" not in inside
+    assert "access_key:AKIAANN" in {lead["node"] for lead in found.leads}
 
 
 def test_scope_of_a_role_that_is_only_changed_says_changed(tmp_path):
@@ -138,8 +138,8 @@ def test_scope_of_a_role_that_is_only_changed_says_changed(tmp_path):
     trail.add(
         9.6, STOLEN, "iam:UpdateAssumeRolePolicy", ip=THIEF, request={"roleName": "audit", "policyDocument": policy}
     )
-    case = trail.case(tmp_path, {"event": stop})
-    assert extent(case)[f"principal:arn:aws:iam::{ACCOUNT}:role/audit"] == "changed"
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    assert extent(found)[f"principal:arn:aws:iam::{ACCOUNT}:role/audit"] == "changed"
 
 
 def test_scope_tells_the_instance_from_the_thief_of_its_session(tmp_path):
@@ -150,10 +150,10 @@ def test_scope_tells_the_instance_from_the_thief_of_its_session(tmp_path):
         trail.add(day + 0.3, instance, "s3:ListBuckets", ip="198.51.100.50", agent="aws-sdk-go/1.44")
     stolen = trail.add(9.6, instance, "iam:ListUsers", ip=THIEF, agent=SDK)
     own = trail.add(9.7, instance, "s3:ListBuckets", ip="198.51.100.50", agent="aws-sdk-go/1.44")
-    case = trail.case(tmp_path, {"access_key": "ASIAWEB"})
-    said = verdicts(case)
+    found = scope(trail.case(tmp_path, {"access_key": "ASIAWEB"}))
+    said = verdicts(found)
     assert (said[stolen], said[own]) == ("attacker", "owner")
-    assert any("credentials of this instance" in lead["reason"] for lead in scope(case).leads)
+    assert any("credentials of this instance" in lead["reason"] for lead in found.leads)
 
 
 def test_scope_takes_the_session_of_an_instance_that_the_attacker_started(tmp_path):
@@ -164,11 +164,11 @@ def test_scope_takes_the_session_of_an_instance_that_the_attacker_started(tmp_pa
     event = trail.add(
         9.7, role("miner", "i-0aaaaaaaaaaaaaaa1", "ASIAMINER"), "s3:ListBuckets", ip="192.0.2.50", agent="x/1"
     )
-    case = trail.case(tmp_path, {"event": stop})
-    found = extent(case)
-    assert f"resource:arn:aws:ec2:ap-south-1:{ACCOUNT}:instance/i-0aaaaaaaaaaaaaaa1" in found
-    assert {"access_key:ASIAMINER", f"principal:arn:aws:iam::{ACCOUNT}:role/miner"} <= set(found)
-    assert verdicts(case)[event] == "attacker"
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    inside = extent(found)
+    assert f"resource:arn:aws:ec2:ap-south-1:{ACCOUNT}:instance/i-0aaaaaaaaaaaaaaa1" in inside
+    assert {"access_key:ASIAMINER", f"principal:arn:aws:iam::{ACCOUNT}:role/miner"} <= set(inside)
+    assert verdicts(found)[event] == "attacker"
 
 
 def test_scope_extends_neither_by_denied_nor_by_service_invoked_calls(tmp_path):
@@ -178,7 +178,7 @@ def test_scope_extends_neither_by_denied_nor_by_service_invoked_calls(tmp_path):
     by_service = STOLEN | {"invokedBy": "cloudformation.amazonaws.com"}
     made = {"user": {"arn": f"arn:aws:iam::{ACCOUNT}:user/stack", "userName": "stack"}}
     trail.add(9.6, by_service, "iam:CreateUser", ip="cloudformation.amazonaws.com", response=made)
-    found = extent(trail.case(tmp_path, {"event": stop}))
+    found = extent(scope(trail.case(tmp_path, {"event": stop})))
     assert not [node for node in found if node.endswith(("ghost", "stack"))]
 
 
@@ -188,9 +188,9 @@ def test_scope_convicts_nobody_by_a_shared_address(tmp_path):
     for name in ("ann", "bob", "cy"):
         trail.habit(user(name, f"AKIA{name.upper()}"), ip=EXIT)
     event = trail.add(9.5, user("eve", "AKIAEVE"), "iam:ListUsers", ip=EXIT)
-    case = trail.case(tmp_path, {"ip": EXIT})
-    assert extent(case) == {}
-    assert verdicts(case)[event] == "unclear"
+    found = scope(trail.case(tmp_path, {"ip": EXIT}))
+    assert extent(found) == {}
+    assert verdicts(found)[event] == "unclear"
 
 
 def test_scope_makes_neighbours_of_a_rare_address_leads_only(tmp_path):
@@ -209,9 +209,9 @@ def test_scope_leaves_an_unexplained_minter_as_a_lead(tmp_path):
     trail.habit(DEV, days=range(12))
     trail.assume(9.5, DEV, "devRole", "ASIASTOLEN")
     stop = trail.add(9.51, STOLEN, "cloudtrail:StopLogging", ip=THIEF, agent=SDK, request={"name": "main"})
-    case = trail.case(tmp_path, {"event": stop})
-    assert "access_key:AKIADEV" not in extent(case)
-    assert "access_key:AKIADEV" in {lead["node"] for lead in scope(case).leads}
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    assert "access_key:AKIADEV" not in extent(found)
+    assert "access_key:AKIADEV" in {lead["node"] for lead in found.leads}
 
 
 def test_scope_follows_a_role_into_another_account(tmp_path):
@@ -221,23 +221,24 @@ def test_scope_follows_a_role_into_another_account(tmp_path):
     foreign = {"type": "AWSAccount", "principalId": STOLEN["principalId"], "accountId": ACCOUNT}
     twin = trail.assume(9.6, foreign, f"{OTHER}:deploy", "ASIAFAR", ip=THIEF, shared="s-1", account=OTHER)
     far = trail.add(9.65, role("deploy", "work", "ASIAFAR", account=OTHER), "s3:ListBuckets", ip=EXIT)
-    case = trail.case(tmp_path, {"event": stop})
-    assert {"access_key:ASIAFAR", f"principal:arn:aws:iam::{OTHER}:role/deploy"} <= set(extent(case))
-    assert not [node for node in extent(case) if node.startswith(f"principal:{ACCOUNT}:")]
-    said = verdicts(case)
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    assert {"access_key:ASIAFAR", f"principal:arn:aws:iam::{OTHER}:role/deploy"} <= set(extent(found))
+    assert not [node for node in extent(found) if node.startswith(f"principal:{ACCOUNT}:")]
+    said = verdicts(found)
     assert (said[twin], said[far]) == ("attacker", "attacker")
 
 
 def test_scope_honours_what_the_analyst_decided(tmp_path):
     """A cleared node stops the closure; a confirmed one starts it."""
     trail, stop = leaked()
-    other = trail.add(9.7, DEV, "s3:ListBuckets", ip=CAFE[:-3] + "9", agent="Terraform/1.9")
+    odd = CAFE[:-3] + "9"
+    other = trail.add(9.7, DEV, "s3:ListBuckets", ip=odd, agent="Terraform/1.9")
     case = trail.case(tmp_path, {"event": stop})
-    assert verdicts(case)[other] == "unclear"
-    confirmed = update_case(case, "confirmed", [{"node": f"address:{CAFE[:-3]}9", "by": "me", "reason": "odd"}])
+    assert verdicts(scope(case))[other] == "unclear"
+    confirmed = scope(update_case(case, "confirmed", [{"node": f"address:{odd}", "by": "me", "reason": "odd"}]))
     assert verdicts(confirmed)[other] == "attacker"
-    case = update_case(case, "confirmed", [])
-    cleared = update_case(case, "cleared", [{"node": "access_key:AKIADEV", "by": "me", "reason": "a drill"}])
+    update_case(case, "confirmed", [])
+    cleared = scope(update_case(case, "cleared", [{"node": "access_key:AKIADEV", "by": "me", "reason": "a drill"}]))
     assert "access_key:AKIADEV" not in extent(cleared)
     assert f"principal:arn:aws:iam::{ACCOUNT}:user/dev" not in extent(cleared)
 
@@ -273,7 +274,7 @@ def test_scope_says_when_the_window_should_be_wider_and_an_origin_was_not_seen(t
     """An attacker event in the window's first hour, and a session that no record issued, are gaps."""
     trail = Trail()
     trail.habit(DEV)
-    stop = trail.add(9.01, STOLEN, "cloudtrail:StopLogging", ip=THIEF, request={"name": "main"})
+    stop = trail.add(8.01, STOLEN, "cloudtrail:StopLogging", ip=THIEF, request={"name": "main"})
     reasons = " ".join(gap["reason"] for gap in scope(trail.case(tmp_path, {"event": stop})).gaps)
     assert "widen it" in reasons
     assert "origin not seen" in reasons
@@ -297,5 +298,5 @@ def test_scope_ignores_service_sessions_behind_the_attackers_address(tmp_path):
         9.1, service("ec2.amazonaws.com"), "web", "ASIAWEB", session="i-0123456789abcdef0", ip="ec2.amazonaws.com"
     )
     event = trail.add(9.5, instance, "iam:ListUsers", ip=THIEF)
-    found = extent(trail.case(tmp_path, {"event": event}))
+    found = extent(scope(trail.case(tmp_path, {"event": event})))
     assert found == {"access_key:ASIAWEB": "compromised", f"principal:arn:aws:iam::{ACCOUNT}:role/web": "compromised"}

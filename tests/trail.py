@@ -96,6 +96,7 @@ class Trail:
         account = account or ACCOUNT
         session = more.pop("session", "work")
         arn = f"arn:aws:iam::{account}:role/{name}"
+        name = name.rsplit("/", 1)[-1]
         return self.add(
             at,
             who,
@@ -173,6 +174,7 @@ class Trail:
         findings.mkdir()
         (logs / "trail.json").write_text(json.dumps({"Records": self.records}))
         (findings / "findings.json").write_text("\n".join(map(json.dumps, self.findings)) or "[]")
+        content.setdefault("as_of", "2026-06-12T06:00:00Z")
         content.setdefault("window", {"start": "2026-06-09T00:00:00Z", "end": "2026-06-12T00:00:00Z"})
         sources = [{"cloudtrail": {"folder": str(logs)}}, {"guardduty": {"folder": str(findings)}}]
         case = new_case(folder / "case", {"seeds": list(seeds), "sources": sources, **content})
