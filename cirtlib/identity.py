@@ -41,7 +41,7 @@ class Effect:
 
 
 def acts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Every event that the connection sees as an act: `ACT_COLUMNS`, then node ids (or None) in `credential` and `issued`.
+    """Every event that the connection sees as an act: `ACT_COLUMNS`, and node ids in `credential` and `issued`.
 
     One row per event, sorted by (event_time, event_id, account_id), so that nothing depends on the order of records.
     """
