@@ -153,7 +153,7 @@ def _cell(name: str, value: object) -> str:
     text = visible(plain(value))
     if len(text) <= _CELL:
         return escape(text)
-    return f"{escape(text[:_CELL])} <small>… and {len(text) - _CELL:,} more characters</small>"
+    return f"{escape(text[:_CELL])}… <small>and {len(text) - _CELL:,} more characters</small>"
 
 
 def _items(value: object) -> list[object] | None:

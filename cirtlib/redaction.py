@@ -28,6 +28,8 @@ _FORMS = (
 _FORM = re.compile("|".join(f"(?P<{kind}{number}>{form})" for number, (kind, form) in enumerate(_FORMS)))
 _USER = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::\d{12}:(?:user|assumed-role|federated-user)/([^\s\"'<>,;\[\]]+)")
 _BUCKET = re.compile(r"arn:aws[a-z-]*:s3:::([A-Za-z0-9.\-_]{3,63})")
+_BREAK = "<br>"
+_SHORTENED = re.compile(r"([\w+=,.@:/-]*)…([\w+=,.@:/-]*)")
 # Values of these plotly attributes are its own words; a user called "markers" must not break a figure.
 _PLOTLY_WORDS = {
     *("type", "mode", "symbol", "color", "hoverinfo", "anchor", "xref", "yref", "xanchor", "yanchor", "side", "dtype"),
@@ -39,41 +41,70 @@ _PLOTLY_WORDS = {
 
 @dataclass
 class Pseudonyms:
-    """What stands for what: `names` are values that have no form of their own, with their kind, as `learn` met them."""
+    """What stands for what. `known` are values met so far, with their kind: those of a form, and names."""
 
-    names: dict[str, str] = field(default_factory=dict)
+    known: dict[str, str] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def learn(self, values: Iterable[tuple[str, str]], *, text: str = "") -> None:
-        """Take up (kind, value) pairs, and the users, sessions and buckets that ARNs in `text` name."""
+        """Take up (kind, value) pairs, and what can be told in `text` by its form or by the ARN it stands in."""
         found = {(kind, value) for kind, value in values if len(value) > 1}
         found |= {("user", match[1].rsplit("/", 1)[-1]) for match in _USER.finditer(text)}
         found |= {("bucket", match[1]) for match in _BUCKET.finditer(text)}
+        found |= {(kind, match[0]) for match in _FORM.finditer(text) if (kind := _kind(match))}
         for kind, value in sorted(found):
-            self.names.setdefault(value, kind)
+            self.known.setdefault(value, kind)
 
     def replacer(self) -> Callable[[str], str]:
-        """Return the function that replaces, in a text, all names learned so far and all values of a known form."""
-        longest_first = sorted(self.names, key=lambda value: (-len(value), value)) or ["\x00"]
-        known = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])")
+        """Return the function that replaces, in a text, all values learned so far and all of a known form."""
+        longest_first = sorted(self.known, key=lambda value: (-len(value), value)) or ["\x00"]
+        names = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])")
 
         def replace(text: str) -> str:
-            return _FORM.sub(self._formed, known.sub(lambda match: self._name(self.names[match[0]], match[0]), text))
+            text = _joined(text, [*names.finditer(text.replace(_BREAK, "")), *_FORM.finditer(text.replace(_BREAK, ""))])
+            text = names.sub(lambda match: self._name(self.known[match[0]], match[0]), text)
+            return _SHORTENED.sub(self._shortened, _FORM.sub(self._formed, text))
 
         return replace
 
     def _formed(self, match: re.Match[str]) -> str:
-        kind, value = str(match.lastgroup).rstrip("0123456789"), match[0]
-        if kind == "kept" or (kind == "address" and not _is_address(value)):
-            return value
-        return self._name(kind, value)
+        kind = _kind(match)
+        return self._name(kind, match[0]) if kind else match[0]
+
+    def _shortened(self, match: re.Match[str]) -> str:
+        """What a figure cut in the middle: its pseudonym where it can be told, else without the part that tells."""
+        head, tail = match[1], match[2]
+        meant = [value for value in self.known if value.startswith(head) and value.endswith(tail)]
+        if len(head) + len(tail) >= 4 and len(meant) == 1:
+            return self._name(self.known[meant[0]], meant[0])
+        place = max(head.rfind("/"), head.rfind(":")) + 1
+        first, last = head[place:], re.split("[/:]", tail)[0]
+        tells = any((first and value.startswith(first)) or (last and value.endswith(last)) for value in self.known)
+        return f"{head[:place]}…" if tells else match[0]
 
     def _name(self, kind: str, value: str) -> str:
         if value not in self.given:
             self.counts[kind] = self.counts.get(kind, 0) + 1
             self.given[value] = f"{kind}-{self.counts[kind]}"
         return self.given[value]
+
+
+def _kind(match: re.Match[str]) -> str:
+    """Kind of a value that was found by its form; empty for what looks like one and is none."""
+    kind = str(match.lastgroup).rstrip("0123456789")
+    return "" if kind == "kept" or (kind == "address" and not _is_address(match[0])) else kind
+
+
+def _joined(text: str, values: list[re.Match[str]]) -> str:
+    """`text` without the line breaks that a figure put into the middle of a value."""
+    lines = text.split(_BREAK)
+    parts, position = [lines[0]], len(lines[0])
+    for line in lines[1:]:
+        inside = any(match.start() < position < match.end() for match in values)
+        parts.append(line if inside else _BREAK + line)
+        position += len(line)
+    return "".join(parts)
 
 
 def _is_address(text: str) -> bool:

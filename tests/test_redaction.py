@@ -57,6 +57,19 @@ def test_a_pseudonym_is_stable(replace):
     assert replace("203.0.113.8 203.0.113.7") == "address-2 address-1"
 
 
+def test_what_a_figure_cut_or_broke_is_found(replace):
+    """A value that was shortened, or broken over two lines of a hover, does not slip through."""
+    pseudonyms = Pseudonyms()
+    pseudonyms.learn([("user", "mara.lind@corp")], text="111122223333 444455556666 ASIAIOSFODNN7EXAMPLE")
+    hide = pseudonyms.replacer()
+    assert hide("user/x (…3333)") == "user/x (account-1)"
+    assert hide("ASIA…MPLE") == "key-1"
+    assert hide("assumed-role/devRole/mara.li…corp") == "assumed-role/devRole/…"
+    assert hide("role/AWSReservedSSO_Admini…abcdef") == "role/AWSReservedSSO_Admini…abcdef"
+    assert hide("arn:aws:iam::4444<br>55556666:user/x<br>next") == "arn:aws:iam::account-2:user/x<br>next"
+    assert hide("wait … and 3 more") == "wait … and 3 more"
+
+
 def test_a_page_keeps_its_markup(replace):
     """Only texts and attribute values change: a user called like a tag does no harm, and entities hide nothing."""
     pseudonyms = Pseudonyms()
