@@ -4,6 +4,7 @@ import datetime as dt
 import random
 from dataclasses import dataclass
 
+from cirtlib.training.guardduty import stamp
 from cirtlib.training.identifiers import guid
 from cirtlib.training.shapes import Json
 from cirtlib.training.world import World
@@ -11,13 +12,31 @@ from cirtlib.training.world import World
 _FOUNDATIONS = "standards/aws-foundational-security-best-practices/v/1.0.0"
 
 
+_CONTROLS = {
+    "CloudTrail.1": (
+        "CloudTrail should be enabled and configured with at least one multi-Region trail that includes read and write "
+        "management events",
+        "HIGH",
+    ),
+    "CloudTrail.2": ("CloudTrail should have encryption at-rest enabled", "MEDIUM"),
+    "CloudTrail.4": ("CloudTrail log file validation should be enabled", "LOW"),
+    "EC2.8": ("EC2 instances should use Instance Metadata Service Version 2 (IMDSv2)", "HIGH"),
+    "EC2.19": ("Security groups should not allow unrestricted access to ports with high risk", "CRITICAL"),
+    "GuardDuty.1": ("GuardDuty should be enabled", "HIGH"),
+    "IAM.1": ('IAM policies should not allow full "*" administrative privileges', "HIGH"),
+    "IAM.2": ("IAM users should not have IAM policies attached", "LOW"),
+    "IAM.3": ("IAM users' access keys should be rotated every 90 days or less", "MEDIUM"),
+    "IAM.5": ("MFA should be enabled for all IAM users that have a console password", "MEDIUM"),
+    "IAM.8": ("Unused IAM user credentials should be removed", "MEDIUM"),
+}
+_SCORES = {"INFORMATIONAL": 0, "LOW": 1, "MEDIUM": 40, "HIGH": 70, "CRITICAL": 90}
+
+
 @dataclass(frozen=True)
 class Check:
     """A control that checked one resource."""
 
     control: str
-    title: str
-    severity: str
     kind: str
     resource: str
     passed: bool = False
@@ -30,80 +49,38 @@ def security_hub(world: World, findings: list[Json], rng: random.Random) -> list
 
 
 def _checks(world: World) -> list[Check]:
-    owner, role, account = world.key_users[0], world.dev_role, f"AWS::::Account:{world.workload}"
-    trail, machine = world.trail(world.workload), world.machines[0]
+    owner, account = world.key_users[0].arn, f"AWS::::Account:{world.workload}"
+    trail, machine, weak = world.trail(world.workload), world.machines[0], world.machines[1]
     group = f"arn:aws:ec2:{machine.region}:{world.workload}:security-group/{machine.group}"
-    instance = f"arn:aws:ec2:{machine.region}:{world.workload}:instance/{machine.id}"
     return [
-        Check(
-            "CloudTrail.1",
-            "CloudTrail should be enabled and configured with at least one multi-Region trail that includes read and "
-            "write management events",
-            "HIGH",
-            "AwsAccount",
-            account,
-        ),
-        Check(
-            "CloudTrail.2", "CloudTrail should have encryption at-rest enabled", "MEDIUM", "AwsCloudTrailTrail", trail
-        ),
-        Check(
-            "CloudTrail.4",
-            "CloudTrail log file validation should be enabled",
-            "LOW",
-            "AwsCloudTrailTrail",
-            trail,
-            passed=True,
-        ),
-        Check(
-            "IAM.3", "IAM users' access keys should be rotated every 90 days or less", "MEDIUM", "AwsIamUser", owner.arn
-        ),
-        Check(
-            "IAM.5",
-            "MFA should be enabled for all IAM users that have a console password",
-            "MEDIUM",
-            "AwsIamUser",
-            world.console_users[0].arn,
-            passed=True,
-        ),
-        Check(
-            "IAM.8", "Unused IAM user credentials should be removed", "MEDIUM", "AwsIamUser", world.key_users[-2].arn
-        ),
-        Check("IAM.2", "IAM users should not have IAM policies attached", "LOW", "AwsIamUser", owner.arn),
-        Check(
-            "IAM.21",
-            "IAM customer managed policies that you create should not allow wildcard actions for services",
-            "LOW",
-            "AwsIamRole",
-            role.arn,
-        ),
-        Check(
-            "EC2.19",
-            "Security groups should not allow unrestricted access to ports with high risk",
-            "CRITICAL",
-            "AwsEc2SecurityGroup",
-            group,
-        ),
-        Check(
-            "EC2.8",
-            "EC2 instances should use Instance Metadata Service Version 2 (IMDSv2)",
-            "HIGH",
-            "AwsEc2Instance",
-            instance.replace(machine.id, world.machines[1].id),
-        ),
-        Check("GuardDuty.1", "GuardDuty should be enabled", "HIGH", "AwsAccount", account, passed=True),
+        Check("CloudTrail.1", "AwsAccount", account),
+        Check("CloudTrail.2", "AwsCloudTrailTrail", trail),
+        Check("CloudTrail.4", "AwsCloudTrailTrail", trail, passed=True),
+        Check("IAM.1", "AwsIamRole", world.dev_role.arn),
+        Check("IAM.2", "AwsIamUser", owner),
+        Check("IAM.3", "AwsIamUser", owner),
+        Check("IAM.5", "AwsIamUser", world.console_users[0].arn, passed=True),
+        Check("IAM.8", "AwsIamUser", world.key_users[-2].arn),
+        Check("EC2.19", "AwsEc2SecurityGroup", group),
+        Check("EC2.8", "AwsEc2Instance", f"arn:aws:ec2:{weak.region}:{world.workload}:instance/{weak.id}"),
+        Check("GuardDuty.1", "AwsAccount", account, passed=True),
     ]
 
 
 def _control(world: World, check: Check, rng: random.Random) -> Json:
     region = check.resource.split(":")[3] if check.kind.startswith("AwsEc2") else world.home
+    title, rated = _CONTROLS[check.control]
     first = world.start - dt.timedelta(days=rng.randint(5, 200), seconds=rng.randrange(86400))
     last = world.start + dt.timedelta(days=world.scenario.attack.day, seconds=rng.randrange(4 * 3600))
     identity = f"arn:aws:securityhub:{region}:{world.workload}:security-control/{check.control}/finding/{guid(rng)}"
-    scores = {"LOW": 1, "MEDIUM": 40, "HIGH": 70, "CRITICAL": 90}
-    severity = "INFORMATIONAL" if check.passed else check.severity
-    remedy = f"https://docs.aws.amazon.com/console/securityhub/{check.control}/remediation"
+    label = "INFORMATIONAL" if check.passed else rated
     product = f"arn:aws:securityhub:{region}::product/aws/securityhub"
     types = ["Software and Configuration Checks/Industry and Regulatory Standards"]
+    remedy = {
+        "Text": "For information on how to correct this issue, consult the AWS Security Hub controls documentation.",
+        "Url": f"https://docs.aws.amazon.com/console/securityhub/{check.control}/remediation",
+    }
+    compliance = {"Status": "PASSED" if check.passed else "FAILED", "SecurityControlId": check.control}
     return {
         "SchemaVersion": "2018-10-08",
         "Id": identity,
@@ -114,23 +91,14 @@ def _control(world: World, check: Check, rng: random.Random) -> Json:
         "GeneratorId": f"security-control/{check.control}",
         "AwsAccountId": world.workload,
         "Types": types,
-        "FirstObservedAt": _stamp(first),
-        "LastObservedAt": _stamp(last),
-        "CreatedAt": _stamp(first),
-        "UpdatedAt": _stamp(last),
-        "Severity": {
-            "Label": severity,
-            "Normalized": 0 if check.passed else scores[check.severity],
-            "Original": severity,
-        },
-        "Title": check.title,
-        "Description": f"This control checks the following: {check.title[0].lower()}{check.title[1:]}.",
-        "Remediation": {
-            "Recommendation": {
-                "Text": "To correct this issue, consult the AWS Security Hub controls documentation.",
-                "Url": remedy,
-            }
-        },
+        "FirstObservedAt": stamp(first),
+        "LastObservedAt": stamp(last),
+        "CreatedAt": stamp(first),
+        "UpdatedAt": stamp(last),
+        "Severity": {"Label": label, "Normalized": _SCORES[label], "Original": label},
+        "Title": title,
+        "Description": f"This control checks the following: {title[0].lower()}{title[1:]}.",
+        "Remediation": {"Recommendation": remedy},
         "ProductFields": {
             "Resources:0/Id": check.resource,
             "aws/securityhub/ProductName": "Security Hub",
@@ -138,15 +106,11 @@ def _control(world: World, check: Check, rng: random.Random) -> Json:
             "aws/securityhub/FindingId": f"{product}/{identity}",
         },
         "Resources": [{"Type": check.kind, "Id": check.resource, "Partition": "aws", "Region": region}],
-        "Compliance": {
-            "Status": "PASSED" if check.passed else "FAILED",
-            "SecurityControlId": check.control,
-            "AssociatedStandards": [{"StandardsId": _FOUNDATIONS}],
-        },
+        "Compliance": compliance | {"AssociatedStandards": [{"StandardsId": _FOUNDATIONS}]},
         "WorkflowState": "NEW",
         "Workflow": {"Status": "RESOLVED" if check.passed else "NEW"},
         "RecordState": "ACTIVE",
-        "FindingProviderFields": {"Severity": {"Label": severity, "Original": severity}, "Types": types},
+        "FindingProviderFields": {"Severity": {"Label": label, "Original": label}, "Types": types},
     }
 
 
@@ -236,7 +200,3 @@ def _flat(value: object, path: str) -> dict[str, str]:
     if isinstance(value, list):
         return {key: text for index, item in enumerate(value) for key, text in _flat(item, f"{path}.{index}_").items()}
     return {path: str(value).lower() if isinstance(value, bool) else str(value)}
-
-
-def _stamp(at: dt.datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
