@@ -16,7 +16,7 @@ from cirtlib.containment.history import Act, about_role, about_user, gone, items
 from cirtlib.containment.incident import Draft, Incident, Node
 from cirtlib.containment.prevention import measures
 from cirtlib.containment.restore import CLOSED, Trust, trust
-from cirtlib.containment.step import PHASES, Plan, Step, number
+from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
 from cirtlib.containment.undo import undo
 from cirtlib.containment.unplanned import recovery, state_reasons
 from cirtlib.containment.validate import check
@@ -77,7 +77,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
             draft.add(resources.stop(node["value"]), nodes=[node])
     state_reasons(draft)
     ordered = sorted(draft.steps.values(), key=lambda step: PHASES.index(step.phase))
-    steps = number([_described(step, incident, technique_of) for step in ordered])
+    steps = number([_described(step, incident, technique_of) for step in _with_evidence(ordered)])
     result = Plan(
         case=incident.name,
         title=incident.title,
@@ -91,6 +91,18 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
         responders=incident.responders,
     )
     check(result)
+    return result
+
+
+def _with_evidence(steps: list[Step]) -> list[Step]:
+    """Let the first change of identities in each account save all users, groups, roles and policies first."""
+    given = call("iam", "GetAccountAuthorizationDetails", Filter=["User", "Role", "Group", "LocalManagedPolicy"])
+    seen: set[str] = set()
+    result = []
+    for step in steps:
+        first = step.api["service"] == "iam" and step.account not in seen
+        seen |= {step.account} if first else set()
+        result.append(replace(step, captures={"identities": read(given, "@"), **step.captures}) if first else step)
     return result
 
 

@@ -131,7 +131,7 @@ def unshare(snapshot: str, *, account: str, users: list[str], groups: list[str])
             + [f"contains(CreateVolumePermissions[].Group, {quoted(group)})" for group in groups]
         ),
     )
-    given = [{"UserId": user} for user in users] + [{"Group": group} for group in groups]
+    given = ({"UserIds": users} if users else {}) | ({"GroupNames": groups} if groups else {})
 
     def change(how: str) -> dict[str, object]:
         return call(
@@ -139,7 +139,8 @@ def unshare(snapshot: str, *, account: str, users: list[str], groups: list[str])
             "ModifySnapshotAttribute",
             SnapshotId=snapshot_id,
             Attribute="createVolumePermission",
-            CreateVolumePermission={how: given},
+            OperationType=how,
+            **given,
         )
 
     return Step(
@@ -149,10 +150,10 @@ def unshare(snapshot: str, *, account: str, users: list[str], groups: list[str])
         target=snapshot,
         account=account,
         region=region,
-        api=change("Remove"),
+        api=change("remove"),
         captures={"shared": {**shared, "expected": True}},
         verify={**shared, "expected": False},
-        rollback={"api": change("Add")},
+        rollback={"api": change("add")},
         rollback_note="The attacker shared it.",
         reopens=True,
         side_effects=("A copy that was made while it was shared stays in the other account.",),

@@ -317,8 +317,10 @@ judge() {
     say "    PASS"
     note "verified"
     return 0
+  else
+    GOT="$GOT instead of $EXPECTED"
   fi
-  say "    FAIL: $GOT instead of $EXPECTED"
+  say "    FAIL: $GOT"
   note "verification failed: $GOT"
   FAILURES=$((FAILURES + 1))
 }
@@ -350,7 +352,7 @@ stands() { # steps that must stand, or this rollback lets the attacker in
   for one in "$@"; do
     if [ "$EXECUTE" = no ]; then
       say "    only while $one stands"
-    elif [ ! -f "$STATE_DIR/$one/done" ]; then
+    elif [ ! -f "$STATE_DIR/$one/done" ] && [ -z "$REFUSED" ]; then
       REFUSED="$one does not stand: it would give the attacker access back"
     fi
   done
@@ -364,7 +366,7 @@ not_before() { # step seconds
   local since=0
   [ ! -f "$STATE_DIR/$1/epoch" ] || since=$(cat "$STATE_DIR/$1/epoch")
   local left=$((since + $2 - $(date -u +%s)))
-  if [ "$since" = 0 ] || [ "$left" -gt 0 ]; then
+  if [ -z "$REFUSED" ] && { [ "$since" = 0 ] || [ "$left" -gt 0 ]; }; then
     REFUSED="sessions from before the cut-off can still be alive for $left seconds"
   fi
 }

@@ -14,6 +14,16 @@ PHASES = ("preserve", "contain", "eradicate", "recover", "prevent")
 IRREVERSIBLE = "irreversible"
 _OWN = re.compile(r"(?<!\$)\$\{(self|after)\.([a-z_]+)\}")
 
+_WORDS = {
+    "logging": "start-logging",
+    "key": "deactivate-key",
+    "trust": "close-door",
+    "detach": "detach-policy",
+    "inline": "undo-inline-policy",
+    "group": "leave-group",
+    "login": "delete-password",
+}
+
 Api = dict[str, Any]
 
 
@@ -199,7 +209,9 @@ def number(steps: list[Step]) -> tuple[Step, ...]:
 
 
 def _slug(step: Step) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", step.api["operation"]).lower()
+    """What the step does, in words of ours: no name from a log becomes part of an id."""
+    word = step.key.split(" ", 1)[0]
+    return _WORDS.get(word, word)
 
 
 def _conditions(rollback: dict[str, Any] | str, ids: dict[str, str]) -> dict[str, Any] | str:
