@@ -20,6 +20,7 @@ help:  ## list the targets
 
 setup: $(STAMP)  ## install everything into .venv, with hashes checked (also: conda env create -f environment.yml)
 
+# --no-compile: Python compiles what is used when it is used, which halves the installation by pip.
 $(STAMP): requirements.lock pyproject.toml
 	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		echo "No Python 3.11 or newer found$(if $(PYTHON), as '$(PYTHON)'). Install one (such as: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
@@ -29,7 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock; \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
-	else : "--no-compile: what is used is compiled when it is, which takes half as long"; \
+	else \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps -r requirements.lock; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
