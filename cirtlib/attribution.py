@@ -214,9 +214,10 @@ class _Closure:
         frame = self.frame
         instances = {node.rsplit("/", 1)[-1] for node in state.made if ":instance/i-" in node}
         by_made = frame["credential"].isin(state.made) | frame["who"].isin(state.made)
-        usual = frame["source_ip"].isin(base.common).to_numpy()
-        source = state.attacker & self.own & ~usual
-        pair = frame["pair"].isin(set(frame.loc[source & frame["pair"].notna(), "pair"])).to_numpy() & ~usual
+        pairs = set(frame.loc[state.attacker & self.own & frame["pair"].notna(), "pair"])
+        # At an office or a VPN exit that many use, a pair says nothing of those who are known to come from there.
+        usual = frame["source_ip"].isin(base.common).to_numpy() & base.explains
+        pair = frame["pair"].isin(pairs).to_numpy() & ~usual
         held = frame["credential"].isin(state.held).to_numpy()
         mints = frame["issued"].isin(state.held).to_numpy() & self.ok
         twins = set(frame.loc[state.attacker & frame["shared_event_id"].notna(), "shared_event_id"])

@@ -193,6 +193,17 @@ def test_scope_convicts_nobody_by_a_shared_address(tmp_path):
     assert verdicts(found)[event] == "unclear"
 
 
+def test_scope_finds_the_thief_at_a_shared_exit_and_not_those_who_are_known_there(tmp_path):
+    """At an address that many use, a pair convicts a compromised key that was never there, and nobody who was."""
+    trail, stop = leaked()
+    for name in ("ann", "bob", "cy"):
+        trail.habit(user(name, f"AKIA{name.upper()}"), ip=THIEF, agent=SDK)
+    trail.assume(9.55, user("ann", "AKIAANN"), "devRole", "ASIAANN", ip=THIEF, agent=SDK)
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    assert "access_key:AKIADEV" in extent(found)
+    assert not {"access_key:ASIAANN", "access_key:AKIAANN"} & set(extent(found))
+
+
 def test_scope_makes_neighbours_of_a_rare_address_leads_only(tmp_path):
     """Another principal at the attacker's address is a lead with its rarity, and not in the extent."""
     trail, stop = leaked()
