@@ -1,0 +1,65 @@
+"""The scope of the exposed-credentials incident, from the GuardDuty finding alone, against the generator's truth."""
+
+import json
+
+import pytest
+
+from cirtlib.case import new_case
+from cirtlib.collect import collect
+from cirtlib.scope import scope
+from cirtlib.training.generator import generate
+
+
+def scoped(folder, seed):
+    """Scope of the incident of this seed, and its truth."""
+    made = generate("exposed_credentials", seed=seed, out=folder / "made")
+    content = {
+        "seeds": [{"finding": made.seed_finding}],
+        "sources": [{"cloudtrail": {"folder": str(made.logs)}}, {"findings": {"folder": str(made.findings)}}],
+        "as_of": made.as_of.isoformat(),
+    }
+    case = new_case(folder / "case", content)
+    collect(case)
+    return scope(case), json.loads(made.truth.read_text(encoding="utf-8"))
+
+
+def innocents(truth):
+    """Every identifier of the innocent bystanders that the truth names."""
+    text = json.dumps(truth["innocents"])
+    guilty = {node["value"] for node in truth["extent"]}
+    return {value for value in _strings(json.loads(text)) if value not in guilty}
+
+
+def _strings(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def check(folder, seed):
+    """Exactly the true extent, each event with its true verdict, no innocent inside."""
+    found, truth = scoped(folder, seed)
+    extent = {(node["kind"], node["value"]) for node in found.extent()}
+    assert extent == {(node["kind"], node["value"]) for node in truth["extent"]}
+    assert {node["value"]: node["status"] for node in found.extent()} == {
+        node["value"]: node["status"] for node in truth["extent"]
+    }
+    assert not {value for _, value in extent} & innocents(truth)
+    verdict = {(v.event_id, v.account_id): v.verdict for v in found.verdicts.itertuples()}
+    assert {event for event, said in verdict.items() if said == "attacker"} == set(map(tuple, truth["attacker_events"]))
+    owner = {event for event, said in verdict.items() if said == "owner"}
+    assert set(map(tuple, truth["owner_events"])) <= owner
+
+
+def test_scope_of_the_scenario_is_exactly_the_true_extent(tmp_path):
+    """One incident in every run of the tests; twenty in the integration suite."""
+    check(tmp_path, 7)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_scope_is_exact_for_twenty_incidents(tmp_path, seed):
+    """Precision and recall are 1.0 by kind and value, whatever names, keys, addresses and times the seed draws."""
+    check(tmp_path, seed)
