@@ -186,7 +186,7 @@ def _backups(life: Life, function: Function) -> None:
 def _services(life: Life, account: str) -> None:
     rng, world = life.rng, life.world
     bucket = org_bucket(world) if account == world.management else world.buckets[account][0]
-    request = {"bucketName": bucket, "Host": f"{bucket}.s3.amazonaws.com", "acl": ""}
+    request = {"bucketName": bucket, "Host": f"{bucket}.s3.{world.home}.amazonaws.com", "acl": ""}
     caller, place = service_caller("cloudtrail", account), service_place("cloudtrail")
     for _, opening, _ in life.days():
         day = opening.replace(hour=0)

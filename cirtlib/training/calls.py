@@ -42,7 +42,7 @@ READS: dict[str, Any] = {
     },
     "ec2:DescribeAddresses": {"publicIpsSet": {}, "filterSet": {}, "allocationIdsSet": {}},
     "ec2:DescribeRouteTables": {"routeTableIdSet": {}, "filterSet": {}},
-    "ec2:DescribeTags": {"maxResults": 1000, "filterSet": {}},
+    "ec2:DescribeTags": {"filterSet": {}},
     "ec2:DescribeKeyPairs": {"keySet": {}, "keyPairIdSet": {}, "filterSet": {}},
     "ec2:DescribeInstanceTypes": {"DescribeInstanceTypesRequest": {"MaxResults": 100}},
     "ec2:DescribeNetworkInterfaces": {"networkInterfaceIdSet": {}, "filterSet": {}},
@@ -69,18 +69,26 @@ READS: dict[str, Any] = {
     "iam:GetCredentialReport": None,
     "iam:SimulatePrincipalPolicy": None,
     "sts:GetCallerIdentity": None,
-    "s3:ListBuckets": {"Host": "s3.amazonaws.com"},
-    "s3:GetBucketLocation": {"bucketName": "{bucket}", "location": "", "Host": "{bucket}.s3.amazonaws.com"},
-    "s3:GetBucketAcl": {"bucketName": "{bucket}", "Host": "{bucket}.s3.amazonaws.com", "acl": ""},
-    "s3:GetBucketPolicy": {"bucketName": "{bucket}", "Host": "{bucket}.s3.amazonaws.com", "policy": ""},
-    "s3:GetBucketVersioning": {"bucketName": "{bucket}", "Host": "{bucket}.s3.amazonaws.com", "versioning": ""},
-    "s3:GetBucketEncryption": {"bucketName": "{bucket}", "Host": "{bucket}.s3.amazonaws.com", "encryption": ""},
+    "s3:ListBuckets": {"Host": "s3.{region}.amazonaws.com"},
+    "s3:GetBucketLocation": {"bucketName": "{bucket}", "location": "", "Host": "{bucket}.s3.{region}.amazonaws.com"},
+    "s3:GetBucketAcl": {"bucketName": "{bucket}", "Host": "{bucket}.s3.{region}.amazonaws.com", "acl": ""},
+    "s3:GetBucketPolicy": {"bucketName": "{bucket}", "Host": "{bucket}.s3.{region}.amazonaws.com", "policy": ""},
+    "s3:GetBucketVersioning": {
+        "bucketName": "{bucket}",
+        "Host": "{bucket}.s3.{region}.amazonaws.com",
+        "versioning": "",
+    },
+    "s3:GetBucketEncryption": {
+        "bucketName": "{bucket}",
+        "Host": "{bucket}.s3.{region}.amazonaws.com",
+        "encryption": "",
+    },
     "s3:GetBucketPublicAccessBlock": {
         "publicAccessBlock": "",
         "bucketName": "{bucket}",
-        "Host": "{bucket}.s3.amazonaws.com",
+        "Host": "{bucket}.s3.{region}.amazonaws.com",
     },
-    "lambda:ListFunctions20150331": {"maxItems": 50},
+    "lambda:ListFunctions20150331": None,
     "lambda:GetFunction20150331v2": {"functionName": "{function}"},
     "lambda:GetFunctionConfiguration20150331v2": {"functionName": "{function}"},
     "lambda:ListEventSourceMappings20150331": {"functionName": "{function}"},
@@ -98,7 +106,7 @@ READS: dict[str, Any] = {
         "logStreamName": "{stream}",
         "startFromHead": False,
     },
-    "monitoring:DescribeAlarms": {"maxRecords": 100},
+    "monitoring:DescribeAlarms": None,
     "monitoring:GetMetricData": None,
     "monitoring:ListDashboards": None,
     "monitoring:ListMetrics": {"namespace": "AWS/EC2"},
@@ -213,7 +221,7 @@ def read(rng: random.Random, key: str, region: str, pool: dict[str, list[str]], 
     """Make one reading call of the catalogue."""
     service, name = key.split(":")
     where = "us-east-1" if service in _GLOBAL else region
-    request = fill(READS[key], {word: rng.choice(values) for word, values in pool.items()})
+    request = fill(READS[key], {word: rng.choice(values) for word, values in pool.items()} | {"region": where})
     if service == "s3":
         return s3_call(rng, name, where, request, account=account)
     return Call(service, name, where, request)

@@ -285,8 +285,21 @@ def update_code(rng: random.Random, function_arn: str, role_arn: str, at: dt.dat
         "packageType": "Zip",
         "architectures": ["x86_64"],
         "ephemeralStorage": {"size": 512},
+        "snapStart": {"applyOn": "None", "optimizationStatus": "Off"},
+        "runtimeVersionConfig": {"runtimeVersionArn": f"arn:aws:lambda:{region}::runtime:{hexadecimal(rng, 64)}"},
+        "loggingConfig": {"logFormat": "Text", "logGroup": f"/aws/lambda/{name}"},
     }
-    request = {"functionName": name, "publish": False, "dryRun": False}
+    account = function_arn.split(":")[4]
+    request = {
+        "fullyQualifiedArn": {
+            "arnPrefix": {"partition": "aws", "region": region, "account": account},
+            "relativeId": {"functionName": name},
+            "functionQualifier": {},
+        },
+        "functionName": name,
+        "publish": False,
+        "dryRun": False,
+    }
     return Call("lambda", "UpdateFunctionCode20150331v2", region, request, answer, read_only=False)
 
 

@@ -14,8 +14,10 @@ _FOUNDATIONS = "standards/aws-foundational-security-best-practices/v/1.0.0"
 
 _CONTROLS = {
     "CloudTrail.1": (
-        "CloudTrail should be enabled and configured with at least one multi-Region trail that includes read and write "
-        "management events",
+        (
+            "CloudTrail should be enabled and configured with at least one multi-Region trail that includes read and "
+            "write management events"
+        ),
         "HIGH",
     ),
     "CloudTrail.2": ("CloudTrail should have encryption at-rest enabled", "MEDIUM"),

@@ -37,7 +37,6 @@ _GLOBAL_HOSTS = {
 # What a command line calls a service, where that is not the first part of its endpoint.
 _COMMANDS = {"s3": "s3api", "monitoring": "cloudwatch", "config": "configservice"}
 _HOST_PARTS = {"ecr": "api.ecr"}
-_API_VERSIONS = {"logs": "20140328", "monitoring": None}
 CONSOLE_EVENTS = ("ConsoleLogin", "CheckMfa", "SwitchRole")
 
 
@@ -158,8 +157,6 @@ def write(book: Book, caller: Caller, call: Call, place: Place, at: dt.datetime)
     record |= {"eventID": guid(rng), "readOnly": call.read_only}
     _put(record, more, "resources")
     record["eventType"] = more.pop("eventType", "AwsApiCall")
-    if api_version := _API_VERSIONS.get(call.service):
-        record["apiVersion"] = api_version
     record["managementEvent"] = True
     record["recipientAccountId"] = more.pop("recipientAccountId", caller.account)
     for name in ("sharedEventID", "serviceEventDetails"):
