@@ -253,7 +253,9 @@ def _read(text: str, kind: str) -> Any:  # noqa: ANN401
     if kind in ("DOUBLE", "FLOAT", "DECIMAL"):
         return float(text)
     if kind == "BOOLEAN":
-        return {"true": True, "false": False, "yes": True, "no": False}[text.lower()]
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
     if kind in ("TIMESTAMP", "TIMESTAMPTZ", "DATE"):
         return parse_time(text)
     return text

@@ -1,6 +1,6 @@
 -- question: Which logging and detection was stopped, narrowed or silenced, or was meant to be?
 -- why: what is switched off shows what was meant to stay unseen; a denied attempt shows the intent as well
--- technique: T1562
+-- technique: T1685 (formerly T1562)
 -- false positives: decommissioning; a pipeline that replaces a rule; retention set by policy
 WITH acts AS (
     SELECT

@@ -1,6 +1,6 @@
 -- question: Was logging really off, of which trail, and for how long?
 -- why: what happened while a trail was stopped is in no log file; event history has it for 90 days
--- technique: T1562.008
+-- technique: T1685.002 (formerly T1562.008)
 -- false positives: a trail replaced by another in one change; other trails that go on logging; a member account cannot stop an organization trail
 WITH acts AS (
     SELECT
