@@ -1,0 +1,137 @@
+"""CloudTrail bytes -> records -> rows: every container and every shape of record, nothing lost without a word.
+
+`split` finds the records in an object, `row` gives the columns of one. A record's position is its index among all that
+`split` yields for the object, so that position and object lead back to the original bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cirtlib.records import scan, unwrap
+from cirtlib.records.compression import MAX_EXPANDED, Part, parts
+from cirtlib.records.layout import COLUMNS, Record, identifier, row, strict, typed
+from cirtlib.records.redact import redact
+
+__all__ = [
+    "COLUMNS", "MAX_EXPANDED", "Item", "Other", "Record", "Rejected", "identifier", "kind", "redact", "row", "split", "strict",
+    "typed",
+]  # fmt: skip
+
+# What is named so is meant to hold JSON; if it does not, that is a rejection and not a file of another kind.
+_MEANT_AS_JSON = (".json", ".jsonl", ".ndjson", ".gz", ".zip", ".cloudtrail", "")
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One whole record: bytes as delivered, kind (cloudtrail, insight, aggregated, finding), origin (source_kind)."""
+
+    position: int
+    raw: bytes
+    kind: str
+    origin: str
+    record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What ought to be a record and cannot be read as one: its bytes and the reason."""
+
+    position: int
+    reason: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What is no record and was not meant as one: a digest, or JSON or text of another kind."""
+
+    position: int
+    kind: str
+    raw: bytes
+    reason: str = ""
+
+
+def split(data: bytes, *, name: str = "", limit: int = MAX_EXPANDED) -> Iterator[Item | Rejected | Other]:
+    """Every record in one object, in order; the one function that knows every container.
+
+    Parameters
+    ----------
+    data
+        The object as delivered: JSON, JSON lines, gzip, zip.
+    name
+        Its name, which only decides what bytes that are no JSON are: rejected, or a file of another kind.
+    limit
+        Bytes to which a compressed object may expand; what lies beyond is rejected.
+
+    Yields
+    ------
+    Item, Rejected or Other
+        positions count from 0 over all of them.
+    """
+    position = -1
+    for part in parts(data, limit=limit):
+        for leaf in _leaves(part, name):
+            position += 1
+            if leaf.kind == unwrap.BROKEN:
+                yield Rejected(position, leaf.reason, leaf.raw)
+            elif leaf.kind in {unwrap.DIGEST, unwrap.UNKNOWN}:
+                yield Other(position, leaf.kind, leaf.raw, leaf.reason)
+            else:
+                yield Item(position, leaf.raw, leaf.kind, leaf.origin, leaf.record)
+
+
+def _leaves(part: Part, name: str) -> Iterator[unwrap.Leaf]:
+    """Leaves of one text; a fault of its archive is one more broken leaf, unless the text itself ends broken."""
+    last = None
+    for leaf in _texts(part, part.name or name):
+        if last is not None:
+            yield last
+        last = leaf
+    if last is not None and part.fault and last.kind == unwrap.BROKEN:
+        yield unwrap.Leaf(unwrap.BROKEN, last.raw, last.origin, f"{part.fault}: {last.reason}")
+        return
+    if last is not None:
+        yield last
+    if part.fault:
+        yield unwrap.Leaf(unwrap.BROKEN, b"", "object", part.fault)
+
+
+def _texts(part: Part, name: str) -> Iterator[unwrap.Leaf]:
+    data = part.data
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            data = data.decode(encoding, "replace").encode()
+    start = data.lstrip(b" \t\r\n\0\x1e")[:1]
+    if not start and not part.fault:
+        yield unwrap.Leaf(unwrap.BROKEN, b"", "object", "empty")
+    elif start not in {b"{", b"["}:
+        if data:
+            meant = _suffix(name) in _MEANT_AS_JSON
+            yield unwrap.Leaf(unwrap.BROKEN if meant else unwrap.UNKNOWN, data, "object", "not JSON from byte 0 on")
+    else:
+        yield from _json(data)
+
+
+def _json(data: bytes) -> Iterator[unwrap.Leaf]:
+    """Leaves of one JSON value, or of several that stand one after another. An empty list has none."""
+    stripped = data.strip(b" \t\r\n\0\x1e")
+    if scan.is_whole(stripped):
+        yield from unwrap.leaves(stripped)
+        return
+    for value, _ in scan.documents(stripped):
+        yield from unwrap.leaves(value)
+
+
+def _suffix(name: str) -> str:
+    """Last suffix of a file name below which a compressed text would not be of its own kind."""
+    name = name.replace("\\", "/").rpartition("/")[2].lower()
+    stem = name.removesuffix(".gz")
+    _, dot, suffix = stem.rpartition(".")
+    return dot + suffix
+
+
+def kind(raw: bytes) -> str:
+    """Kind of one record: cloudtrail, insight, aggregated, digest, finding or unknown."""
+    fields, _ = scan.members(raw) if raw.lstrip().startswith(b"{") else ({}, None)
+    return unwrap.kind(fields)

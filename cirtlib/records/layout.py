@@ -1,0 +1,287 @@
+"""One CloudTrail record -> the columns of the case's `cloudtrail` table: CloudTrail's own layout, lower-case names.
+
+Columns and types are those of the table in AWS's Athena documentation ("Create a table for CloudTrail logs in Athena
+using manual partitioning", amazon-athena-user-guide), then what it does not model. Field names: "CloudTrail record
+contents" (aws-cloudtrail-user-guide).
+
+A record that is as documented takes the strict, typed path. Any other takes the forgiving one, value by value.
+"""
+
+import hashlib
+import json
+import math
+import re
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from cirtlib.records import scan
+from cirtlib.records.identity import identity, resources, tls
+
+# CloudTrail's name of each column, in the order of the table.
+FIELDS = {
+    "eventversion": "eventVersion", "useridentity": "userIdentity", "eventtime": "eventTime",
+    "eventsource": "eventSource", "eventname": "eventName", "awsregion": "awsRegion",
+    "sourceipaddress": "sourceIPAddress", "useragent": "userAgent", "errorcode": "errorCode",
+    "errormessage": "errorMessage", "requestparameters": "requestParameters", "responseelements": "responseElements",
+    "additionaleventdata": "additionalEventData", "requestid": "requestID", "eventid": "eventID",
+    "resources": "resources", "eventtype": "eventType", "apiversion": "apiVersion", "readonly": "readOnly",
+    "recipientaccountid": "recipientAccountId", "serviceeventdetails": "serviceEventDetails",
+    "sharedeventid": "sharedEventID", "vpcendpointid": "vpcEndpointId", "tlsdetails": "tlsDetails",
+    "eventcategory": "eventCategory", "managementevent": "managementEvent",
+    "sessioncredentialfromconsole": "sessionCredentialFromConsole", "vpcendpointaccountid": "vpcEndpointAccountId",
+    "addendum": "addendum", "edgedevicedetails": "edgeDeviceDetails", "eventcontext": "eventContext",
+}  # fmt: skip
+COLUMNS = (*FIELDS, "useridentity_json", "unmodelled")
+STRUCTS = ("useridentity", "resources", "tlsdetails")
+_JSON = (
+    "requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails", "addendum",
+    "edgedevicedetails", "eventcontext",
+)  # fmt: skip
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z")
+_ABSENT = Raw(b"null")
+
+
+class Record(Struct, forbid_unknown_fields=True, gc=False, rename="camel"):
+    """A CloudTrail record exactly as documented, its nested values left as the bytes they are."""
+
+    event_time: str
+    event_name: str
+    event_source: str
+    event_version: str | None = None
+    user_identity: Raw = _ABSENT
+    aws_region: str | None = None
+    source_ip_address: str | None = msgspec.field(default=None, name="sourceIPAddress")
+    user_agent: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    request_parameters: Raw = _ABSENT
+    response_elements: Raw = _ABSENT
+    additional_event_data: Raw = _ABSENT
+    request_id: str | None = msgspec.field(default=None, name="requestID")
+    event_id: str | None = msgspec.field(default=None, name="eventID")
+    resources: Raw = _ABSENT
+    event_type: str | None = None
+    api_version: str | None = None
+    read_only: bool | None = None
+    recipient_account_id: str | None = None
+    service_event_details: Raw = _ABSENT
+    shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
+    vpc_endpoint_id: str | None = None
+    tls_details: Raw = _ABSENT
+    event_category: str | None = None
+    management_event: bool | None = None
+    session_credential_from_console: str | None = None
+    vpc_endpoint_account_id: str | None = None
+    addendum: Raw = _ABSENT
+    edge_device_details: Raw = _ABSENT
+    event_context: Raw = _ABSENT
+
+
+_RECORD = msgspec.json.Decoder(Record)
+_FLAG = {True: "true", False: "false", None: None}
+
+
+def strict(raw: bytes | Raw) -> Record | None:
+    """The record, when it is exactly as documented; else None."""
+    try:
+        return _RECORD.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def row(raw: bytes) -> dict[str, Any]:
+    """Columns `COLUMNS` of one record; session tokens must be out of `raw` already.
+
+    `useridentity` and `tlsdetails` are dicts, `resources` is a list of dicts, everything else is text or None.
+
+    Raises
+    ------
+    ValueError
+        with the reason, when it has no eventTime that can be read, or is no JSON object.
+    """
+    record = strict(raw)
+    made = dict(zip(COLUMNS, (typed(record) if record else None) or forgiving(raw), strict=True))
+    for name, build in zip(STRUCTS, (identity, resources, tls), strict=True):
+        made[name] = build(made[name].encode()) if made[name] is not None else None
+    return made
+
+
+def typed(record: Record) -> tuple[str | None, ...] | None:
+    """Values of `COLUMNS` from a strict record, structs as their JSON text; None when it needs the forgiving path."""
+    if _TIME.fullmatch(record.event_time) is None or not _is_day(record.event_time[:10]):
+        return None
+    try:
+        who = _json(record.user_identity)
+        return (
+            record.event_version, who, record.event_time, record.event_source, record.event_name, record.aws_region,
+            record.source_ip_address, record.user_agent, record.error_code, record.error_message,
+            _json(record.request_parameters), _json(record.response_elements), _json(record.additional_event_data),
+            record.request_id, record.event_id, _json(record.resources), record.event_type, record.api_version,
+            _FLAG[record.read_only], record.recipient_account_id, _json(record.service_event_details),
+            record.shared_event_id, record.vpc_endpoint_id, _json(record.tls_details), record.event_category,
+            _FLAG[record.management_event], record.session_credential_from_console, record.vpc_endpoint_account_id,
+            _json(record.addendum), _json(record.edge_device_details), _json(record.event_context), who,
+            _beyond(record.resources, record.tls_details),
+        )  # fmt: skip
+    except UnicodeDecodeError:
+        return None
+
+
+class _Resource(Struct, forbid_unknown_fields=True, gc=False):
+    arn: str | None = msgspec.field(default=None, name="ARN")
+    account: str | None = msgspec.field(default=None, name="accountId")
+    type: str | None = None
+
+
+class _Tls(Struct, forbid_unknown_fields=True, gc=False, rename="camel"):
+    tls_version: str | None = None
+    cipher_suite: str | None = None
+    client_provided_host_header: str | None = None
+
+
+_RESOURCES = msgspec.json.Decoder(list[_Resource] | None)
+_TLS = msgspec.json.Decoder(_Tls | None)
+
+
+def _beyond(named: Raw, tls_details: Raw) -> str | None:
+    """Column `unmodelled`: resources and TLS details that hold more than the table's structs do; mostly None."""
+    kept = {}
+    for name, raw, decoder in (("resources", named, _RESOURCES), ("tlsDetails", tls_details, _TLS)):
+        try:
+            decoder.decode(raw)  # type: ignore[attr-defined]
+        except msgspec.MsgspecError:
+            kept[name] = str(raw, "utf-8")  # type: ignore[call-overload]
+    return _object(kept) if kept else None
+
+
+def _object(members: dict[str, str]) -> str:
+    return "{" + ",".join(f"{json.dumps(name)}:{_parsable(text) or 'null'}" for name, text in members.items()) + "}"
+
+
+def _json(raw: Raw) -> str | None:
+    """JSON text of a nested value, as it was logged; None for a JSON null."""
+    text = str(raw, "utf-8")  # type: ignore[call-overload]
+    if text[0] == '"':
+        return _unquoted(text)
+    return None if text == "null" else text
+
+
+def _unquoted(text: str) -> str | None:
+    """JSON that was logged as a string, as JSON; any other string stays a JSON string."""
+    inner = scan.text(text.encode()) or ""
+    if inner.strip() in {"", "null"}:
+        return None
+    return inner if inner.lstrip()[:1] in {"{", "["} and scan.is_whole(inner.encode()) else text
+
+
+def forgiving(raw: bytes) -> tuple[str | None, ...]:
+    """Values of `COLUMNS` from any JSON object that has an eventTime, structs as their JSON text.
+
+    Names may be in any case; what has another type than documented becomes its text.
+
+    Raises
+    ------
+    ValueError
+        with the reason, when there is no time in it, or it is no JSON object.
+    """
+    fields, broken = scan.members(raw)
+    if broken is not None or not raw.lstrip().startswith(b"{"):
+        raise ValueError(broken.reason if broken else "no JSON object")
+    made: dict[str, str | None] = dict.fromkeys(COLUMNS)
+    unmodelled: dict[str, str] = {}
+    for name, content in fields.items():
+        column = name.lower()
+        text = content.decode("utf-8", "replace")
+        if column not in FIELDS or (made[column] is not None and name != FIELDS[column]):
+            unmodelled[name] = text
+        elif column in STRUCTS or column in _JSON:
+            made[column] = _parsable(_unquoted(text) if text.startswith('"') else text)
+        else:
+            made[column] = _plain(content, text)
+    made["eventtime"] = time(made["eventtime"])
+    made["useridentity_json"] = made["useridentity"]
+    for flag in ("readonly", "managementevent"):
+        made[flag] = (made[flag] or "").lower() or None
+    for column, decoder in (("resources", _RESOURCES), ("tlsdetails", _TLS)):
+        try:
+            decoder.decode(made[column] or "null")  # type: ignore[attr-defined]
+        except msgspec.MsgspecError:
+            unmodelled[FIELDS[column]] = made[column] or "null"
+    made["unmodelled"] = _object(unmodelled) if unmodelled else None
+    return tuple(made[name] for name in COLUMNS)
+
+
+def _plain(content: bytes, text: str) -> str | None:
+    """Text of a value that ought to be a text: numbers, booleans and nested values as their JSON."""
+    value = scan.text(content)
+    if value is not None:
+        return value
+    return None if text == "null" else text
+
+
+def _parsable(text: str | None) -> str | None:
+    """The JSON text itself if every reader takes it, else rewritten (NaN as a string, no lone surrogates)."""
+    if text is None or text == "null":
+        return None
+    if scan.is_whole(text.encode()):
+        return text
+    return json.dumps(_finite(scan.value(text.encode())), ensure_ascii=False, separators=(",", ":"))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_DAYS: dict[str, bool] = {}
+
+
+def _is_day(text: str) -> bool:
+    """Whether the calendar has this day; a case has few days, and they are remembered."""
+    known = _DAYS.get(text)
+    if known is None:
+        try:
+            known = bool(date.fromisoformat(text))
+        except ValueError:
+            known = False
+        if len(_DAYS) < 100_000:
+            _DAYS[text] = known
+    return known
+
+
+def time(text: str | None) -> str:
+    """Event time as ISO 8601 text in UTC; what CloudTrail writes itself is left as it is.
+
+    Other ISO forms are brought to UTC (without an offset they are UTC), and epoch seconds or milliseconds are read.
+
+    Raises
+    ------
+    ValueError
+        when there is none, or it is no time.
+    """
+    if text is None or not text.strip():
+        raise ValueError("no eventTime")
+    if _TIME.fullmatch(text) and _is_day(text[:10]):
+        return text
+    try:
+        if re.fullmatch(r"\d{9,13}(\.\d+)?", text):
+            number = float(text)
+            moment = datetime.fromtimestamp(number / (1000 if number > 1e11 else 1), UTC)
+        else:
+            moment = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"eventTime {text[:40]!r} is no time") from None
+    moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    whole = f"{moment:%Y-%m-%dT%H:%M:%S}" if moment.year >= 1000 else f"{moment.year:04d}{moment:-%m-%dT%H:%M:%S}"
+    return whole + (f".{moment.microsecond:06d}Z" if moment.microsecond else "Z")
+
+
+def identifier(event_id: str | None, raw: bytes) -> str:
+    """Identity of the record: its eventID, else the SHA-256 of its bytes as delivered."""
+    return event_id or "sha256:" + hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,104 @@
+"""Records of one object after another -> Arrow tables, without keeping more than one batch of them as Python objects."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from cirtlib.records.identity import identity, resources, tls
+from cirtlib.records.layout import COLUMNS
+from cirtlib.store import schema
+
+# Enough rows to write columns at speed, few enough to stay small in memory.
+FLUSH = 20_000
+_ACCOUNT = re.compile(r"\d{12}")
+_PLACE = {name: place for place, name in enumerate(COLUMNS)}
+_RECIPIENT, _TIME = _PLACE["recipientaccountid"], _PLACE["eventtime"]
+_BUILD = {"useridentity": identity, "resources": resources, "tlsdetails": tls}
+UNKNOWN = "unknown"
+
+
+class Builder:
+    """Collects rows and turns them into Arrow tables by name; `tables()` gives what was collected."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in schema.TABLES}
+        self._batches: dict[str, list[pa.RecordBatch]] = {name: [] for name in schema.TABLES}
+
+    def event(self, values: tuple[str | None, ...], link: tuple[str, int, str], account: str | None) -> None:
+        """Add a CloudTrail record: `values` of COLUMNS, (object, position, source kind), account of its path."""
+        day = (values[_TIME] or "")[:10]
+        named = values[_RECIPIENT]
+        if named is None or not _ACCOUNT.fullmatch(named):
+            named = account or _caller(values) or UNKNOWN
+        rows = self._rows["cloudtrail"]
+        rows.append((*values, *link, False, named, day))
+        if len(rows) >= FLUSH:
+            self._flush("cloudtrail")
+
+    def other(self, table: str, row: dict[str, str | None], link: tuple[str, int, str]) -> None:
+        """Add an insight or an aggregated record: columns eventid, eventtime, account, awsregion, record."""
+        account = row["account"] if _ACCOUNT.fullmatch(row["account"] or "") else UNKNOWN
+        values = tuple(row[name] for name in ("eventid", "eventtime", "account", "awsregion", "record"))
+        self._rows[table].append((*values, *link, False, account, (row["eventtime"] or "")[:10]))
+
+    def finding(self, row: dict[str, Any], link: tuple[str, int, str]) -> None:
+        """Add a finding: the columns of `cirtlib.findings`."""
+        account, count = row.get("account_id") or "", row.get("count")
+        if isinstance(count, int) and abs(count) >= 1 << 63:
+            row = {**row, "count": None}
+        moment: datetime | None = row.get("updated_at") or row.get("last_seen") or row.get("created_at")
+        place = (account if _ACCOUNT.fullmatch(account) else UNKNOWN, f"{moment:%Y-%m-%d}" if moment else UNKNOWN)
+        names = schema.FINDINGS.names[: -len(place) - len(schema.LINK)]
+        self._rows["findings"].append((*(row.get(name) for name in names), *link, False, *place))
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Everything that was added, by table; tables without rows are left out."""
+        for name in self._rows:
+            self._flush(name)
+        made = {n: pa.Table.from_batches(b, schema.TABLES[n]) for n, b in self._batches.items() if b}
+        self._batches = {name: [] for name in schema.TABLES}
+        return made
+
+    def _flush(self, table: str) -> None:
+        rows, self._rows[table] = self._rows[table], []
+        if not rows:
+            return
+        made = schema.TABLES[table]
+        columns = list(zip(*rows, strict=True))
+        if table == "cloudtrail":
+            # COLUMNS has useridentity_json and unmodelled where the schema has them; the order is the same.
+            arrays = [_array(field, values) for field, values in zip(made, columns, strict=True)]
+        else:
+            arrays = [pa.array(values, field.type) for field, values in zip(made, columns, strict=True)]
+        self._batches[table].append(pa.RecordBatch.from_arrays(arrays, schema=made))
+
+
+def _array(field: pa.Field, values: Iterable[Any]) -> pa.Array:
+    """Column of a table; structs are built once for each different JSON text, for they repeat a lot."""
+    build = _BUILD.get(field.name)
+    if build is None:
+        return pa.array(values, field.type)
+    seen: dict[Any, int] = {}
+    places = [seen.setdefault(value, len(seen)) for value in values]
+    distinct = [None if text is None else build(text.encode()) for text in seen]
+    for item in distinct:
+        _pairs(item)
+    return pa.array(distinct, field.type).take(pa.array(places, pa.int32()))
+
+
+def _pairs(who: Any) -> None:  # noqa: ANN401
+    """Turn the one map of a useridentity into pairs, as Arrow wants maps."""
+    session = who.get("sessioncontext") if isinstance(who, dict) else None
+    if session and isinstance(session["webidfederationdata"], dict):
+        session["webidfederationdata"] = list(session["webidfederationdata"].items())
+
+
+def _caller(values: tuple[str | None, ...]) -> str | None:
+    """Account of the caller: that of the record where neither record nor path names the recipient."""
+    text = values[_PLACE["useridentity"]]
+    who = identity(text.encode()) if text else None
+    account = (who or {}).get("accountid")
+    return account if account and _ACCOUNT.fullmatch(account) else None
