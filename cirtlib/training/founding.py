@@ -29,7 +29,7 @@ def build_world(scenario: Scenario, seed: int) -> World:
     workload, data, management = rng.sample(place.accounts, 3)
     foreign = rng.sample(place.external_accounts, 2)
     regions = (place.home_region, *rng.sample(place.regions, place.used_regions))
-    day = scenario.start + dt.timedelta(days=7 * rng.randrange(4) + rng.randrange(3))
+    day = scenario.start + dt.timedelta(days=7 * rng.randrange(4) + _weekday(rng, scenario.attack.day))
     homes = _Homes(rng, ipaddress.IPv6Network(place.network6))
     crew = names.crew(rng, scenario.population.people + scenario.population.console_users + 6)
     people = _people(rng, crew, homes=homes, accounts=(workload, data, management), count=scenario.population.people)
@@ -70,6 +70,11 @@ def build_world(scenario: Scenario, seed: int) -> World:
         buckets={account: names.buckets(rng, account) for account in (workload, data, management)},
         keys=data_keys,
     )
+
+
+def _weekday(rng: random.Random, attack_day: int) -> int:
+    """Draw the weekday on which the logs begin, such that the day of the attack is a working day."""
+    return rng.choice([day for day in range(7) if (day + attack_day) % 7 < 5][:3])
 
 
 class _Homes:

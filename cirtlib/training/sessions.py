@@ -37,10 +37,14 @@ class Session:
     created: dt.datetime
     context: Json
     records: tuple[Json, ...] = ()
+    issued_to: tuple[str, str] | None = None
 
     def caller(self) -> Caller:
-        """Make the caller that this session is."""
+        """Make the caller that this session is; newer records tell to which instance or function it was issued."""
         identity = role_identity(self.role.arn, self.role.id, self.name, key=self.key, context=self.context)
+        if self.issued_to:
+            kind, arn = self.issued_to
+            identity["inScopeOf"] = {"issuerType": kind, "credentialsIssuedTo": arn}
         return Caller(identity, self.role.account)
 
     def console(self, book: Book) -> Caller:
@@ -118,7 +122,9 @@ def machine_session(book: Book, machine: Machine, at: dt.datetime, *, agent: str
     """Mint an instance's credentials: EC2 assumes the instance role with the instance id as the session's name."""
     session = _service_mint(book, "ec2", machine.role, at, name=machine.id, region=machine.region)
     context = session.context | {"ec2RoleDelivery": machine.delivery}
-    return replace(session, context=context), Place(machine.address, agent, machine.endpoint)
+    arn = f"arn:aws:ec2:{machine.region}:{machine.role.account}:instance/{machine.id}"
+    session = replace(session, context=context, issued_to=("AWS::EC2::Instance", arn))
+    return session, Place(machine.address, agent, machine.endpoint)
 
 
 def function_session(book: Book, function: Function, at: dt.datetime) -> tuple[Session, Place]:
@@ -127,7 +133,8 @@ def function_session(book: Book, function: Function, at: dt.datetime) -> tuple[S
     minted = _service_mint(
         book, "lambda", function.role, at, name=f"awslambda_{book.rng.randrange(90)}_{stamp}", region=function.region
     )
-    return replace(minted, name=function.name), Place(function.address, function.agent, function.endpoint)
+    session = replace(minted, name=function.name, issued_to=("AWS::Lambda::Function", function.arn))
+    return session, Place(function.address, function.agent, function.endpoint)
 
 
 def _service_mint(book: Book, service: str, role: Role, at: dt.datetime, *, name: str, region: str) -> Session:
