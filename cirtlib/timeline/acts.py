@@ -8,8 +8,9 @@ from cirtlib.engine import duckdb as engine
 from cirtlib.scope import Scope
 from cirtlib.scope import load as load_scope
 
+DETAILS = ("read_only", "error_code", "request", "response")
 COLUMNS = (
-    *identity.ACT_COLUMNS, "read_only", "error_code", "request", "response", "credential", "verdict", "reason",
+    *identity.ACT_COLUMNS, *DETAILS, "credential", "verdict", "reason",
     *techniques.COLUMNS,
 )  # fmt: skip
 
@@ -22,13 +23,15 @@ INTERVALS = (
 )  # fmt: skip
 
 
-def judged_events(case: Case, *, everything: bool = False) -> pd.DataFrame:
+def judged_events(case: Case, *, everything: bool = False, details: bool = True) -> pd.DataFrame:
     """Events of the window with verdict and meaning, in order of time.
 
     Parameters
     ----------
     everything
         All principals; without it those of the extent, the leads, and every event with a verdict.
+    details
+        With read_only, error_code, request and response, which are the bulk of a record; else these are None.
 
     Returns
     -------
@@ -42,7 +45,7 @@ def judged_events(case: Case, *, everything: bool = False) -> pd.DataFrame:
     acts = _with_verdicts(acts, scope.verdicts)
     if not everything:
         acts = acts[concerned(acts, scope)]
-    acts = _with_details(case, acts)
+    acts = _with_details(case, acts) if details else acts.assign(**dict.fromkeys(DETAILS))
     return techniques.annotate(acts).reset_index(drop=True)[list(COLUMNS)]
 
 
@@ -88,10 +91,10 @@ def _with_verdicts(acts: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def _with_details(case: Case, acts: pd.DataFrame) -> pd.DataFrame:
     """Acts with the columns that are only read for those shown: they are the bulk of a record."""
-    wanted = "event_id, account_id, read_only, error_code, request, response"
+    wanted = ", ".join(("event_id", "account_id", *DETAILS))
     ids = sorted(set(acts["event_id"]))
     if not ids:
-        return acts.assign(**dict.fromkeys(("read_only", "error_code", "request", "response")))
+        return acts.assign(**dict.fromkeys(DETAILS))
     with engine.connect(case) as connection:
         details = engine.run(
             connection,

@@ -1,0 +1,118 @@
+"""Figures of a case or a scope. Each has a table behind it and a text alternative at `figure.layout.meta["alt"]`.
+
+Log text in a figure is escaped: whatever an attacker wrote shows as the text it is.
+"""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cirtlib import coverage, queries
+from cirtlib.case import Case
+from cirtlib.plots import actions, addresses, graph, heatmap, style
+from cirtlib.plots.around import Context
+from cirtlib.scope import Scope
+from cirtlib.scope import load as load_scope
+from cirtlib.timeline import finding_intervals, judged_events
+
+__all__ = [
+    "actions_table", "addresses_table", "heatmap_table", "plot_actions", "plot_addresses", "plot_heatmap",
+    "plot_scope", "scope_table",
+]  # fmt: skip
+
+
+def plot_actions(case: Case, *, everything: bool = False) -> go.Figure:
+    """Actions by principal over time: tactic as colour, whose act and its outcome as form, number as size.
+
+    Around them stand findings, times without logging, and arrows where one credential issued another.
+
+    Parameters
+    ----------
+    everything
+        All principals; without it those of the extent and the leads, and whatever has a verdict.
+    """
+    acts = judged_events(case, everything=everything, details=False)
+    return actions.draw(acts, _context(case, acts))
+
+
+def actions_table(case: Case, *, everything: bool = False) -> pd.DataFrame:
+    """Table behind `plot_actions`: events per time bin, principal, credential, tactic, verdict and outcome."""
+    acts = judged_events(case, everything=everything, details=False)
+    return actions.table(acts, _named(load_scope(case)))
+
+
+def plot_heatmap(case: Case, *, everything: bool = True) -> go.Figure:
+    """Activity by principal and hour, the attacker's hours outlined."""
+    return heatmap.draw(judged_events(case, everything=everything, details=False))
+
+
+def heatmap_table(case: Case, *, everything: bool = True) -> pd.DataFrame:
+    """Table behind `plot_heatmap`: events, the attacker's among them, and denied ones, by hour and principal."""
+    return heatmap.table(judged_events(case, everything=everything, details=False))
+
+
+def plot_scope(scope: Scope) -> go.Figure:
+    """Graph of the scope in layers from the seeds: status as colour, kind as form, links and evidence on hover."""
+    return graph.draw(scope.to_dict())
+
+
+def scope_table(scope: Scope) -> pd.DataFrame:
+    """Table behind `plot_scope`: one row per node, with its links in words."""
+    return graph.table(scope.to_dict())
+
+
+def plot_addresses(case: Case, *, everything: bool = False) -> go.Figure:
+    """Addresses and user agents by principal; without `everything` of the judged and of who shares their addresses."""
+    return addresses.draw(_uses(case, everything=everything))
+
+
+def addresses_table(case: Case, *, everything: bool = False) -> pd.DataFrame:
+    """Table behind `plot_addresses`: one row per principal, address, user-agent family and verdict."""
+    return addresses.table(_uses(case, everything=everything))
+
+
+def _uses(case: Case, *, everything: bool) -> pd.DataFrame:
+    acts = judged_events(case, everything=True, details=False)
+    return acts if everything else addresses.concerned(acts)
+
+
+def _named(scope: Scope) -> frozenset[str]:
+    """Credentials of the extent: those that get a row of their own."""
+    return frozenset(node["id"] for node in scope.extent() if node["kind"] == "credential")
+
+
+def _context(case: Case, acts: pd.DataFrame) -> Context:
+    scope = load_scope(case)
+    return Context(finding_intervals(case), _gaps(case), _mints(acts, scope), _named(scope))
+
+
+def _gaps(case: Case) -> list[dict[str, Any]]:
+    """Times in which logging was off, as far as they overlap the window."""
+    start, end = (pd.Timestamp(at) for at in queries.window(case))
+    found = []
+    for gap in coverage.gaps(case):
+        if "logging" not in str(gap["reason"]).lower() or gap["from"] is None:
+            continue
+        since, until = pd.Timestamp(gap["from"]), pd.Timestamp(gap["to"]) if gap["to"] else end
+        if since < end and until > start:
+            found.append(
+                {"start": max(since, start), "end": min(until, end), "reason": gap["reason"], "label": gap["reason"]}
+            )
+    return found
+
+
+def _mints(acts: pd.DataFrame, scope: Scope) -> list[dict[str, Any]]:
+    """Where one credential of the scope issued another, or made the user behind a row, with the time of the first."""
+    edges = [edge for edge in scope.edges if edge["kind"] in ("minted", "created") and edge["evidence"]]
+    wanted = [edge["evidence"][0] for edge in edges]
+    times = acts.drop_duplicates("event_id").set_index("event_id")["event_time"]
+    words = {"minted": "issued", "created": "made"}
+    return [
+        {
+            "time": times[event], "from": edge["from"], "to": edge["to"], "event": event,
+            "what": f"{style.node_name(edge['from'])} {words[edge['kind']]} {style.node_name(edge['to'])}",
+        }
+        for edge, event in zip(edges, wanted, strict=True)
+        if event in times.index
+    ]  # fmt: skip
