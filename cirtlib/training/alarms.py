@@ -36,6 +36,8 @@ def _about_attack(world: World, truth: Truth, rng: random.Random) -> list[Json]:
     if stop := story.get("stop_logging"):
         found.append(_stealth(world, rng, stop, truth.logging["trail"]))
     found.append(_anomalous(world, rng, story["first"], "Discovery", severity=2, count=9))
+    if "kali" in story["first"]["userAgent"]:
+        found.append(_penetration_tool(world, rng, story["first"]))
     for label, tactic, severity in (
         ("create_user", "Persistence", 5),
         ("attach_policy", "PrivilegeEscalation", 5),
@@ -76,6 +78,16 @@ def _anomalous(
         "is not typically seen from this user."
     )
     alarm = Alarm(f"{tactic}:IAMUser/AnomalousBehavior", severity, title, text, _seen(record), count)
+    return finding(world, rng, alarm, record["awsRegion"], call_parts(rng, record))
+
+
+def _penetration_tool(world: World, rng: random.Random, record: Json) -> Json:
+    name = record["eventName"]
+    title = f"API {name} was invoked from a computer running Kali Linux."
+    text = (
+        f"API {name} was invoked from a remote host that is potentially running Kali Linux penetration testing tools."
+    )
+    alarm = Alarm("PenTest:IAMUser/KaliLinux", 5, title, text, _seen(record))
     return finding(world, rng, alarm, record["awsRegion"], call_parts(rng, record))
 
 

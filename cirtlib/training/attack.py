@@ -89,26 +89,39 @@ def attack(world: World, book: Book, estate: Estate, truth: Truth) -> None:
     if steps.stop_logging:
         raid.until(begin, 0.28)
         _stop_logging(raid, role)
+    created = _settle(raid, role, Place(world.network.second, other), begin=begin)
+    if created:
+        raid.until(begin, 0.64)
+        _explore_with_user(raid, created)
+        _spread(raid, created, begin=begin)
+
+
+def _settle(raid: Raid, role: Hand, elsewhere: Place, *, begin: dt.datetime) -> Hand | None:
+    """Through the role: a user, a back door and a snapshot, in an order that the seed draws."""
+    steps = raid.world.scenario.attack
+    wanted = {"user": steps.create_user, "trust": steps.backdoor_trust, "snapshot": steps.share_snapshot}
     created = None
-    if steps.create_user:
-        raid.until(begin, 0.36)
-        created = _create_user(raid, role, Place(world.network.second, other))
-    if steps.backdoor_trust:
-        raid.until(begin, 0.46)
-        _widen_trust(raid, role)
-    if steps.share_snapshot:
-        raid.until(begin, 0.54)
-        _share_snapshot(raid, role)
-    if created is None:
-        return
-    raid.until(begin, 0.64)
-    _explore_with_user(raid, created)
-    if steps.run_instances:
-        raid.until(begin, 0.74)
-        _run_instances(raid, created)
-    if steps.second_account:
-        raid.until(begin, 0.84)
-        _second_account(raid, created)
+    for share, step in zip((0.36, 0.46, 0.54), raid.rng.sample(sorted(wanted), 3), strict=True):
+        raid.until(begin, share)
+        if not wanted[step]:
+            continue
+        if step == "user":
+            created = _create_user(raid, role, elsewhere)
+        elif step == "trust":
+            _widen_trust(raid, role)
+        else:
+            _share_snapshot(raid, role)
+    return created
+
+
+def _spread(raid: Raid, created: Hand, *, begin: dt.datetime) -> None:
+    """With the new user's key: instances and the second account, in an order that the seed draws."""
+    steps = raid.world.scenario.attack
+    wanted = {"instances": steps.run_instances, "account": steps.second_account}
+    for share, step in zip((0.74, 0.84), raid.rng.sample(sorted(wanted), 2), strict=True):
+        raid.until(begin, share)
+        if wanted[step]:
+            (_run_instances if step == "instances" else _second_account)(raid, created)
 
 
 def _session_name(rng: random.Random, agent: str, at: dt.datetime) -> str:
@@ -122,6 +135,11 @@ def _read(raid: Raid, hand: Hand, *keys: str, region: str | None = None) -> None
     pool = pools(raid.world, hand.caller.account)
     for key in keys:
         raid.do(hand, read(raid.rng, key, region or raid.world.home, pool, account=hand.caller.account))
+
+
+def _look(raid: Raid, hand: Hand, *keys: str, region: str | None = None) -> None:
+    """Read most of the things, in any order: no two attackers look around alike."""
+    _read(raid, hand, *raid.rng.sample(keys, raid.rng.randint(-(-2 * len(keys) // 3), len(keys))), region=region)
 
 
 def _refused(raid: Raid, hand: Hand, call: Call, action: str, *, resource: str = "", explicit: bool = False) -> None:
@@ -143,10 +161,10 @@ def _explore_with_key(raid: Raid, hand: Hand) -> None:
     for call in ("ListAttachedUserPolicies", "ListUserPolicies"):
         raid.do(hand, Call("iam", call, changes.HOME, {"userName": name}))
     raid.do(hand, Call("iam", "GetUserPolicy", changes.HOME, {"userName": name, "policyName": "assume-dev"}))
-    _read(raid, hand, "s3:ListBuckets", "ec2:DescribeInstances", "iam:ListRoles", "ec2:DescribeRegions")
+    _look(raid, hand, "s3:ListBuckets", "ec2:DescribeInstances", "iam:ListRoles", "ec2:DescribeRegions")
     for region in rng.sample(raid.world.regions, len(raid.world.regions)):
-        _read(raid, hand, "ec2:DescribeInstances", "ec2:DescribeSecurityGroups", region=region)
-    _read(raid, hand, "lambda:ListFunctions20150331", "dynamodb:ListTables", "cloudtrail:DescribeTrails")
+        _look(raid, hand, "ec2:DescribeInstances", "ec2:DescribeSecurityGroups", region=region)
+    _look(raid, hand, "lambda:ListFunctions20150331", "dynamodb:ListTables", "cloudtrail:DescribeTrails")
     if not raid.world.scenario.attack.denied_attempts:
         return
     iam, user = f"arn:aws:iam::{account}", names.new_user(rng)
@@ -181,10 +199,10 @@ def _explore_with_role(raid: Raid, hand: Hand) -> None:
     _read(raid, hand, "sts:GetCallerIdentity")
     if not raid.world.scenario.attack.recon:
         return
-    _read(raid, hand, "iam:ListUsers", "iam:ListRoles", "iam:ListPolicies", "iam:GetAccountAuthorizationDetails")
-    _read(raid, hand, "secretsmanager:ListSecrets", "ssm:DescribeParameters", "kms:ListKeys", "rds:DescribeDBInstances")
-    for region in raid.world.regions:
-        _read(raid, hand, "ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:DescribeSnapshots", region=region)
+    _look(raid, hand, "iam:ListUsers", "iam:ListRoles", "iam:ListPolicies", "iam:GetAccountAuthorizationDetails")
+    _look(raid, hand, "secretsmanager:ListSecrets", "ssm:DescribeParameters", "kms:ListKeys", "rds:DescribeDBInstances")
+    for region in raid.rng.sample(raid.world.regions, len(raid.world.regions)):
+        _look(raid, hand, "ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:DescribeSnapshots", region=region)
     _read(raid, hand, "cloudtrail:DescribeTrails", "cloudtrail:GetTrailStatus", "guardduty:ListDetectors")
 
 
@@ -300,7 +318,7 @@ def _second_account(raid: Raid, hand: Hand) -> None:
     pool = pools(world, world.data)
     for secret in rng.sample(pool["secret"], 2):
         raid.do(there, changes.get_secret(secret, world.home), label="secret")
-    _read(raid, there, "glue:GetDatabases", "glue:GetTables", "s3:GetBucketPolicy")
+    _look(raid, there, "glue:GetDatabases", "glue:GetTables", "s3:GetBucketPolicy", "dynamodb:DescribeTable")
     if world.scenario.attack.denied_attempts:
         users = Call("iam", "ListUsers", changes.HOME)
         _refused(raid, there, users, "iam:ListUsers", resource=f"arn:aws:iam::{world.data}:user/")
