@@ -8,9 +8,9 @@ import pandas as pd
 
 from cirtlib import containment, coverage, queries
 from cirtlib.case import Case, read_json
-from cirtlib.extent import STATUSES
 from cirtlib.scope import Scope
 from cirtlib.scope import load as load_scope
+from cirtlib.scope.extent import STATUSES
 from cirtlib.techniques import annotate
 
 

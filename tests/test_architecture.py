@@ -26,7 +26,7 @@ STAGES = """
     sources
     collect
     coverage accounting
-    baseline claims attribution extent leads scope triage
+    baseline scope triage
     reconcile exposure
     timeline plots
     policy

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cirtlib.extent import expiration, resource_node, shared_with
+from cirtlib.scope.extent import expiration, resource_node, shared_with
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cirtlib import attribution, baseline, claims, coverage, extent, identity, leads, queries
+from cirtlib import baseline, coverage, identity, queries
 from cirtlib.case import Case, read_json
 from cirtlib.engine import duckdb as engine
+from cirtlib.scope import attribution, claims, extent, leads
 
 SCHEMA_VERSION = 1
 

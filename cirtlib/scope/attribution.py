@@ -16,7 +16,7 @@ import pandas as pd
 
 from cirtlib import baseline, identity, trust
 from cirtlib.case import Case
-from cirtlib.claims import Claim
+from cirtlib.scope.claims import Claim
 
 ATTACKER, OWNER, UNCLEAR = "attacker", "owner", "unclear"
 _INSTANCE = re.compile(r"^i-[0-9a-f]{8,17}$")

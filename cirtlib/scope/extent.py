@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cirtlib import trust
-from cirtlib.attribution import ATTACKER, Judgement
+from cirtlib.scope.attribution import ATTACKER, Judgement
 
 STATUSES = ("compromised", "attacker_created", "changed", "suspected", "touched")
 EXTENT = STATUSES[:3]

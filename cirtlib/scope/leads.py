@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cirtlib import trust
-from cirtlib.attribution import ATTACKER, UNCLEAR, Judgement
-from cirtlib.extent import EXTENT, Graph
+from cirtlib.scope.attribution import ATTACKER, UNCLEAR, Judgement
+from cirtlib.scope.extent import EXTENT, Graph
 
 
 def find(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
