@@ -8,7 +8,7 @@ import pytest
 
 from cirtlib.containment.planning import build
 from cirtlib.containment.render import plan_json
-from cirtlib.containment.restore import CLOSED
+from cirtlib.containment.restore import CLOSED, without
 from cirtlib.containment.validate import check
 from cirtlib.errors import PlanError
 from tests import plan_sample as sample
@@ -65,7 +65,7 @@ def test_sessions_are_revoked_after_every_door(plan):
     assert [step.target for step in revocations] == [DEV, PARTNER, DEV, PARTNER]
     assert min(step.order for step in revocations) > max(doors)
     assert [step.wait["seconds"] for step in revocations] == [60, 60, 300, 300]
-    assert revocations[2].wait["after"] == revocations[0].id
+    assert [step.wait["after"] for step in revocations[:3]] == ["10-close-door", "10-close-door", revocations[0].id]
 
 
 def test_temporary_credentials_are_ended_by_the_revocation(plan):
@@ -97,10 +97,35 @@ def test_trust_without_an_earlier_event():
     """With nothing earlier in the logs only the attacker's principal goes, and the step says so."""
     plan = build(sample.incident(events=sample.log(before=False)))
     (step,) = steps_of(plan, "UpdateAssumeRolePolicy")
-    restored = json.loads(step.api["parameters"]["PolicyDocument"])
-    named = [one["Principal"]["AWS"] for one in restored["Statement"]]
-    assert named == [[f"arn:aws:iam::{HOME}:root"]]
+    assert json.loads(step.api["parameters"]["PolicyDocument"]) == TRUST
     assert "only the attacker's principals are taken out" in " ".join(step.side_effects)
+
+
+@pytest.mark.parametrize(
+    ("principal", "left"),
+    [
+        ({"AWS": [f"arn:aws:iam::{HOME}:root", FOREIGN]}, {"AWS": f"arn:aws:iam::{HOME}:root"}),
+        ({"AWS": "*", "Service": "ec2.amazonaws.com"}, {"Service": "ec2.amazonaws.com"}),
+        ({"AWS": [DEV, HOME, SECOND]}, {"AWS": [HOME, SECOND]}),
+        ({"Federated": "cognito-identity.amazonaws.com"}, {"Federated": "cognito-identity.amazonaws.com"}),
+    ],
+)
+def test_only_what_the_attacker_can_hold_is_taken_out(principal, left):
+    """Foreign accounts, everybody and contained principals go; services, providers and our accounts stay."""
+    policy = {"Statement": {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}}
+    result = without(policy, own_accounts={HOME, SECOND}, contained={DEV})
+    assert result["Statement"][0]["Principal"] == left
+
+
+def test_made_user_stays_shut_once_it_was_used():
+    """A user that the attacker made and then used is called compromised; its deny may still never be lifted."""
+    scope = sample.scope()
+    for node in scope["nodes"]:
+        if node["status"] == "attacker_created" and node["kind"] == "principal":
+            node["status"] = "compromised"
+    scope["nodes"] = [node for node in scope["nodes"] if not node["id"].startswith("login_profile:")]
+    (step,) = steps_of(build(sample.incident(given=scope)), "AttachUserPolicy", MADE)
+    assert step.reopens
 
 
 def role_change(document, *, earlier=()):

@@ -191,6 +191,14 @@ def _keys(draft: Draft, users: dict[str, str]) -> None:
             draft.add(step, nodes=[node], because=made)
 
 
+def _made(draft: Draft, node: Node) -> bool:
+    """Whether the attacker made this user or role; once used it is called compromised, which says more."""
+    history, value = draft.incident.history, node["value"]
+    about = about_user(history, value) if ":user/" in value else about_role(history, value)
+    created = any(act.attacker and act.name in ("CreateUser", "CreateRole") for act in about)
+    return created or node["status"] == "attacker_created"
+
+
 def _denied_users(draft: Draft, users: dict[str, str]) -> None:
     for node in _of(draft, "principal", ":user/", ("compromised", "attacker_created")):
         user = node["value"]
@@ -204,7 +212,7 @@ def _denied_users(draft: Draft, users: dict[str, str]) -> None:
         step = catalogue.deny_user(
             user,
             rollback={"requires": keys, "not_before": late},
-            reopens=node["status"] == "attacker_created" or console or not keys,
+            reopens=_made(draft, node) or console or not keys,
         )
         because = [act for act in about_user(draft.incident.history, user) if act.attacker and act.name == "CreateUser"]
         draft.add(replace(step, impact=draft.incident.impact("principal", user)), nodes=[node], because=because)
@@ -233,9 +241,8 @@ def _roles(draft: Draft, statuses: tuple[str, ...] = ("compromised", "attacker_c
 def _denied_roles(draft: Draft) -> None:
     for node in _roles(draft):
         role = node["value"]
-        attacker_made = node["status"] == "attacker_created"
         because = [act for act in draft.incident.history if act.attacker and act.request.get("roleArn") == role]
-        step = catalogue.deny_role(role, requires=(), reopens=attacker_made)
+        step = catalogue.deny_role(role, requires=(), reopens=_made(draft, node))
         draft.add(replace(step, impact=draft.incident.impact("principal", role)), nodes=[node], because=because)
 
 
@@ -246,7 +253,7 @@ def _doors(draft: Draft) -> None:
     for node in _roles(draft, ("compromised", "attacker_created", "changed")):
         role = node["value"]
         restored = trust(incident.history, role, own_accounts=set(incident.accounts), contained=contained)
-        if node["status"] == "attacker_created":
+        if _made(draft, node):
             restored = _closed(incident.history, role)
         if restored:
             because = [act for act in incident.history if act.event_id in restored.changed_by]

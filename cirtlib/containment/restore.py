@@ -66,11 +66,13 @@ def without(policy: dict[str, Any], *, own_accounts: set[str], contained: set[st
             kept.append(statement)
             continue
         named = {"AWS": principal} if isinstance(principal, str) else dict(principal or {})
-        if "AWS" in named:
-            named["AWS"] = [one for one in _listed(named["AWS"]) if _harmless(one, own_accounts, contained)]
-        named = {kind: value for kind, value in named.items() if value}
-        if named:
-            kept.append({**statement, "Principal": named})
+        all_aws = _listed(named.pop("AWS", []))
+        aws = [one for one in all_aws if _harmless(one, own_accounts, contained)]
+        if aws == all_aws:
+            kept.append(statement)
+        elif aws or named:
+            rest = {"AWS": aws[0] if len(aws) == 1 else aws} if aws else {}
+            kept.append({**statement, "Principal": {**named, **rest}})
     return {**policy, "Statement": kept} if kept else CLOSED
 
 

@@ -79,13 +79,9 @@ def _session() -> Any:  # noqa: ANN401 - botocore has no types
 
 
 def _odd_values(value: Any, shape: Any) -> list[str]:  # noqa: ANN401 - botocore has no types
-    """Unknown members, which botocore's validator passes over in silence, and texts outside an enumeration."""
+    """Texts outside an enumeration, which botocore's validator passes over in silence."""
     if shape.type_name == "structure" and isinstance(value, dict):
-        unknown = [f"{shape.name} has no {name!r}" for name in value if name not in shape.members]
-        known = [
-            one for name in value if name in shape.members for one in _odd_values(value[name], shape.members[name])
-        ]
-        return unknown + known
+        return [one for name in value if name in shape.members for one in _odd_values(value[name], shape.members[name])]
     if shape.type_name == "list" and isinstance(value, list):
         return [one for item in value for one in _odd_values(item, shape.member)]
     choices = getattr(shape, "enum", None)

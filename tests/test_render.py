@@ -1,0 +1,328 @@
+"""The exports of a plan: scripts that no name can break, that stop, resume and refuse; a runbook for someone cold."""
+
+import json
+import re
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+from cirtlib.containment import catalogue, scripts
+from cirtlib.containment.planning import build
+from cirtlib.containment.render import plan_json, prevent, runbook, save
+from cirtlib.containment.step import Plan, number
+from cirtlib.containment.validate import SCHEMA
+from tests import plan_sample as sample
+from tests.fake_aws import FakeAws
+from tests.plan_sample import DEV, HOME, MADE, SECOND, USER
+
+HOSTILE = ["$(touch pwned)", "`touch pwned`", "'; touch pwned; '", '"; touch pwned; "', "-rf", "a\ntouch pwned\n",
+           "x\u202egnp.exe", "${now}", "$${now}", "\\", "${HOME}", "file://pwned", "&& touch pwned"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return build(sample.incident())
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """Make a fake `aws` beside the exported scripts of a plan."""
+
+    def make(plan):
+        save(plan, tmp_path / "plan")
+        return FakeAws(tmp_path / "fake", tmp_path / "plan")
+
+    return make
+
+
+def small(*steps, **more):
+    fields = {"case": "ir", "title": "t", "as_of": "2026-06-12T09:00:00Z"}
+    return Plan(**fields, steps=number(list(steps)), **more)
+
+
+def test_plan_json_is_as_its_schema_says(plan):
+    """plan.json validates against the schema that ships, and the schema refuses what it does not know."""
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    content = json.loads(plan_json(plan))
+    jsonschema.validate(content, schema)
+    content["steps"][0]["phase"] = "panic"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, schema)
+
+
+def test_everything_is_written(plan, tmp_path):
+    """The folder holds the plan in every form; scripts can be run, and nobody else can read them."""
+    save(plan, tmp_path)
+    names = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
+    assert names == {
+        "plan.json": "0o600", "runbook.md": "0o600", "prevent.md": "0o600", "prevent.json": "0o600",
+        "contain.sh": "0o700", "verify.sh": "0o700", "rollback.sh": "0o700",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("script", ["contain.sh", "verify.sh", "rollback.sh"])
+def test_print_only_calls_nothing(plan, fake, script):
+    """Without --execute nothing is called and nothing is kept; every step is shown."""
+    aws = fake(plan)
+    result = aws.run(script)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert all(f"[{step.id}]" in result.stdout for step in plan.steps)
+    assert aws.calls() == []
+    assert not list(aws.scripts.glob("state-*"))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_do_nothing(name, fake):
+    """Whatever a resource is called: nothing runs, and AWS is asked about exactly that name."""
+    user = f"arn:aws:iam::{HOME}:user/x"
+    step = catalogue.leave_group(user, name)
+    aws = fake(small(replace(step, title=f"Take x out of {name}"), contained_callers=()))
+    assert aws.run("contain.sh").returncode == 0
+    aws.caller(HOME)
+    aws.step(step)
+    result = aws.run("contain.sh", "--execute")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ("iam", "remove-user-from-group", {"UserName": "x", "GroupName": name}) in aws.inputs()
+    assert not list(aws.folder.rglob("pwned")) + list(aws.scripts.rglob("pwned"))
+    assert "\u202e" not in result.stdout
+
+
+def test_literals_and_references_side_by_side(fake):
+    """In one call, a name that looks like a reference stays, and the reference beside it is filled in."""
+    step = catalogue.revoke(f"arn:aws:iam::{HOME}:role/${{now}}", after="x")
+    aws = fake(small(replace(step, wait=None, verify=catalogue.deny_role(DEV, requires=(), reopens=False).verify)))
+    aws.caller(HOME)
+    aws.answer(None, {}, True)
+    assert aws.run("contain.sh", "--execute").returncode == 0
+    given = next(given for _, operation, given in aws.inputs() if operation == "put-role-policy")
+    assert given["RoleName"] == "${now}"
+    assert "${now}" not in given["PolicyDocument"]
+
+
+def test_printed_command_is_the_command(fake):
+    """What print-only shows can be pasted: bash reads back the same name."""
+    name = "it's `$(touch pwned)`"
+    aws = fake(small(catalogue.leave_group(f"arn:aws:iam::{HOME}:user/x", name)))
+    line = next(line for line in aws.run("contain.sh").stdout.splitlines() if line.startswith("    run: "))
+    (aws.scripts / "pasted.sh").write_text(line.removeprefix("    run: "))
+    aws.answer({})
+    aws.run("pasted.sh")
+    assert aws.inputs() == [("iam", "remove-user-from-group", {"UserName": "x", "GroupName": name})]
+
+
+def answer_all(aws, plan):
+    entered = set()
+    for step in plan.steps:
+        if step.account not in entered:
+            aws.caller(step.account)
+            entered.add(step.account)
+        aws.step(step)
+
+
+def test_whole_run_fills_in_what_it_captured(plan, fake):
+    """Every step is called in order; the revocation carries the time of the run; the rollback the captured trust."""
+    aws = fake(plan)
+    answer_all(aws, plan)
+    result = aws.run("contain.sh", "--execute", "--wait", "0")
+    assert (result.returncode, result.stderr) == (0, "")
+    done = [operation for _, operation, _ in aws.inputs()]
+    changes = [scripts.cli_operation(step.api) for step in plan.steps]
+    assert [one for one in done if one in changes] == changes
+    documents = [given["PolicyDocument"] for _, operation, given in aws.inputs() if operation == "put-role-policy"]
+    times = [json.loads(one)["Statement"][0]["Condition"]["DateLessThan"]["aws:TokenIssueTime"] for one in documents]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", one) for one in times)
+    assert times == sorted(times)
+    assert times[0] > plan.as_of
+    state = next(aws.scripts.glob("state-*"))
+    log = (state / "log.tsv").read_text()
+    assert times[0] in log
+    assert all(f"\t{step.id}\t" in log for step in plan.steps)
+    assert {"plan.json", "rollback.sh", "verify.sh"} <= {file.name for file in state.iterdir()}
+
+
+def test_captured_state_comes_back(fake):
+    """A captured policy, quotes, newlines and all, is what the rollback puts back."""
+    trust = catalogue.Trust(sample.BACKDOOR, sample.TRUST, ("e",), "x", exact=True)
+    aws = fake(small(catalogue.close_trust(DEV, trust)))
+    captured = json.dumps({"Sid": 'it\'s "a"\n$(touch pwned) & é'})
+    aws.caller(HOME)
+    aws.answer(captured, True, {}, True)
+    assert aws.run("contain.sh", "--execute").returncode == 0
+    aws.caller(HOME)
+    refused = aws.run("rollback.sh", "--execute", "--step", "01-close-door")
+    assert refused.returncode == 1
+    assert "REFUSED" in refused.stdout
+    aws.caller(HOME)
+    aws.answer({})
+    assert aws.run("rollback.sh", "--execute", "--reopen-attacker-access").returncode == 0
+    assert aws.inputs()[-1] == ("iam", "update-assume-role-policy", {"RoleName": "devRole", "PolicyDocument": captured})
+
+
+def test_stops_and_goes_on(plan, fake):
+    """A failure stops the run; the next run goes on with that step, and keeps what was captured first."""
+    aws = fake(plan)
+    logging, protect = plan.steps[:2]
+    aws.caller(HOME)
+    aws.step(logging)
+    aws.answer(False, RuntimeError("AccessDenied: no \033[2J"))
+    stopped = aws.run("contain.sh", "--execute")
+    assert stopped.returncode == 1
+    assert f"{protect.id} failed: AccessDenied" in stopped.stderr
+    assert "\033" not in stopped.stderr
+    before = len(aws.calls())
+    aws.caller(HOME)
+    aws.answer({}, True)
+    assert aws.run("contain.sh", "--execute", "--step", protect.id).returncode == 0
+    assert [operation for _, operation, _ in aws.inputs()[before:]] == [
+        "get-caller-identity", "modify-instance-attribute", "describe-instance-attribute",
+    ]  # fmt: skip
+
+
+def test_target_that_changed_stops_the_run(fake):
+    """A target that is no longer as recorded stops the run; one that is already as wanted is passed."""
+    step = catalogue.deny_role(DEV, requires=(), reopens=False)
+    key = catalogue.key_inactive(MADE, "AKIAIOSFODNN7EXAMPLE")
+    aws = fake(small(step, key))
+    aws.caller(HOME)
+    aws.answer(True, True, None, None)
+    result = aws.run("contain.sh", "--execute")
+    assert result.returncode == 1
+    assert "it is so already" in result.stdout
+    assert "no longer as the plan recorded it (status is null" in result.stderr
+    assert not [one for one in aws.inputs() if one[1] in ("attach-role-policy", "update-access-key")]
+
+
+@pytest.mark.parametrize(
+    ("account", "arn", "said"),
+    [
+        (SECOND, "arn:aws:sts::{account}:assumed-role/IncidentResponder/me", "not of 111122223333"),
+        (HOME, "arn:aws:sts::{account}:assumed-role/devRole/me", "is contained by this plan"),
+        (HOME, USER, "is contained by this plan"),
+        (HOME, "arn:aws:sts::{account}:assumed-role/devRoleX/me", ""),
+    ],
+)
+def test_caller_is_checked_first(plan, fake, account, arn, said):
+    """The wrong account, and a caller whom the plan contains, are refused before anything is touched."""
+    aws = fake(plan)
+    aws.caller(account, arn)
+    aws.step(plan.steps[0])
+    result = aws.run("contain.sh", "--execute", "--step", plan.steps[0].id)
+    assert result.returncode == (1 if said else 0)
+    assert said in result.stderr
+    assert len(aws.calls()) == (1 if said else 4)
+
+
+def test_profile_of_the_account_is_used(plan, fake):
+    """Each account is called with its own profile, as one word whatever it holds."""
+    aws = fake(plan)
+    aws.caller(HOME)
+    aws.step(plan.steps[0])
+    options = ["--profile-for", f"{SECOND}=other", "--profile-for", f"{HOME}=-my $(touch pwned)"]
+    assert aws.run("contain.sh", "--execute", "--step", plan.steps[0].id, *options).returncode == 0
+    assert {call[0] for call in aws.calls()} == {"--profile=-my $(touch pwned)"}
+
+
+@pytest.mark.parametrize(
+    "options", [["--step", "99-no"], ["--wait", "soon"], ["--profile-for", "x"], ["--exec"], ["--state"]]
+)
+def test_wrong_options_are_refused(plan, fake, options):
+    """A mistyped option is a usage error, and nothing runs."""
+    aws = fake(plan)
+    result = aws.run("contain.sh", "--execute", *options)
+    assert result.returncode == 2
+    assert result.stderr
+    assert aws.calls() == []
+
+
+def test_step_waits_for_what_it_depends_on(plan, fake):
+    """A single step is refused while one that it depends on is not done, unless the order is waived."""
+    revoke = next(step for step in plan.steps if step.id.endswith("-revoke"))
+    aws = fake(plan)
+    aws.caller(HOME)
+    result = aws.run("contain.sh", "--execute", "--step", revoke.id)
+    assert "depends on" in result.stderr
+    assert len(aws.calls()) == 1
+
+
+def test_state_of_another_plan_is_refused(plan, fake):
+    """Captured state belongs to one plan: another plan's scripts do not touch it."""
+    aws = fake(plan)
+    (aws.scripts / "s").mkdir()
+    (aws.scripts / "s" / "plan").write_text("other\n")
+    result = aws.run("contain.sh", "--execute", "--state", str(aws.scripts / "s"))
+    assert result.returncode == 1
+    assert "another plan" in result.stderr
+
+
+def test_rollback_guards(fake):
+    """A deny is lifted only while the rest stands; a revocation only when its sessions have run out."""
+    deny = catalogue.deny_role(DEV, requires=(f"revoke-again {DEV}",), reopens=False)
+    again = catalogue.revoke(DEV, after=f"revoke {DEV}", again=True)
+    plan = small(deny, catalogue.revoke(DEV, after=f"deny {DEV}"), again)
+    aws = fake(plan)
+    answer_all(aws, plan)
+    assert aws.run("contain.sh", "--execute", "--wait", "0").returncode == 0
+    aws.caller(HOME)
+    aws.answer({})
+    result = aws.run("rollback.sh", "--execute")
+    assert "sessions from before the cut-off can still be alive" in result.stdout
+    assert aws.inputs()[-1][1] == "detach-role-policy"
+    state = next(aws.scripts.glob("state-*"))
+    epoch = state / "03-revoke-again" / "epoch"
+    epoch.write_text(str(int(epoch.read_text()) - 12 * 3600))
+    aws.caller(HOME)
+    aws.answer({})
+    assert "REFUSED" not in aws.run("rollback.sh", "--execute").stdout
+    assert aws.inputs()[-1][1] == "delete-role-policy"
+
+
+def test_deny_stays_without_the_revocation(fake):
+    """The deny is not lifted when the revocation was never made."""
+    deny = catalogue.deny_role(DEV, requires=(f"revoke-again {DEV}",), reopens=False)
+    plan = small(
+        deny, catalogue.revoke(DEV, after=f"deny {DEV}"), catalogue.revoke(DEV, after=f"revoke {DEV}", again=True)
+    )
+    aws = fake(plan)
+    aws.caller(HOME)
+    aws.step(deny)
+    assert aws.run("contain.sh", "--execute", "--step", "01-deny").returncode == 0
+    aws.caller(HOME)
+    result = aws.run("rollback.sh", "--execute", "--step", "01-deny")
+    assert result.returncode == 1
+    assert "03-revoke-again does not stand" in result.stdout
+
+
+def test_prevention_is_never_run(plan):
+    """No measure of prevention is in a script; they stand in files of their own."""
+    assert "- [ ]" not in scripts.contain(plan, "0" * 16)
+    assert "Nobody stops logging" in prevent(plan)
+    assert "Nobody stops logging" not in scripts.contain(plan, "0" * 16) + runbook(plan)
+
+
+def test_runbook_can_be_followed_cold(plan):
+    """Each step says what, why with ids, how to run, check and undo it, and what it breaks, with a box to tick."""
+    text = runbook(plan)
+    for step in plan.steps:
+        section = text.split(f"### [ ] {step.id}:", 1)[1].split("### [ ]", 1)[0]
+        assert scripts.command(step.api, step.region) in section
+        assert all(event in section for event in step.why)
+        assert "Check that it says" in section
+        assert "Undo" in section or "Not undone" in section
+        assert "* Side effect:" in section
+        assert "* Impact:" in section
+    assert "--profile-for 111122223333=PROFILE" in text
+    assert "36 hours" in text
+
+
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "[x](javascript:1)", "`", "```", "~~~\n# x", "**b**"])
+def test_runbook_shows_hostile_names_as_text(name):
+    """A name from a log is never markup in the runbook."""
+    user = f"arn:aws:iam::{HOME}:user/{name}"
+    plan = small(replace(catalogue.leave_group(user, name), nodes=(f"principal:{user}",), impact=f"used by {name}"))
+    outside = re.sub(r"``[^\n]*?``|`[^`\n]*`|~~~bash\n.*?\n~~~\n", "", runbook(plan), flags=re.DOTALL)
+    assert "<img" not in outside.replace("\\<", "")
+    assert "](" not in outside.replace("\\]", "")
+    assert "\n# x" not in outside
+    assert "**b" not in outside.replace("\\*", "")
