@@ -1,6 +1,9 @@
 """The API calls that people and programs make every day, with their requests as CloudTrail writes them."""
 
+import json
 import random
+import re
+from functools import cache
 from typing import Any
 
 from cirtlib.training.identifiers import alphanumeric
@@ -221,10 +224,17 @@ def read(rng: random.Random, key: str, region: str, pool: dict[str, list[str]], 
     """Make one reading call of the catalogue."""
     service, name = key.split(":")
     where = "us-east-1" if service in _GLOBAL else region
-    request = fill(READS[key], {word: rng.choice(values) for word, values in pool.items()} | {"region": where})
+    words = {word: rng.choice(pool[word]) for word in _words(key)} | {"region": where}
+    request = fill(READS[key], words)
     if service == "s3":
         return s3_call(rng, name, where, request, account=account)
     return Call(service, name, where, request)
+
+
+@cache
+def _words(key: str) -> tuple[str, ...]:
+    """Which of the account's things a request names."""
+    return tuple(sorted(set(re.findall(r"{(\w+)}", json.dumps(READS[key]))) - {"region"}))
 
 
 def fill(template: Any, words: dict[str, str]) -> Any:  # noqa: ANN401 (any JSON in, the same shape out)
