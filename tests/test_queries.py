@@ -35,8 +35,12 @@ FINDING = {
 SEED = {"finding": FINDING["finding_id"]}
 
 
-@pytest.fixture
-def case(tmp_path):
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return incident(tmp_path_factory.mktemp("case"))
+
+
+def incident(folder):
     records = [
         sample.record(time="2026-06-01T00:00:00Z"),
         sample.record(
@@ -48,7 +52,7 @@ def case(tmp_path):
         ),
         sample.record(who=sample.role(), time="2026-06-10T12:00:00Z", sourceIPAddress="198.51.100.7"),
     ]
-    return sample.make(tmp_path / "case", records, [FINDING], seeds=[SEED], as_of="2026-06-12T00:00:00Z")
+    return sample.make(folder, records, [FINDING], seeds=[SEED], as_of="2026-06-12T00:00:00Z")
 
 
 def test_every_question_is_whole():
@@ -235,17 +239,16 @@ SEEDS = {
 
 
 @pytest.mark.parametrize("kind", SEEDS)
-def test_a_seed_of_each_kind_names_a_suspect(case, kind):
+def test_a_seed_of_each_kind_names_a_suspect(tmp_path, kind):
     """A name as logged leads to the stable principal."""
     value, parameter, expected = SEEDS[kind]
-    seeded = sample.make(
-        case.path.parent / kind, [sample.record(), sample.record(who=sample.role())], seeds=[{kind: value}]
-    )
+    seeded = sample.make(tmp_path, [sample.record(), sample.record(who=sample.role())], seeds=[{kind: value}])
     assert queries.parameters(seeded)[parameter] == [expected]
 
 
-def test_parameters_come_from_the_scope_when_there_is_one(case):
+def test_parameters_come_from_the_scope_when_there_is_one(tmp_path):
     """The written scope names the suspects; what it clears or only touches is none."""
+    case = incident(tmp_path)
     nodes = [
         {"kind": "credential", "value": "AKIASCOPE", "status": "compromised"},
         {"kind": "credential", "value": "AROAX/2026", "aliases": ["ASIAALIAS"], "status": "compromised"},

@@ -82,7 +82,7 @@ located AS (
     FROM record
 )
 SELECT
-    from_iso8601_timestamp(eventtime) AS event_time,
+    TRY(from_iso8601_timestamp(eventtime)) AS event_time,
     eventid AS event_id,
     eventsource AS event_source,
     name AS event_name,

@@ -1,0 +1,405 @@
+"""What each question finds and what it leaves alone: an incident that answers every question, and a calm week."""
+
+import datetime as dt
+import functools
+
+import pytest
+import sample_store as sample
+
+from cirtlib import queries
+from cirtlib.case import load_case
+
+ACCOUNT, OTHER = sample.ACCOUNT, "444455556666"
+STOLEN, MINTED, HOPPED, MADE = (
+    "AKIASTOLENKEY0000001",
+    "ASIAMINTED0000000001",
+    "ASIAHOPPED0000000001",
+    "AKIAMADEBYTHIEF00001",
+)
+OFFICE, THIEF = "198.51.100.7", "203.0.113.66"
+DEV_ROLE, FAR_ROLE = f"arn:aws:iam::{ACCOUNT}:role/devRole", f"arn:aws:iam::{OTHER}:role/farRole"
+TRAIL = f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/main"
+ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"
+BUILD = {"who": sample.user("build", "AKIABUILDKEY00000001"), "sourceIPAddress": OFFICE, "userAgent": "terraform/1.5"}
+
+
+def at(minute, day=10):
+    return f"2026-06-{day:02d}T12:{minute:02d}:00Z"
+
+
+def stolen(name, source, minute, **fields):
+    """Call with alice's stolen key, from the thief's network."""
+    more = {"sourceIPAddress": THIEF, "readOnly": False, "eventID": f"{name}-{minute}", **fields}
+    return sample.record(name, source, who=sample.user("alice", STOLEN), time=at(minute), **more)
+
+
+def session(name, source, minute, **fields):
+    """Call with the session that the thief took in devRole."""
+    more = {"sourceIPAddress": THIEF, "readOnly": False, "eventID": f"{name}-{minute}", **fields}
+    return sample.record(name, source, who=sample.role("devRole", "thief", MINTED), time=at(minute), **more)
+
+
+def minted(key, role):
+    return {
+        "requestParameters": {"roleArn": role, "roleSessionName": "thief"},
+        "responseElements": {"credentials": {"accessKeyId": key, "sessionToken": "REDACTED"}},
+        "readOnly": True,
+    }
+
+
+def usual():
+    """The week before: alice from the office, the pipeline, the role's rightful users."""
+    day = [
+        sample.record(
+            "ListBuckets",
+            who=sample.user("alice", STOLEN),
+            time=at(0, day),
+            sourceIPAddress=OFFICE,
+            eventID=f"usual-{day}",
+        )
+        for day in range(3, 9)
+    ]
+    who = sample.role("devRole", "ci-17", "ASIARIGHTFUL00000001")
+    return [
+        *day,
+        sample.record(
+            "GetObject",
+            who=who,
+            time=at(30, 5),
+            sourceIPAddress="198.51.100.80",
+            userAgent="boto3/1",
+            eventID="usual-role",
+        ),
+    ]
+
+
+def attack():
+    enumerated = [
+        stolen(name, source, 1, readOnly=True, eventID=f"look-{name}")
+        for name, source in (
+            ("GetCallerIdentity", "sts"),
+            ("ListUsers", "iam"),
+            ("ListRoles", "iam"),
+            ("DescribeInstances", "ec2"),
+            ("ListBuckets", "s3"),
+            ("ListSecrets", "secretsmanager"),
+            ("DescribeTrails", "cloudtrail"),
+            ("ListDetectors", "guardduty"),
+            ("GetSendQuota", "ses"),
+            ("ListFunctions20150331", "lambda"),
+        )
+    ]
+    denied = [
+        stolen("RunInstances", "ec2", 2, errorCode="Client.UnauthorizedOperation", eventID=f"denied-{n}")
+        for n in range(3)
+    ]
+    dry = stolen("RunInstances", "ec2", 3, errorCode="Client.DryRunOperation", eventID="dry-run")
+    return [
+        *enumerated,
+        *denied,
+        dry,
+        stolen("AssumeRole", "sts", 4, **minted(MINTED, DEV_ROLE)),
+        session("StopLogging", "cloudtrail", 5, requestParameters={"name": TRAIL}),
+        session("DeleteTrail", "cloudtrail", 6, errorCode="AccessDenied", requestParameters={"name": "main"}),
+        session("CreateUser", "iam", 7, requestParameters={"userName": "backup"}),
+        session(
+            "CreateAccessKey",
+            "iam",
+            8,
+            requestParameters={"userName": "backup"},
+            responseElements={"accessKey": {"accessKeyId": MADE}},
+        ),
+        session(
+            "AttachUserPolicy",
+            "iam",
+            9,
+            requestParameters={"userName": "backup", "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+        ),
+        session("AssumeRole", "sts", 10, **minted(HOPPED, FAR_ROLE)),
+        session("GetSecretValue", "secretsmanager", 11, readOnly=True, requestParameters={"secretId": "db"}),
+        session(
+            "ModifySnapshotAttribute",
+            "ec2",
+            12,
+            requestParameters={
+                "snapshotId": "snap-0123456789abcdef0",
+                "createVolumePermission": {"add": {"items": [{"userId": "999988887777"}]}},
+            },
+        ),
+        session(
+            "RunInstances",
+            "ec2",
+            13,
+            awsRegion="ap-southeast-1",
+            requestParameters={"iamInstanceProfile": {"name": "p"}},
+            responseElements={"instancesSet": {"items": [{"instanceId": "i-0123456789abcdef0"}]}},
+        ),
+        session(
+            "DeleteBucket",
+            "s3",
+            14,
+            requestParameters={"bucketName": "data"},
+            resources=[{"ARN": "arn:aws:s3:::data", "accountId": ACCOUNT}],
+        ),
+        sample.record(
+            "ListUsers", "iam", who=sample.user("backup", MADE), time=at(15), sourceIPAddress=THIEF, eventID="made-use"
+        ),
+        sample.record(
+            "ListBuckets",
+            who=sample.user("carol", "AKIACAROLKEY00000001"),
+            time=at(16),
+            sourceIPAddress=THIEF,
+            eventID="carol",
+        ),
+        sample.record(
+            "StartLogging",
+            "cloudtrail",
+            time=at(55),
+            requestParameters={"name": "main"},
+            readOnly=False,
+            eventID="on-again",
+            **BUILD,
+        ),
+    ]
+
+
+FINDING = {
+    "finding_id": "arn:f1",
+    "type": "Stealth:IAMUser/CloudTrailLoggingDisabled",
+    "severity": 2.0,
+    "api_name": "StopLogging",
+    "api_service": "cloudtrail.amazonaws.com",
+    "access_key_id": MINTED,
+    "remote_ips": [THIEF],
+    "sample": False,
+    "first_seen": dt.datetime(2026, 6, 10, 12, 5, tzinfo=dt.UTC),
+    "last_seen": dt.datetime(2026, 6, 10, 12, 5, tzinfo=dt.UTC),
+}
+LOST = FINDING | {"finding_id": "arn:f2", "api_name": "DeleteDetector", "api_service": "guardduty.amazonaws.com"}
+
+ASKED = {
+    "start": "2026-06-10T00:00:00Z",
+    "end": "2026-06-10T23:00:00Z",
+    "baseline_start": "2026-06-01T00:00:00Z",
+    "baseline_end": "2026-06-10T00:00:00Z",
+    "keys": [STOLEN, MINTED],
+    "principals": [ALICE, DEV_ROLE],
+    "addresses": [THIEF],
+    "accounts": [],
+    "regions": [],
+}
+
+
+@pytest.fixture(scope="module")
+def incident(tmp_path_factory):
+    return sample.make(tmp_path_factory.mktemp("incident"), [*usual(), *attack()], [FINDING, LOST])
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """The near misses: the same kinds of act, but denied, usual, put right, or outside the window."""
+    near = [
+        sample.record("StopLogging", "cloudtrail", time=at(0, 9), requestParameters={"name": "main"}, **BUILD),
+        sample.record(
+            "StartLogging", "cloudtrail", time=at(1), requestParameters={"name": "main"}, readOnly=False, **BUILD
+        ),
+        sample.record(
+            "UpdateDetector", "guardduty", time=at(1), requestParameters={"enable": True}, readOnly=False, **BUILD
+        ),
+        sample.record(
+            "CreateFilter", "guardduty", time=at(1), requestParameters={"action": "NOOP"}, readOnly=False, **BUILD
+        ),
+        sample.record(
+            "CreatePolicyVersion", "iam", time=at(2), requestParameters={"setAsDefault": False}, readOnly=False, **BUILD
+        ),
+        sample.record("CreateUser", "iam", time=at(2), errorCode="AccessDenied", readOnly=False, **BUILD),
+        sample.record(
+            "ModifySnapshotAttribute",
+            "ec2",
+            time=at(2),
+            errorCode="Client.UnauthorizedOperation",
+            readOnly=False,
+            **BUILD,
+        ),
+        sample.record("DeleteBucket", time=at(23), errorCode="AccessDenied", readOnly=False, **BUILD),
+        sample.record("GetRole", "iam", time=at(4), awsRegion="us-east-1", **BUILD),
+        sample.record("GetRole", "iam", time=at(4, 5), awsRegion="us-east-1", **BUILD),
+        sample.record("CreateUser", "iam", time=at(4, 5), readOnly=False, **BUILD),
+    ]
+    return sample.make(tmp_path_factory.mktemp("calm"), near)
+
+
+@functools.cache
+def answer(case, name):
+    return ask(load_case(case), name)
+
+
+def ask(case, name, **values):
+    taken = queries.find(name).parameters
+    return queries.ask(case, name, **{key: value for key, value in {**ASKED, **values}.items() if key in taken})
+
+
+EVERY = [question.name for question in queries.questions()]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_question_has_an_answer(name, incident):
+    """On the incident each question gives rows, and each row cites events that are there."""
+    found = answer(incident.path, name)
+    assert len(found)
+    known = {record["eventID"] for record in [*usual(), *attack()]}
+    cited = found["event_ids"] if "event_ids" in found else [[one] for one in found["event_id"].dropna()]
+    assert all(ids and set(ids) <= known for ids in cited)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_question_cries_wolf(name, calm):
+    """On the calm week no question gives a row."""
+    assert ask(calm, name).empty
+
+
+def test_logging_off_pairs_a_trail_s_name_with_its_arn(incident):
+    """Stopped by ARN, started by name: one gap of fifty minutes; the denied DeleteTrail is none."""
+    found = answer(incident.path, "logging_off")
+    assert list(found["trail"]) == [TRAIL]
+    assert list(found["event_id"]) == ["StopLogging-5"]
+    assert list(found["on_again_event_id"]) == ["on-again"]
+    assert list(found["minutes_off"]) == [50]
+    still_off = ask(incident, "logging_off", end=at(20))
+    assert still_off["off_until"].isna().all()
+
+
+def test_finding_records_says_when_there_is_none(incident):
+    """A finding leads to its record; one without is shown as such, not left out."""
+    found = answer(incident.path, "finding_records").set_index("finding_id")
+    assert found.loc["arn:f1", "event_id"] == "StopLogging-5"
+    assert found.loc["arn:f1", "same_address"]
+    assert found.loc["arn:f2", "matched_by"] == "no record"
+
+
+def test_credential_origin_walks_back_to_the_long_term_key(incident):
+    """From the second hop's key to devRole's session to the stolen key, whose first use is in the baseline."""
+    found = ask(incident, "credential_origin", keys=[HOPPED])
+    assert list(found["credential"]) == [HOPPED, MINTED, STOLEN]
+    assert list(found["obtained_by"]) == ["AssumeRole", "AssumeRole", "long-term key, first use"]
+    assert found.iloc[-1]["event_id"] == "usual-3"
+
+
+def test_credentials_minted_is_transitive(incident):
+    """From the stolen key alone: the session, the user's key, the hop, though AssumeRole only reads."""
+    found = ask(incident, "credentials_minted", keys=[STOLEN], principals=[])
+    assert list(found["minted_key"]) == [MINTED, MADE, HOPPED]
+    assert list(found["hop"]) == [1, 2, 2]
+
+
+def test_same_session_goes_beyond_the_key(tmp_path):
+    """A console session's other keys belong to it, by principal id and creation time; another session's do not."""
+    other = sample.role("devRole", "alice", "ASIAOTHERKEY00000001")
+    later = sample.role("devRole", "alice", "ASIALATERKEY00000001")
+    later["sessionContext"]["attributes"]["creationDate"] = "2026-06-10T11:00:00Z"
+    records = [
+        sample.record(who=sample.role("devRole", "alice", MINTED), eventID="a"),
+        sample.record(who=other, eventID="b"),
+        sample.record(who=later, eventID="c"),
+        sample.record(who=sample.role("devRole", "bob", "ASIABOB"), eventID="d"),
+    ]
+    found = ask(sample.make(tmp_path, records), "same_session", keys=[MINTED])
+    assert sorted(found["event_id"]) == ["a", "b"]
+
+
+def test_new_networks_compares_with_the_baseline(incident):
+    """The thief's network is new for alice, the office is not; without a baseline that is said."""
+    found = answer(incident.path, "new_networks").set_index("principal")
+    assert found.loc[ALICE, "source_network"] == "203.0.113.0/24"
+    assert found.loc[ALICE, "baseline_events"] == 6
+    assert found.loc[f"arn:aws:iam::{ACCOUNT}:user/carol", "baseline_events"] == 0
+    assert ask(incident, "new_networks", start="2026-06-08", end="2026-06-09").empty
+
+
+def test_new_regions_leaves_global_services_out(incident):
+    """The Region of the instances is new; IAM's us-east-1 in a case without baseline is none."""
+    assert list(answer(incident.path, "new_regions")["region"]) == ["ap-southeast-1"]
+    found = ask(incident, "new_regions", baseline_end="2026-06-01T00:00:00Z")
+    assert {"CreateUser", "AssumeRole", "AttachUserPolicy"} & {
+        call for calls in found["calls"] for call in calls
+    } == set()
+
+
+def test_denied_bursts_show_what_was_allowed_later(incident):
+    """Three denials and a dry run in one burst; the same call later succeeded under another name only."""
+    found = answer(incident.path, "denied_bursts").iloc[0]
+    assert (found["denied"], found["dry_runs"], found["principal"]) == (3, 1, ALICE)
+    assert not found["allowed_later"]
+    assert ask(incident, "denied_bursts", minimum=5).empty
+
+
+def test_a_way_found_is_shown(tmp_path):
+    """A call denied first and allowed later is named with its event."""
+    records = [stolen("ListUsers", "iam", 1, errorCode="AccessDenied", eventID=f"no-{n}") for n in range(3)]
+    case = sample.make(tmp_path, [*records, stolen("ListUsers", "iam", 30, eventID="yes")])
+    found = ask(case, "denied_bursts").iloc[0]
+    assert (found["allowed_later"], found["allowed_event_ids"]) == (["ListUsers"], ["yes"])
+
+
+def test_privilege_escalation_sees_passed_roles(incident):
+    """Policy attached, another user's key, and the role passed to an instance, which is no event of its own."""
+    found = answer(incident.path, "privilege_escalation")
+    assert list(found["how"]) == ["another user's credential", "policy attached", "role passed"]
+    assert found["suspect"].all()
+
+
+def test_defence_impairment_shows_denied_attempts(incident):
+    """What was stopped, and what was only tried."""
+    found = answer(incident.path, "defence_impairment")
+    assert list(zip(found["event_name"], found["outcome"], strict=True)) == [
+        ("StopLogging", "ok"),
+        ("DeleteTrail", "denied"),
+    ]
+
+
+def test_lateral_movement_marks_other_accounts(incident):
+    """The role in the second account is across accounts, devRole is not."""
+    found = answer(incident.path, "lateral_movement").set_index("target")["across_accounts"]
+    assert found.to_dict() == {DEV_ROLE: False, FAR_ROLE: True}
+
+
+def test_taken_out_names_the_account(incident):
+    """The snapshot, and with whom it was shared."""
+    found = answer(incident.path, "taken_out").iloc[0]
+    assert (found["target"], found["shared_with"]) == ("snap-0123456789abcdef0", "999988887777")
+
+
+def test_resources_touched_reads_ids_out_of_the_detail(incident):
+    """Named resources and ids that stand only in request or response."""
+    found = set(answer(incident.path, "resources_touched")["resource"])
+    assert {"arn:aws:s3:::data", "i-0123456789abcdef0", "snap-0123456789abcdef0"} <= found
+
+
+def test_shared_traits_leave_the_suspects_out(incident):
+    """Carol and the made user were behind the thief's address; alice and devRole are known already."""
+    found = answer(incident.path, "shared_traits")
+    assert set(found["principal"]) == {f"arn:aws:iam::{ACCOUNT}:user/carol", f"arn:aws:iam::{ACCOUNT}:user/backup"}
+
+
+def test_who_uses_it_is_the_baseline(incident):
+    """The role's rightful session is seen, the thief's is not."""
+    found = answer(incident.path, "who_uses_it")
+    assert {"198.51.100.0/24"} == set(found["source_network"])
+    assert "ci-*" in set(found["session_pattern"])
+
+
+def test_bursts_part_by_pause(incident):
+    """A pause of more than five minutes parts two bursts; each counts its outcomes."""
+    found = answer(incident.path, "bursts")
+    assert list(found["events"]) == [15, 10]
+    assert list(found["denied"]) == [3, 1]
+    assert list(
+        ask(incident, "bursts", keys=[STOLEN], principals=[], start="2026-06-03", end="2026-06-06")["events"]
+    ) == [1, 1, 1]
+
+
+def test_footholds_name_what_was_made(incident):
+    """The user, the key and the instance that the thief made."""
+    found = answer(incident.path, "footholds")
+    assert list(found["what"]) == ["user", "long-term key", "instance"]
+    assert list(found["made"]) == ["backup", MADE, "i-0123456789abcdef0"]
