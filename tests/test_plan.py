@@ -253,8 +253,16 @@ def test_foreign_door_is_named():
     events = sample.Log()
     vendor = f"{FOREIGN}:AROAVENDOR"
     events.add("sts:AssumeRole", who=vendor, key="", request={"roleArn": PARTNER}, account=SECOND)
-    plan = build(sample.incident(events=events, given=scope_of(sample.node("principal", PARTNER, "compromised"))))
-    assert vendor in plan.warnings[0]
+    scope = scope_of(sample.node("principal", PARTNER, "compromised"))
+    assert vendor in build(sample.incident(events=events, given=scope)).warnings[0]
+
+
+def test_one_entry_recorded_in_two_accounts():
+    """The record in the role's account knows the caller only by its id; that in the caller's tells who it is."""
+    events = sample.log()
+    entry = {"minted_key": sample.HOP, "minted_principal": PARTNER, "request": {"roleArn": PARTNER}}
+    events.add("sts:AssumeRole", who=f"{HOME}:AROADEV:dana", key="", account=SECOND, **entry)
+    assert build(sample.incident(events=events)).warnings == ()
 
 
 def test_inline_policy_goes_back():

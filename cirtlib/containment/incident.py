@@ -75,10 +75,10 @@ class Incident:
         first, last = rows["event_time"].min(), rows["event_time"].max()
         days = max((last - first).total_seconds() / 86400, 1)
         who = rows["session_name"].fillna(rows["user_name"]).dropna().value_counts()
-        names = ", ".join(visible(name) for name in sorted(who.index[:5]))
+        names = ", ".join(visible(name) for name in sorted(who.index[:5])) + (", ..." if len(who) > 5 else "")
         return (
             f"{len(rows)} calls in the logs are not the attacker's ({first:%Y-%m-%d} to {last:%Y-%m-%d}, about "
-            f"{len(rows) / days:.0f} a day), by {len(who)} names: {names}{', ...' if len(who) > 5 else ''}."
+            f"{len(rows) / days:.0f} a day), under {len(who)} name{'s'[: len(who) != 1]}: {names}."
         )
 
 

@@ -12,16 +12,15 @@ from typing import Any
 
 from cirtlib.case import Case
 from cirtlib.containment import catalogue, resources
-from cirtlib.containment.history import Act, about_role, about_user, gone, items, key_users
+from cirtlib.containment.doors import close_doors
+from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
 from cirtlib.containment.prevention import measures
-from cirtlib.containment.restore import CLOSED, Trust, trust
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
+from cirtlib.containment.targets import editable_roles, made_by_attacker, of
 from cirtlib.containment.undo import undo
 from cirtlib.containment.unplanned import recovery, state_reasons
 from cirtlib.containment.validate import check
-from cirtlib.text import visible
-from cirtlib.trust import document
 
 TechniqueOf = Callable[[str, str], str]
 
@@ -68,11 +67,11 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     _keys(draft, users)
     _denied_users(draft, users)
     _denied_roles(draft)
-    _doors(draft)
+    close_doors(draft)
     _shares(draft)
     _revocations(draft)
     undo(draft)
-    for node in _of(draft, "resource", ":instance/", ("compromised", "attacker_created")):
+    for node in of(draft, "resource", ":instance/", ("compromised", "attacker_created")):
         if f"snapshot {node['value']}" in draft.steps:
             draft.add(resources.stop(node["value"]), nodes=[node])
     state_reasons(draft)
@@ -106,25 +105,9 @@ def _with_evidence(steps: list[Step]) -> list[Step]:
     return result
 
 
-def _of(draft: Draft, kind: str, part: str, statuses: tuple[str, ...] = ()) -> list[Node]:
-    """Nodes of the extent of this kind whose value holds `part`, responders taken out (and said so)."""
-    found = []
-    for node in draft.incident.extent:
-        if node["kind"] != kind or part not in node["value"] or (statuses and node["status"] not in statuses):
-            continue
-        if kind == "principal" and draft.incident.is_responder(node["value"]):
-            draft.reasons[node["id"]] = (
-                "refused: case.yaml names it as a responder. If it is compromised, take it off `responders` and "
-                "respond with another identity"
-            )
-        else:
-            found.append(node)
-    return found
-
-
 def _logging(draft: Draft) -> None:
     """Turn on the trails that are off since the attacker stopped them."""
-    for node in _of(draft, "resource", ":trail/"):
+    for node in of(draft, "resource", ":trail/"):
         name = node["value"].rsplit("/", 1)[-1]
         logging = [
             act
@@ -145,7 +128,7 @@ def _logging(draft: Draft) -> None:
 
 def _instances(draft: Draft) -> None:
     """Keep the instances that the attacker ran or held: no termination, and a copy of their volumes."""
-    for node in _of(draft, "resource", ":instance/"):
+    for node in of(draft, "resource", ":instance/"):
         instance_id = node["value"].rsplit("/", 1)[-1]
         about = [
             act
@@ -164,7 +147,7 @@ def _instances(draft: Draft) -> None:
 
 
 def _long_term(draft: Draft) -> list[Node]:
-    return [node for node in _of(draft, "credential", "AKIA") if node["id"].startswith("access_key:AKIA")]
+    return [node for node in of(draft, "credential", "AKIA") if node["id"].startswith("access_key:AKIA")]
 
 
 def _users(draft: Draft) -> dict[str, str]:
@@ -191,16 +174,8 @@ def _keys(draft: Draft, users: dict[str, str]) -> None:
             draft.add(step, nodes=[node], because=made)
 
 
-def _made(draft: Draft, node: Node) -> bool:
-    """Whether the attacker made this user or role; once used it is called compromised, which says more."""
-    history, value = draft.incident.history, node["value"]
-    about = about_user(history, value) if ":user/" in value else about_role(history, value)
-    created = any(act.attacker and act.name in ("CreateUser", "CreateRole") for act in about)
-    return created or node["status"] == "attacker_created"
-
-
 def _denied_users(draft: Draft, users: dict[str, str]) -> None:
-    for node in _of(draft, "principal", ":user/", ("compromised", "attacker_created")):
+    for node in of(draft, "principal", ":user/", ("compromised", "attacker_created")):
         user = node["value"]
         deleted = gone(draft.incident.history, "DeleteUser", userName=catalogue.name_of(user))
         if deleted and deleted.account == user.split(":")[4]:
@@ -212,76 +187,23 @@ def _denied_users(draft: Draft, users: dict[str, str]) -> None:
         step = catalogue.deny_user(
             user,
             rollback={"requires": keys, "not_before": late},
-            reopens=_made(draft, node) or console or not keys,
+            reopens=made_by_attacker(draft, node) or console or not keys,
         )
         because = [act for act in about_user(draft.incident.history, user) if act.attacker and act.name == "CreateUser"]
         draft.add(replace(step, impact=draft.incident.impact("principal", user)), nodes=[node], because=because)
 
 
-def _roles(draft: Draft, statuses: tuple[str, ...] = ("compromised", "attacker_created")) -> list[Node]:
-    """Roles of the extent that IAM lets us edit and that are still there."""
-    found = []
-    for node in _of(draft, "principal", ":role/", statuses):
-        role = node["value"]
-        deleted = gone(draft.incident.history, "DeleteRole", roleName=catalogue.name_of(role))
-        if "/aws-service-role/" in role:
-            draft.reasons[node["id"]] = "a service-linked role cannot be edited: disable it in its service"
-        elif "/AWSReservedSSO_" in role:
-            draft.reasons[node["id"]] = (
-                "a role of IAM Identity Center cannot be edited: disable the user there, delete its sessions, and "
-                "deny by the permission set's inline policy"
-            )
-        elif deleted and deleted.account == role.split(":")[4]:
-            draft.reasons[node["id"]] = f"deleted by event {deleted.event_id}"
-        else:
-            found.append(node)
-    return found
-
-
 def _denied_roles(draft: Draft) -> None:
-    for node in _roles(draft):
+    for node in editable_roles(draft):
         role = node["value"]
         because = [act for act in draft.incident.history if act.attacker and act.request.get("roleArn") == role]
-        step = catalogue.deny_role(role, requires=(), reopens=_made(draft, node))
+        step = catalogue.deny_role(role, requires=(), reopens=made_by_attacker(draft, node))
         draft.add(replace(step, impact=draft.incident.impact("principal", role)), nodes=[node], because=because)
-
-
-def _doors(draft: Draft) -> None:
-    """Put trust policies back, and name the doors that no step closes."""
-    incident = draft.incident
-    contained = {node["value"] for node in incident.extent if node["kind"] == "principal"}
-    for node in _roles(draft, ("compromised", "attacker_created", "changed")):
-        role = node["value"]
-        restored = trust(incident.history, role, own_accounts=set(incident.accounts), contained=contained)
-        if _made(draft, node):
-            restored = _closed(incident.history, role)
-        if restored:
-            because = [act for act in incident.history if act.event_id in restored.changed_by]
-            draft.add(catalogue.close_trust(role, restored), nodes=[node], because=because)
-        callers = {
-            act.principal
-            for act in incident.history
-            if act.name == "AssumeRole" and act.attacker and act.request.get("roleArn") == role
-        }
-        for caller in sorted(callers - {"", role}):
-            if f"deny {caller}" not in draft.steps and f"trust {role}" not in draft.steps and ":" in caller:
-                draft.warnings.append(
-                    f"The attacker entered {visible(role)} as {visible(caller)}, which this plan does not contain: "
-                    "deny it where it is."
-                )
-
-
-def _closed(history: list[Act], role: str) -> Trust | None:
-    """Trust of an attacker-made role: nobody."""
-    setting = [a for a in about_role(history, role) if a.name in ("CreateRole", "UpdateAssumeRolePolicy")]
-    last = setting[-1].request if setting else {}
-    now = document(last.get("policyDocument") or last.get("assumeRolePolicyDocument"))
-    return Trust(now, CLOSED, (setting[-1].event_id,), "the attacker made this role", exact=True) if now else None
 
 
 def _shares(draft: Draft) -> None:
     """Take back snapshots that the attacker shared."""
-    for node in _of(draft, "resource", ":snapshot/"):
+    for node in of(draft, "resource", ":snapshot/"):
         snapshot_id = node["value"].rsplit("/", 1)[-1]
         about = [act for act in draft.incident.history if act.request.get("snapshotId") == snapshot_id]
         users: set[str] = set()
@@ -310,7 +232,7 @@ def _revocations(draft: Draft) -> None:
     """Revoke the sessions of every role, when the last door is closed, and then once more."""
     roles = [
         node
-        for node in _roles(draft, ("compromised", "attacker_created", "changed"))
+        for node in editable_roles(draft, ("compromised", "attacker_created", "changed"))
         if f"deny {node['value']}" in draft.steps or f"trust {node['value']}" in draft.steps
     ]
     doors = [key for key in draft.steps if key.split(" ")[0] in ("key", "deny", "trust")]
@@ -321,7 +243,7 @@ def _revocations(draft: Draft) -> None:
             draft.add(replace(step, impact=draft.incident.impact("principal", node["value"])), nodes=[node])
     stays = [key for key in draft.steps if key.split(" ")[0] in ("key", "trust", "revoke-again")]
     stops = [
-        f"stop {node['value']}" for node in _of(draft, "resource", ":instance/", ("compromised", "attacker_created"))
+        f"stop {node['value']}" for node in of(draft, "resource", ":instance/", ("compromised", "attacker_created"))
     ]
     for node in roles:
         deny = draft.steps.get(f"deny {node['value']}")
