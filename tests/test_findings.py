@@ -243,6 +243,9 @@ def test_a_guardduty_finding_through_security_hub_keeps_what_guardduty_said(pref
     assert (row["access_key_id"], row["principal_name"]) == ("ASIAEXAMPLE000000001", "devRole")
     assert (row["api_name"], row["remote_ips"], row["count"]) == ("StopLogging", ["203.0.113.7"], 4)
     assert row["sample"]
+    assert one(asff(ProductName="GuardDuty", Types=["TTPs/Policy:IAMUser/RootCredentialUsage"]))["type"] == (
+        "Policy:IAMUser/RootCredentialUsage"
+    )
     null = asff(Resources=[{"Type": "AwsIamAccessKey", "Id": "AWS::IAM::AccessKey:null"}])
     assert one(null)["access_key_id"] is None
 

@@ -40,6 +40,7 @@ def acts(*rows):
                 "request": None,
                 "response": None,
                 "read_only": None,
+                "shared_event_id": None,
                 **changes,
             }
         )
@@ -124,6 +125,32 @@ def test_a_change_of_logging_is_told_whoever_made_it():
     assert list(table["action"]) == ["cloudtrail:StopLogging", "cloudtrail:StartLogging"]
     assert table["technique"][0] == "T1685.002 (T1562.008)"
     assert table["target"][0] == "org-trail"
+
+
+def test_a_call_between_two_accounts_is_told_once():
+    """Both accounts record it under the same shared id."""
+    shared = {"shared_event_id": "s1", "request": '{"roleArn": "r"}'}
+    table = notable(acts((0, "sts", "AssumeRole", shared), (0, "sts", "AssumeRole", {**shared, "account_id": "x"})))
+    assert list(table["event_id"]) == ["e000"]
+
+
+def test_what_was_denied_does_not_name_a_burst_in_which_something_succeeded():
+    """The tactic is the gravest of what succeeded; of what was tried where nothing did."""
+    denied = {"outcome": "denied"}
+    assert bursts(acts((0, "iam", "ListUsers", {}), (1, "s3", "DeleteBucket", denied)))["tactic"][0] == "Discovery"
+    assert bursts(acts((1, "s3", "DeleteBucket", denied)))["tactic"][0] == "Impact"
+
+
+def test_a_caller_from_another_account_has_its_own_name():
+    """The unique id that the receiving account records is resolved where its own account's records name it."""
+    frame = pd.DataFrame(
+        {
+            "principal_type": ["IAMUser", "AWSAccount", "AWSAccount", "AWSService"],
+            "principal_id": ["AIDA1", "AIDA1", "AIDA2", None],
+            "principal": [ALICE, "111122223333:AIDA1", "111122223333:AIDA2", "ec2.amazonaws.com"],
+        }
+    )
+    assert list(judged._home_names(frame)) == [ALICE, ALICE, "111122223333:AIDA2", "ec2.amazonaws.com"]
 
 
 def test_repeats_on_the_same_target_are_one_line():

@@ -1,9 +1,12 @@
 """Security Hub findings in the AWS Security Finding Format (ASFF), those that GuardDuty and others send among them."""
 
+import re
 from typing import Any
 
 from cirtlib.findings.fields import LOWEST, account_id, at, items, label_of, number, text, time, truth
 from cirtlib.findings.guardduty import endpoint_ips, is_sample, remote_ips, sequence_columns, service_columns
+
+_GUARDDUTY_TYPE = re.compile(r"([^/:]+:[^/-]+)[/-](.+)$")
 
 
 def columns(record: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +92,8 @@ def _type(record: dict[str, Any], product: str | None) -> str | None:
     if product != "GuardDuty":
         return types[0]
     # "TTPs/Initial Access/UnauthorizedAccess:EC2-SSHBruteForce" is GuardDuty's UnauthorizedAccess:EC2/SSHBruteForce.
-    return types[0].rpartition("/")[2].replace("-", "/", 1)
+    found = _GUARDDUTY_TYPE.search(types[0])
+    return f"{found[1]}/{found[2]}" if found else types[0]
 
 
 def _control(record: dict[str, Any], fields: object) -> str | None:

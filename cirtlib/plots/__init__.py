@@ -3,6 +3,7 @@
 Log text in a figure is escaped: whatever an attacker wrote shows as the text it is.
 """
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -88,17 +89,16 @@ def _context(case: Case, acts: pd.DataFrame) -> Context:
 
 
 def _gaps(case: Case) -> list[dict[str, Any]]:
-    """Times in which logging was off, as far as they overlap the window."""
+    """Times in which a trail was off or recorded less, as far as they overlap the window."""
     start, end = (pd.Timestamp(at) for at in queries.window(case))
     found = []
     for gap in coverage.gaps(case):
-        if "logging" not in str(gap["reason"]).lower() or gap["from"] is None:
+        if gap["from"] is None or not str(gap["reason"]).startswith(("logging off", "trail ")):
             continue
         since, until = pd.Timestamp(gap["from"]), pd.Timestamp(gap["to"]) if gap["to"] else end
         if since < end and until > start:
-            found.append(
-                {"start": max(since, start), "end": min(until, end), "reason": gap["reason"], "label": gap["reason"]}
-            )
+            label = re.split(r" (?:stopped |removed )?by ", str(gap["reason"]))[0]
+            found.append({"start": max(since, start), "end": min(until, end), "reason": gap["reason"], "label": label})
     return found
 
 

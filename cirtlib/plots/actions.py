@@ -1,5 +1,6 @@
 """Who did what when: principals as rows over time, tactic as colour, verdict and outcome as form."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ COLUMNS = (
 )  # fmt: skip
 
 _MOST_ROWS = 60
-_ROW_PX = 30
+_ROW_PX = 36
 # Bin widths in seconds: the first that makes at most so many bins of the time of the attack.
 _WIDTHS = (10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 604800)
 _MOST_BINS = 120
@@ -44,9 +45,10 @@ def table(acts: pd.DataFrame, named: frozenset[str]) -> pd.DataFrame:
         result=acts["outcome"].map({"ok": "ok", "denied": "denied"}).fillna("failed"),
     )
     keys = ["time", "who", "held", "tactic", "verdict", "result"]
+    names, sources, ids = (acts[column].to_numpy() for column in ("event_name", "source_ip", "event_id"))
     rows = [
-        (*key, len(group), counted(group["event_name"]), _addresses(group), list(group["event_id"]))
-        for key, group in acts.groupby(keys, sort=True)
+        (*key, len(at), counted(names[at]), _unique(sources[at]), list(ids[at]))
+        for key, at in sorted(acts.groupby(keys).indices.items())
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -65,12 +67,15 @@ def draw(acts: pd.DataFrame, context: Context) -> go.Figure:
     if left_out:
         subtitle += f"; {left_out} principals do not fit and stand in the table only"
     figure = style.figure(TITLE, subtitle, height=int(250 + _ROW_PX * (len(rows) + lane)), alt=alt(acts, context))
-    around.shade(figure, context, len(rows), lane)
     _marks(figure, _spread(marks))
-    around.mints(figure, context.mints, rows)
-    around.findings(figure, context.findings)
+    arrows = around.mints(figure, context.mints, rows)
+    lines = around.findings(figure, context.findings)
     _keys(figure, marks, context)
-    _axes(figure, rows, lane)
+    borders = _axes(figure, rows, lane)
+    figure.update_layout(
+        shapes=[*around.shade(context, len(rows), lane), *lines, *borders],
+        annotations=[*around.gap_names(context, lane), *arrows],
+    )
     _times(figure, acts, context, width)
     return figure
 
@@ -115,8 +120,8 @@ def _spoken(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
-def _addresses(group: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(group["source_ip"].dropna().astype(str)))
+def _unique(values: Iterable[object]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 
 def _spread(marks: pd.DataFrame) -> pd.DataFrame:
@@ -186,18 +191,16 @@ def _keys(figure: go.Figure, marks: pd.DataFrame, context: Context) -> None:
     around.keys(figure, context)
 
 
-def _axes(figure: go.Figure, rows: list[Row], lane: float) -> None:
-    """Rows from top to bottom with a line between principals, and the lane of findings above them."""
+def _axes(figure: go.Figure, rows: list[Row], lane: float) -> list[dict[str, Any]]:
+    """Set the rows from top to bottom, the lane of findings above them; return the lines between principals."""
     ticks, labels = [float(-number) for number in range(len(rows))], [row.label for row in rows]
     if lane:
         ticks, labels = [around.FINDINGS, *ticks], ["<i>findings</i>", *labels]
     bounds = [0.4 - len(rows), 0.55 + lane]
     figure.update_yaxes(tickvals=ticks, ticktext=labels, range=bounds, showgrid=False, fixedrange=True, ticks="")
-    line = {"color": style.GRID, "width": 1}
-    for number, row in enumerate(rows):
-        if number == 0 or row.principal != rows[number - 1].principal:
-            y = 0.5 - number
-            figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=y, y1=y, layer="below", line=line)
+    starts = [n for n, row in enumerate(rows) if n == 0 or row.principal != rows[n - 1].principal]
+    look = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "layer": "below"}
+    return [{**look, "y0": 0.5 - n, "y1": 0.5 - n, "line": {"color": style.GRID, "width": 1}} for n in starts]
 
 
 def _times(figure: go.Figure, acts: pd.DataFrame, context: Context, width: int) -> None:

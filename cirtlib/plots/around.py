@@ -42,23 +42,33 @@ def lane(context: Context) -> float:
     return 1.9 if len(context.findings) or context.gaps else 0.0
 
 
-def shade(figure: go.Figure, context: Context, count: int, room: float) -> None:
-    """Shade the times without logging and, more faintly, those that findings cover, through all `count` rows."""
-    for gap in context.gaps:
-        x0, x1 = style.moment(gap["start"]), style.moment(gap["end"])
-        figure.add_shape(
-            type="rect", x0=x0, x1=x1, y0=0.5 - count, y1=0.5 + room, layer="below", fillcolor=_GAP,
-            line={"width": 1, "color": "rgba(60,60,60,0.55)", "dash": "dash"},
-        )  # fmt: skip
-        figure.add_annotation(
-            x=x0, y=0.5 + room, xanchor="left", yanchor="top", showarrow=False, font={"size": 11, "color": _ARROW},
-            text=style.text(style.cut(str(gap["label"]), 60)), hovertext=style.wrapped(gap["reason"]),
-        )  # fmt: skip
-    for start, end in merged(context.findings):
-        figure.add_shape(
-            type="rect", x0=style.moment(start), x1=style.moment(end), y0=0.5 - count, y1=FINDINGS, layer="below",
-            fillcolor=_BAND, line={"width": 1, "color": "rgba(106,81,163,0.45)", "dash": "dot"},
-        )  # fmt: skip
+def shade(context: Context, count: int, room: float) -> list[dict[str, Any]]:
+    """Shapes that shade the times without logging and, more faintly, those of findings, through all `count` rows."""
+    gap_line = {"width": 1, "color": "rgba(60,60,60,0.55)", "dash": "dash"}
+    band_line = {"width": 1, "color": "rgba(106,81,163,0.45)", "dash": "dot"}
+    gaps = [
+        _box((gap["start"], gap["end"]), (0.5 - count, 0.5 + room), fillcolor=_GAP, line=gap_line)
+        for gap in context.gaps
+    ]
+    bands = [_box(span, (0.5 - count, FINDINGS), fillcolor=_BAND, line=band_line) for span in merged(context.findings)]
+    return [*gaps, *bands]
+
+
+def _box(span: tuple[Any, Any], heights: tuple[float, float], **look: object) -> dict[str, Any]:
+    x0, x1 = style.moment(span[0]), style.moment(span[1])
+    return {"type": "rect", "x0": x0, "x1": x1, "y0": heights[0], "y1": heights[1], "layer": "below", **look}
+
+
+def gap_names(context: Context, room: float) -> list[dict[str, Any]]:
+    """Annotations that name the times without logging."""
+    return [
+        {
+            "x": style.moment(gap["start"]), "y": 0.5 + room, "xanchor": "left", "yanchor": "top", "showarrow": False,
+            "font": {"size": 11, "color": _ARROW}, "text": style.text(style.cut(str(gap["label"]), 60)),
+            "hovertext": style.wrapped(gap["reason"]),
+        }
+        for gap in context.gaps
+    ]  # fmt: skip
 
 
 def merged(intervals: pd.DataFrame) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
@@ -74,15 +84,11 @@ def merged(intervals: pd.DataFrame) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
     return result
 
 
-def findings(figure: go.Figure, table: pd.DataFrame) -> None:
-    """Findings in their lane: a diamond where first seen, a line to where last seen, darker the graver."""
+def findings(figure: go.Figure, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Add the findings in their lane, darker the graver; return the lines from their first to their last sighting."""
     if table.empty:
-        return
+        return []
     colours = [_SEVERITY.get(str(label), style.PAPER) for label in table["severity_label"]]
-    for row, colour in zip(table.itertuples(index=False), colours, strict=True):
-        if row.end > row.start:
-            x0, x1 = style.moment(row.start), style.moment(row.end)
-            figure.add_shape(type="line", x0=x0, x1=x1, y0=FINDINGS, y1=FINDINGS, line={"width": 3, "color": colour})
     figure.add_trace(
         go.Scatter(
             x=style.times(table["start"]), y=[FINDINGS] * len(table), mode="markers", showlegend=False,
@@ -90,6 +96,14 @@ def findings(figure: go.Figure, table: pd.DataFrame) -> None:
             hovertext=[_finding(row) for row in table.to_dict("records")], hoverinfo="text",
         )
     )  # fmt: skip
+    return [
+        {
+            "type": "line", "x0": style.moment(row.start), "x1": style.moment(row.end), "y0": FINDINGS, "y1": FINDINGS,
+            "line": {"width": 3, "color": colour},
+        }
+        for row, colour in zip(table.itertuples(index=False), colours, strict=True)
+        if row.end > row.start
+    ]  # fmt: skip
 
 
 def _finding(row: dict[Any, Any]) -> str:
@@ -104,17 +118,11 @@ def _finding(row: dict[Any, Any]) -> str:
     return "<br>".join(lines)
 
 
-def mints(figure: go.Figure, minted: list[dict[str, Any]], rows: list[Row]) -> None:
-    """Arrows from the row that issued a credential to the row that used it, at the time of issue."""
+def mints(figure: go.Figure, minted: list[dict[str, Any]], rows: list[Row]) -> list[dict[str, Any]]:
+    """Add hover points for issued credentials; return the arrows from the issuing row to the row that used it."""
     where = _places(rows)
     known = [mint for mint in minted if mint["from"] in where and mint["to"] in where]
     drawn = [mint for mint in known if where[mint["from"]] != where[mint["to"]]]
-    for mint in drawn:
-        x, start, end = style.moment(mint["time"]), where[mint["from"]], where[mint["to"]]
-        figure.add_annotation(
-            x=x, y=end + 0.12 * float(np.sign(start - end)), ax=x, ay=start, xref="x", yref="y", axref="x", ayref="y",
-            showarrow=True, arrowhead=2, arrowsize=1.1, arrowwidth=1.5, arrowcolor=_ARROW, text="",
-        )  # fmt: skip
     if drawn:
         figure.add_trace(
             go.Scatter(
@@ -124,6 +132,15 @@ def mints(figure: go.Figure, minted: list[dict[str, Any]], rows: list[Row]) -> N
                 marker={"symbol": "circle", "size": 7, "color": _ARROW},
             )
         )  # fmt: skip
+    return [_arrow(style.moment(mint["time"]), where[mint["from"]], where[mint["to"]]) for mint in drawn]
+
+
+def _arrow(when: str, start: int, end: int) -> dict[str, Any]:
+    return {
+        "x": when, "y": end + 0.12 * float(np.sign(start - end)), "ax": when, "ay": start, "xref": "x", "yref": "y",
+        "axref": "x", "ayref": "y", "showarrow": True, "arrowhead": 2, "arrowsize": 1.1, "arrowwidth": 1.5,
+        "arrowcolor": _ARROW, "text": "",
+    }  # fmt: skip
 
 
 def _mint(mint: dict[str, Any]) -> str:

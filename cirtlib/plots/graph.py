@@ -189,12 +189,8 @@ def _edges(figure: go.Figure, edges: list[dict[str, Any]], places: dict[str, tup
             )
         )  # fmt: skip
     curves = [layers.curve(places[edge["a"]], places[edge["b"]]) for edge in edges]
-    for points in curves if len(curves) <= _ARROWS else []:
-        (ax, ay), (bx, by) = points[len(points) // 2 : len(points) // 2 + 2]
-        figure.add_annotation(
-            x=bx, y=by, ax=ax, ay=ay, xref="x", yref="y", axref="x", ayref="y", showarrow=True, arrowhead=3,
-            arrowsize=1.4, arrowwidth=1, arrowcolor="#7A7A7A", text="",
-        )  # fmt: skip
+    if len(curves) <= _ARROWS:
+        figure.update_layout(annotations=[_arrow(points) for points in curves])
     middles = [points[len(points) // 2] for points in curves]
     figure.add_trace(
         go.Scatter(
@@ -203,6 +199,15 @@ def _edges(figure: go.Figure, edges: list[dict[str, Any]], places: dict[str, tup
             hoverinfo="text", showlegend=False,
         )
     )  # fmt: skip
+
+
+def _arrow(points: list[tuple[float, float]]) -> dict[str, Any]:
+    """Arrow head in the middle of a link."""
+    (ax, ay), (bx, by) = points[len(points) // 2 : len(points) // 2 + 2]
+    return {
+        "x": bx, "y": by, "ax": ax, "ay": ay, "xref": "x", "yref": "y", "axref": "x", "ayref": "y", "showarrow": True,
+        "arrowhead": 3, "arrowsize": 1.4, "arrowwidth": 1, "arrowcolor": "#7A7A7A", "text": "",
+    }  # fmt: skip
 
 
 def _nodes(figure: go.Figure, marks: dict[str, Mark], places: dict[str, tuple[float, float]]) -> None:

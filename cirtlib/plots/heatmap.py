@@ -68,7 +68,7 @@ def alt(acts: pd.DataFrame, cells: pd.DataFrame) -> str:
         return f"{text} No hour has an act of the attacker."
     first, last = style.moment(mine["hour"].min()), style.moment(mine["hour"].max())
     who = mine["principal"].nunique()
-    return f"{text} The attacker acted as {who} of them in {mine['hour'].nunique()} columns from {first} to {last} UTC."
+    return f"{text} The attacker acted as {who} of them in hours from {first} to {last} UTC."
 
 
 def _hours(acts: pd.DataFrame) -> int:
@@ -106,9 +106,12 @@ def _hover(name: str, hour: pd.Timestamp, count: float) -> str:
 def _outline(figure: go.Figure, cells: pd.DataFrame, names: list[str], step: int) -> None:
     """Frame around each cell with an act of the attacker, which the eye and a printer keep."""
     place = {name: number for number, name in enumerate(names)}
-    for cell in cells.itertuples(index=False):
-        y = place[cell.principal]
-        figure.add_shape(
-            type="rect", x0=style.moment(cell.hour), x1=style.moment(cell.hour + pd.Timedelta(hours=step)),
-            y0=y - 0.46, y1=y + 0.46, line={"color": style.VERDICT_COLOURS["attacker"], "width": 2},
-        )  # fmt: skip
+    line = {"color": style.VERDICT_COLOURS["attacker"], "width": 2}
+    frames = [
+        {
+            "type": "rect", "x0": style.moment(cell.hour), "x1": style.moment(cell.hour + pd.Timedelta(hours=step)),
+            "y0": place[cell.principal] - 0.46, "y1": place[cell.principal] + 0.46, "line": line,
+        }
+        for cell in cells.itertuples(index=False)
+    ]  # fmt: skip
+    figure.update_layout(shapes=frames)

@@ -28,12 +28,13 @@ def assign(acts: pd.DataFrame, named: set[str]) -> pd.DataFrame:
 def order(acts: pd.DataFrame, most: int) -> tuple[list[Row], int]:
     """Rows from top to bottom, and how many principals were left out beyond `most` rows.
 
-    First the principals with an attacker's act, by the time of the first; then the unclear; then by name.
+    First the principals with an attacker's act, by the time of the first; then the unclear; then the busiest.
     """
     table = acts.assign(rank=acts["verdict"].map(_RANK).fillna(3))
     ranks = table.groupby("who")["rank"].min()
     first = table.sort_values("event_time").groupby(["who", "rank"])["event_time"].first()
-    who = sorted(ranks.index, key=lambda name: (ranks[name], _first(first, name, ranks[name]), name))
+    busy = table["who"].value_counts()
+    who = sorted(ranks.index, key=lambda name: (ranks[name], _first(first, name, ranks[name]), -busy[name], name))
     # A label cannot hold what an attacker can write without bounds: names are shortened, hovers have the whole.
     labels = style.names(who)
     pairs = table.groupby(["who", "held"]).agg(rank=("rank", "min"), first=("event_time", "min"))
@@ -53,7 +54,7 @@ def order(acts: pd.DataFrame, most: int) -> tuple[list[Row], int]:
 
 
 def _first(first: pd.Series, name: str, rank: float) -> pd.Timestamp:
-    """Attackers' rows run in the order of the attack; the others' by name."""
+    """Attackers' rows run in the order of the attack."""
     return first[name, rank] if rank == 0 else pd.Timestamp.max.tz_localize("UTC")
 
 
@@ -62,4 +63,4 @@ def _label(principal: str, credential: str, *, alone: bool, top: bool) -> str:
     if alone and not credential:
         return name
     held = style.text(style.node_name(credential)) if credential else "other sessions"
-    return f"{name} · {held}" if top else f"· {held}"
+    return f"{name}<br>{held}" if top else held

@@ -86,10 +86,8 @@ def cut(value: str, width: int = 38) -> str:
 
 
 def short(value: object) -> str:
-    """Short name of an ARN or key, neither escaped nor unique: `role/devRole (…3333)`, `ASIA…WXYZ`."""
+    """Short name of an ARN or key, neither escaped nor unique: `role/devRole (…3333)`; a key stays whole."""
     raw = str(value)
-    if re.fullmatch(r"A[A-Z]{3}[A-Z0-9]{12,}", raw):
-        return f"{raw[:4]}…{raw[-4:]}"
     found = _ARN.match(raw)
     if not found:
         return cut(raw)
@@ -120,7 +118,9 @@ def node_name(node: str) -> str:
         return f"console {short(value.partition('/')[0])}"
     if kind == "login_profile":
         return f"password of {short(value)}"
-    return short(value.rpartition("/")[2] if kind == "finding" else value)
+    if kind == "finding":
+        return f"finding {value.rpartition('/')[2][:8]}"
+    return short(value)
 
 
 def times(values: pd.Series) -> list[str]:

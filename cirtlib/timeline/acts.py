@@ -1,5 +1,10 @@
 """Events with the credential behind each, the verdict on it, and what it means; findings as intervals of time."""
 
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import duckdb
 import pandas as pd
 
 from cirtlib import identity, queries, techniques
@@ -39,14 +44,48 @@ def judged_events(case: Case, *, everything: bool = False, details: bool = True)
         `COLUMNS`. `credential` is a node id or None; `verdict` is attacker, owner, unclear, or '' for no verdict.
     """
     scope = load_scope(case)
+    basis = json.dumps(scope.to_dict().get("basis"), sort_keys=True)
+    return _judged(_Asked(str(case.path), basis, everything, details, case)).copy()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked of which evidence: the case is told by its path and by the hashes that its scope rests on."""
+
+    path: str
+    basis: str
+    everything: bool
+    details: bool
+    case: Case = field(compare=False)
+
+
+# A notebook draws several figures, each with its table, from the same events.
+@lru_cache(maxsize=2)
+def _judged(asked: _Asked) -> pd.DataFrame:
+    case, scope = asked.case, load_scope(asked.case)
     start, end = queries.window(case)
-    acts = identity.acts(case)
-    acts = acts[(acts["event_time"] >= pd.Timestamp(start)) & (acts["event_time"] <= pd.Timestamp(end))]
-    acts = _with_verdicts(acts, scope.verdicts)
-    if not everything:
-        acts = acts[concerned(acts, scope)]
-    acts = _with_details(case, acts) if details else acts.assign(**dict.fromkeys(DETAILS))
+    with engine.connect(case) as connection:
+        acts = identity.acts(connection)
+        acts = acts.assign(principal=_home_names(acts))
+        acts = acts[(acts["event_time"] >= pd.Timestamp(start)) & (acts["event_time"] <= pd.Timestamp(end))]
+        acts = _with_verdicts(acts, scope.verdicts)
+        if not asked.everything:
+            acts = acts[concerned(acts, scope)]
+        acts = _with_details(connection, acts) if asked.details else acts.assign(**dict.fromkeys(DETAILS))
     return techniques.annotate(acts).reset_index(drop=True)[list(COLUMNS)]
+
+
+def _home_names(acts: pd.DataFrame) -> pd.Series:
+    """Principals, in which a caller from another account has the name that its own account's records give it.
+
+    The account that receives a call knows the caller only as `<account>:<unique id>`.
+    """
+    own = acts[acts["principal_type"].isin(["AssumedRole", "IAMUser"]) & acts["principal_id"].notna()]
+    ids = own["principal_id"].str.partition(":")[0]
+    names = dict(zip(ids, own["principal"], strict=True))
+    foreign = acts["principal_type"].eq("AWSAccount") & acts["principal_id"].notna()
+    known = acts["principal_id"].where(foreign).str.partition(":")[0].map(names)
+    return known.where(known.notna(), acts["principal"])
 
 
 def concerned(acts: pd.DataFrame, scope: Scope) -> pd.Series:
@@ -76,8 +115,9 @@ def intervals(findings: pd.DataFrame, start: object, end: object) -> pd.DataFram
     ends = times["last_seen"].fillna(begins)
     table = made.assign(start=begins, end=ends.where(ends >= begins, begins))
     inside = (table["end"] >= pd.Timestamp(start)) & (table["start"] <= pd.Timestamp(end))
-    # One finding may come twice, from its product and through Security Hub.
-    table = table[inside].sort_values(["start", "finding_id", "form"], kind="stable").drop_duplicates("finding_id")
+    # One finding may come twice, from its product and through Security Hub: the product knows it best.
+    table = table[inside].assign(rank=table["form"].ne("guardduty")).sort_values(["rank", "start"], kind="stable")
+    table = table.drop_duplicates("finding_id").sort_values(["start", "finding_id"], kind="stable")
     return table.reset_index(drop=True)[list(INTERVALS)]
 
 
@@ -89,17 +129,12 @@ def _with_verdicts(acts: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     return merged
 
 
-def _with_details(case: Case, acts: pd.DataFrame) -> pd.DataFrame:
+def _with_details(connection: duckdb.DuckDBPyConnection, acts: pd.DataFrame) -> pd.DataFrame:
     """Acts with the columns that are only read for those shown: they are the bulk of a record."""
-    wanted = ", ".join(("event_id", "account_id", *DETAILS))
     ids = sorted(set(acts["event_id"]))
     if not ids:
         return acts.assign(**dict.fromkeys(DETAILS))
-    with engine.connect(case) as connection:
-        details = engine.run(
-            connection,
-            f"SELECT {wanted} FROM events WHERE contains(:ids, event_id)",  # noqa: S608 - our own names
-            {"ids": ids},
-        )
-    details = details.drop_duplicates(["event_id", "account_id"])
+    wanted = ", ".join(("event_id", "account_id", *DETAILS))
+    asked = f"SELECT {wanted} FROM events WHERE contains(:ids, event_id)"  # noqa: S608 - our own names
+    details = engine.run(connection, asked, {"ids": ids}).drop_duplicates(["event_id", "account_id"])
     return acts.merge(details, how="left", on=["event_id", "account_id"], validate="many_to_one")

@@ -1,6 +1,7 @@
 """Bursts: what one principal did with one credential without a pause, as one line."""
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -37,7 +38,7 @@ def timeline(case: Case, *, everything: bool = False) -> pd.DataFrame:
     -------
     DataFrame
         One row per burst: start, end, principal, credential (node id), verdict (attacker, owner, unclear or ''),
-        events, ok, denied (counts), tactic (the gravest), tactics, actions (with counts), source_ip,
+        events, ok, denied (counts), tactic (the gravest of what succeeded), tactics, actions (with counts), source_ip,
         user_agent_family, region, account_id, event_ids (lists).
     """
     return bursts(judged_events(case, everything=everything))
@@ -61,7 +62,8 @@ def bursts(acts: pd.DataFrame) -> pd.DataFrame:
 
 def _burst(group: pd.DataFrame) -> dict[str, Any]:
     first = group.iloc[0]
-    tactics = [str(name) for name in group["tactic"].replace("", None).dropna().value_counts().index]
+    done = group[group["outcome"] == "ok"]
+    tactics = sorted(set((done if len(done) else group)["tactic"]) - {""}, key=GRAVEST.index)
     return {
         "start": first["event_time"],
         "end": group["event_time"].iloc[-1],
@@ -71,17 +73,17 @@ def _burst(group: pd.DataFrame) -> dict[str, Any]:
         "events": len(group),
         "ok": int((group["outcome"] == "ok").sum()),
         "denied": int((group["outcome"] == "denied").sum()),
-        "tactic": min(tactics, key=GRAVEST.index, default=""),
-        "tactics": sorted(tactics, key=GRAVEST.index),
+        "tactic": tactics[0] if tactics else "",
+        "tactics": tactics,
         "actions": counted(group["event_name"]),
         "event_ids": list(group["event_id"]),
     } | {name: _unique(group[name]) for name in ("source_ip", "user_agent_family", "region", "account_id")}
 
 
-def counted(values: pd.Series) -> list[str]:
+def counted(values: Iterable[object]) -> list[str]:
     """Commonest values with how often they occur, ties by name: `ListBuckets x3`; the last says what is left out."""
-    counts = values.dropna().astype(str).value_counts()
-    order: list[Hashable] = sorted(counts.index, key=lambda name: (-counts[name], name))
+    counts = Counter(str(value) for value in values if isinstance(value, str))
+    order = sorted(counts, key=lambda name: (-counts[name], name))
     shown = [f"{name} x{counts[name]}" if counts[name] > 1 else str(name) for name in order[:_TOP]]
     return [*shown, f"and {len(order) - _TOP} more"] if len(order) > _TOP else shown
 

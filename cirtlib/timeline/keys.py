@@ -31,7 +31,7 @@ _NAMES = {
         "targetArn", "resourceArn", "dBInstanceIdentifier", "dBSnapshotIdentifier", "tableName", "clusterName",
     )
 }  # fmt: skip
-_MADE = {"instanceid", "snapshotid", "accesskeyid", "imageid", "policyid", "arn"}
+_MADE = {"instanceid", "snapshotid", "accesskeyid"}
 
 
 def key_events(case: Case) -> pd.DataFrame:
@@ -52,6 +52,9 @@ def key_events(case: Case) -> pd.DataFrame:
 def notable(acts: pd.DataFrame) -> pd.DataFrame:
     """Key events of judged events; see `key_events`."""
     acts = acts.sort_values(["event_time", "event_id", "account_id"], kind="stable")
+    # A call from one account to another stands in the records of both; one of them tells it.
+    own = acts["shared_event_id"].isna() | ~acts.duplicated("shared_event_id") | acts["verdict"].eq("")
+    acts = acts[own]
     acts = acts.assign(held=acts["credential"].astype(object).where(acts["credential"].notna(), acts["principal"]))
     claimed = acts[acts["verdict"].isin(_CLAIMS)]
     rows = [*_changes(acts), *_runs(claimed)]
@@ -136,14 +139,13 @@ def _row(act: pd.Series, events: int, *, why: str, action: str = "", target: str
 
 
 def targets(request: object, response: object) -> str:
-    """Names of what a call acted upon, out of its request, else of its answer; shared-with accounts after an arrow."""
+    """Names of what a call acted upon and of what it made; the accounts that it shares with after an arrow."""
     asked = _decoded(request)
-    found = [*_named(asked, _NAMES)] or [*_named(_decoded(response), _MADE)]
-    names = list(dict.fromkeys(found))
-    made = [value for value in dict.fromkeys(_named(_decoded(response), {"accesskeyid"})) if value not in names]
+    named = [*_named(asked, _NAMES), *_named(_decoded(response), _MADE)]
+    names = list(dict.fromkeys(named or _named(_decoded(response), {"arn"})))
     more = f" and {len(names) - _SHOWN_TARGETS} more" if len(names) > _SHOWN_TARGETS else ""
     shared = list(dict.fromkeys(_named(_added(asked), {"userid", "group"})))
-    text = ", ".join([*names[:_SHOWN_TARGETS], *made]) + more
+    text = ", ".join(names[:_SHOWN_TARGETS]) + more
     return f"{text} → {', '.join(shared)}" if shared else text
 
 
