@@ -99,7 +99,7 @@ def _compare_closely(connection: duckdb.DuckDBPyConnection, table: str) -> None:
         "SEMI JOIN (SELECT event_id, account_id FROM candidate GROUP BY ALL HAVING count(DISTINCT content) > 1) "
         "USING (event_id, account_id)"
     )
-    reader = connection.execute(
+    reader = connection.sql(
         f"SELECT {_AT}, {columns} FROM (FROM new_rows UNION ALL FROM old_rows) SEMI JOIN differing USING ({_AT})"
     ).to_arrow_reader(10_000)
     found = []
