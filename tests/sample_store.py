@@ -60,7 +60,15 @@ def record(name="ListBuckets", source="s3", *, who=None, time="2026-06-10T12:00:
 
 
 def _lower(value):
-    return {key.lower(): _lower(item) for key, item in value.items()} if isinstance(value, dict) else value
+    """Names in lower case, as in the table; the federation data is a map of text, with its keys as they are."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key.lower(): [(name, part if isinstance(part, str) else json.dumps(part)) for name, part in item.items()]
+        if key == "webIdFederationData"
+        else _lower(item)
+        for key, item in value.items()
+    }
 
 
 def _row(item, position):

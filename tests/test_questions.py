@@ -345,7 +345,7 @@ def test_privilege_escalation_sees_passed_roles(incident):
     """Policy attached, another user's key, and the role passed to an instance, which is no event of its own."""
     found = answer(incident.path, "privilege_escalation")
     assert list(found["how"]) == ["another user's credential", "policy attached", "role passed"]
-    assert found["suspect"].all()
+    assert set(found["suspect"]) == {"key"}
 
 
 def test_defence_impairment_shows_denied_attempts(incident):
@@ -359,8 +359,11 @@ def test_defence_impairment_shows_denied_attempts(incident):
 
 def test_lateral_movement_marks_other_accounts(incident):
     """The role in the second account is across accounts, devRole is not."""
-    found = answer(incident.path, "lateral_movement").set_index("target")["across_accounts"]
-    assert found.to_dict() == {DEV_ROLE: False, FAR_ROLE: True}
+    found = answer(incident.path, "lateral_movement").set_index("target")
+    assert found["across_accounts"].to_dict() == {DEV_ROLE: False, FAR_ROLE: True}
+    assert not found["usual"].any()
+    again = ask(incident, "lateral_movement", baseline_end=at(5)).set_index("target")
+    assert again["usual"].to_dict() == {DEV_ROLE: True, FAR_ROLE: False}
 
 
 def test_taken_out_names_the_account(incident):

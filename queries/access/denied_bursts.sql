@@ -24,7 +24,7 @@ SELECT
     array_agg(DISTINCT a.event_name) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_later,
     array_agg(DISTINCT a.allowed_event_id) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_event_ids,
     array_agg(DISTINCT t.source_ip) AS addresses, array_agg(DISTINCT t.access_key_id) AS access_keys,
-    COALESCE(contains(:principals, t.principal), false) AS suspect,
+    CASE WHEN bool_or(contains(:keys, t.access_key_id)) THEN 'key' WHEN contains(:principals, t.principal) THEN 'principal' END AS suspect,
     min(t.event_time) AS first_seen, max(t.event_time) AS last_seen,
     slice(array_agg(t.event_id ORDER BY t.event_time, t.event_id), 1, 50) AS event_ids
 FROM tried t

@@ -1,7 +1,7 @@
 -- question: Where did someone move on to: other roles, other accounts, machines?
 -- why: the scope ends where the last hop does; the other account has the other half of the record
 -- technique: T1550.001
--- false positives: deployment roles and break-glass access that cross accounts every day: compare with the baseline
+-- false positives: deployment roles and break-glass access that cross accounts every day: those that the baseline has are marked usual
 WITH acts AS (
     SELECT
         events.*,
@@ -18,15 +18,22 @@ WITH acts AS (
         END AS how
     FROM events
     WHERE outcome = 'ok' AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
+),
+past AS (
+    SELECT DISTINCT principal, minted_principal
+    FROM events
+    WHERE minted_principal IS NOT NULL AND event_time >= :baseline_start AND event_time < :baseline_end
 )
 SELECT
-    event_time, event_id, shared_event_id, account_id, region, principal, access_key_id, source_ip, user_agent_family, event_name, how,
+    event_time, event_id, shared_event_id, account_id, region, acts.principal, access_key_id, source_ip, user_agent_family, event_name, how,
     COALESCE(
-        minted_principal, json_extract_scalar(request, '$.target'), json_extract_scalar(request, '$.instanceId'), json_extract_scalar(request, '$.instanceIds[0]'),
+        acts.minted_principal, json_extract_scalar(request, '$.target'), json_extract_scalar(request, '$.instanceId'), json_extract_scalar(request, '$.instanceIds[0]'),
         json_extract_scalar(service_details, '$.role_name')
     ) AS target,
-    target_account, COALESCE(target_account <> caller_account, false) AS across_accounts, minted_key,
-    COALESCE(contains(:keys, access_key_id) OR contains(:principals, principal), false) AS suspect
+    target_account, COALESCE(target_account <> caller_account, false) AS across_accounts,
+    past.principal IS NOT NULL AS usual, minted_key,
+    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, acts.principal) THEN 'principal' END AS suspect
 FROM acts
+LEFT JOIN past ON past.principal = acts.principal AND past.minted_principal = acts.minted_principal
 WHERE how IS NOT NULL
 ORDER BY event_time, event_id

@@ -4,7 +4,7 @@
 -- false positives: the console and Resource Explorer ask every Region for what it holds: look at writes before reads
 WITH used AS (
     SELECT
-        account_id, event_time, event_id, principal, event_name, read_only, outcome,
+        account_id, event_time, event_id, principal, access_key_id, event_name, read_only, outcome,
         -- the call that opens an opt-in Region is made elsewhere
         CASE WHEN event_name = 'EnableRegion' THEN COALESCE(json_extract_scalar(request, '$.RegionName'), json_extract_scalar(request, '$.regionName'), region)
              ELSE region END AS region
@@ -23,7 +23,7 @@ SELECT
     u.account_id, u.region, u.principal,
     count(*) AS events, count_if(u.read_only = false AND u.outcome = 'ok') AS writes, count_if(u.outcome = 'denied') AS denied,
     min(u.event_time) AS first_seen, max(u.event_time) AS last_seen,
-    array_agg(DISTINCT u.event_name) AS calls, COALESCE(contains(:principals, u.principal), false) AS suspect,
+    array_agg(DISTINCT u.event_name) AS calls, CASE WHEN bool_or(contains(:keys, u.access_key_id)) THEN 'key' WHEN contains(:principals, u.principal) THEN 'principal' END AS suspect,
     slice(array_agg(u.event_id ORDER BY u.event_time, u.event_id), 1, 20) AS event_ids
 FROM used u
 LEFT JOIN past p ON p.account_id = u.account_id AND p.region = u.region

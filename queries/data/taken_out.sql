@@ -34,7 +34,7 @@ SELECT
         json_extract_scalar(request, '$.launchPermission.add.items[0].userId'), json_extract_scalar(request, '$.launchPermission.add.items[0].group'),
         json_extract_scalar(request, '$.valuesToAdd[0]')
     ) AS shared_with,
-    COALESCE(contains(:keys, access_key_id) OR contains(:principals, principal), false) AS suspect,
+    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     request
 FROM acts
 WHERE how IS NOT NULL

@@ -58,7 +58,7 @@ SELECT
         json_extract_scalar(request, '$.detectorId'), json_extract_scalar(request, '$.configurationRecorderName'), json_extract_scalar(request, '$.logGroupName'),
         json_extract_scalar(request, '$.bucketName'), json_extract_scalar(request, '$.keyId'), json_extract_scalar(request, '$.policyId')
     ) AS target,
-    COALESCE(contains(:keys, access_key_id) OR contains(:principals, principal), false) AS suspect,
+    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     error_code, request
 FROM acts
 WHERE what IS NOT NULL

@@ -5,7 +5,7 @@
 SELECT
     event_time, event_id, account_id, principal, access_key_id, source_ip, user_agent_family, outcome, error_code,
     minted_key, minted_principal, minted_principal <> principal AS for_another,
-    COALESCE(contains(:keys, access_key_id) OR contains(:principals, principal), false) AS suspect
+    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect
 FROM events
 WHERE event_source = 'iam.amazonaws.com' AND event_name = 'CreateAccessKey' AND event_time BETWEEN :start AND :end
   AND contains(:accounts, account_id)

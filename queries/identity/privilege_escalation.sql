@@ -34,7 +34,7 @@ SELECT
         json_extract_scalar(request, '$.iamInstanceProfile.arn'), json_extract_scalar(request, '$.iamInstanceProfile.name')
     ) AS target,
     COALESCE(json_extract_scalar(request, '$.policyArn'), json_extract_scalar(request, '$.policyName')) AS policy,
-    COALESCE(contains(:keys, access_key_id) OR contains(:principals, principal), false) AS suspect,
+    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     request
 FROM acts
 WHERE how IS NOT NULL

@@ -9,11 +9,11 @@ WITH acts AS (
       AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
 ),
 named AS (
-    SELECT event_time, event_id, account_id, region, principal, event_name, r.arn AS resource
+    SELECT event_time, event_id, account_id, region, principal, access_key_id, event_name, r.arn AS resource
     FROM acts
     CROSS JOIN UNNEST(resources) AS r (arn, resource_account, resource_type)
     UNION
-    SELECT event_time, event_id, account_id, region, principal, event_name, found.resource
+    SELECT event_time, event_id, account_id, region, principal, access_key_id, event_name, found.resource
     FROM acts
     CROSS JOIN UNNEST(regexp_extract_all(
         concat(COALESCE(request, ''), ' ', COALESCE(response, '')),
@@ -21,9 +21,9 @@ named AS (
     )) AS found (resource)
 )
 SELECT
-    resource, account_id, region, count(*) AS events, array_agg(DISTINCT event_name) AS calls, array_agg(DISTINCT principal) AS principals,
+    resource, account_id, region, CASE WHEN bool_or(contains(:keys, access_key_id)) THEN 'key' ELSE 'principal' END AS suspect, count(*) AS events, array_agg(DISTINCT event_name) AS calls, array_agg(DISTINCT principal) AS principals,
     min(event_time) AS first_seen, max(event_time) AS last_seen, slice(array_agg(event_id ORDER BY event_time, event_id), 1, 20) AS event_ids
 FROM named
 WHERE resource IS NOT NULL
 GROUP BY resource, account_id, region
-ORDER BY first_seen, resource
+ORDER BY suspect, first_seen, resource

@@ -41,7 +41,7 @@ SELECT
         json_extract_scalar(response, '$.instancesSet.items[0].instanceId'), json_extract_scalar(request, '$.instanceId'),
         json_extract_scalar(request, '$.groupId'), json_extract_scalar(request, '$.stackName')
     ) AS made,
-    COALESCE(contains(:keys, access_key_id) OR contains(:principals, principal), false) AS suspect,
+    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     request
 FROM acts
 WHERE what IS NOT NULL
