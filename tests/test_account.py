@@ -15,7 +15,7 @@ from tests.plan_sample import HOME, LEAKED, SECOND, state
 
 
 def test_state_comes_back_as_it_was_loaded():
-    """Users, keys, roles, policies, trails and shares carry the scenario's ids; the next load leaves nothing of them."""
+    """Users, keys, roles, policies, trails and shares carry the scenario's ids; the next load forgets them."""
     given = state()
     given["accounts"][SECOND]["policies"] = [
         {"Arn": f"arn:aws:iam::{SECOND}:policy/made/p", "PolicyName": "p", "document": {"Version": "2012-10-17",

@@ -36,7 +36,7 @@ class Run:
         environment = emulated.environment()
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         command = ["bash", str(self.folder / script), "--execute", *given, *options]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=1800)
         self.said[script] = result.stdout + result.stderr
         return result
 

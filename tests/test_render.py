@@ -180,6 +180,18 @@ def test_stops_and_goes_on(plan, fake):
     ]  # fmt: skip
 
 
+def test_what_is_not_there_is_an_answer(fake):
+    """A password that is gone after its deletion passes the check; one that was gone before is no failure."""
+    plan = small(catalogue.delete_login_profile(MADE), catalogue.delete_login_profile(USER))
+    aws = fake(plan)
+    missing = RuntimeError("An error occurred (NoSuchEntity) when calling the GetLoginProfile operation")
+    aws.caller(HOME)
+    aws.answer("object", {}, missing, missing, missing)
+    result = aws.run("contain.sh", "--execute")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "it is so already" in result.stdout
+
+
 def test_target_that_changed_stops_the_run(fake):
     """A target that is no longer as recorded stops the run; one that is already as wanted is passed."""
     step = catalogue.deny_role(DEV, requires=(), reopens=False)

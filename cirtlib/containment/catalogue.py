@@ -282,8 +282,8 @@ def delete_login_profile(user: str) -> Step:
         user,
         title=f"Delete the console password of {visible(name)}",
         api=call("iam", "DeleteLoginProfile", UserName=name),
-        captures={"has_password": read(get, "type(LoginProfile) == 'object'", expected=True)},
-        verify={**read(get, "type(LoginProfile) == 'object'", expected=False)},
+        captures={"has_password": read(get, "type(LoginProfile)", expected="object")},
+        verify=read(get, "type(LoginProfile)", expected=None),
         rollback_note="The password is the attacker's. A rightful owner gets a new one with CreateLoginProfile.",
         side_effects=(
             "Nobody signs in to the console as this user until a new password is made.",

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
+from cirtlib import queries, techniques
+from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.containment import catalogue, resources
 from cirtlib.containment.doors import close_doors
@@ -25,7 +27,7 @@ from cirtlib.containment.validate import check
 TechniqueOf = Callable[[str, str], str]
 
 
-def plan(case: Case, *, scope: Any = None) -> Plan:  # noqa: ANN401 - a Scope
+def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
     """Containment plan of a case.
 
     Parameters
@@ -38,9 +40,6 @@ def plan(case: Case, *, scope: Any = None) -> Plan:  # noqa: ANN401 - a Scope
     PlanError
         when a step would be wrong: an unknown call or parameter, or a responder as its target.
     """
-    from cirtlib import queries, techniques  # noqa: PLC0415 - pandas and DuckDB load only when a plan is made
-    from cirtlib import scope as scoping  # noqa: PLC0415
-
     scope = scope or scoping.load(case)
     given = scope.to_dict()
     events = queries.events(case)

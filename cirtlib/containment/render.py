@@ -8,6 +8,7 @@ from cirtlib.case import Case
 from cirtlib.containment import scripts
 from cirtlib.containment.planning import plan as make
 from cirtlib.containment.step import Plan, Step
+from cirtlib.scope import Scope
 from cirtlib.text import visible
 
 _PHASES = {
@@ -18,7 +19,7 @@ _PHASES = {
 }
 
 
-def write(case: Case, *, scope: object = None) -> Plan:
+def write(case: Case, *, scope: Scope | None = None) -> Plan:
     """Write the plan of a case into out/plan/, and return it.
 
     Raises
@@ -108,7 +109,11 @@ def _how(plan: Plan) -> list[str]:
         "",
         "The order matters: everything is denied and the doors are closed before sessions are revoked, or those minted",
         "in between would live again when the deny is lifted. The time of a revocation is that of its run, never",
-        "that of this plan.",
+        "that of this plan. In the commands below `${now}` is that time, and `${STEP.NAME}` what a step saved as NAME.",
+        "",
+        "## At a glance",
+        "",
+        *(f"* [ ] {step.id}, account {step.account}: {_text(step.title)}" for step in plan.steps),
         "",
     ]
 

@@ -41,9 +41,13 @@ def call(service: str, operation: str, /, **parameters: Any) -> Api:  # noqa: AN
     return {"service": service, "operation": operation, "parameters": _literal(parameters)}
 
 
-def read(api: Api, jmespath: str, expected: Any = None) -> dict[str, Any]:  # noqa: ANN401 - any JSON scalar
-    """Read of one value: the call, the JMESPath on its answer, and what it should be (None: anything)."""
-    return {"api": api, "jmespath": jmespath} | ({} if expected is None else {"expected": expected})
+def read(api: Api, jmespath: str, **expected: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON scalar
+    """Read of one value: the call, the JMESPath on its answer, and by `expected=` what it should be.
+
+    The answer about something that is not there (NoSuchEntity, NotFound) is null, that is None.
+    """
+    assert set(expected) <= {"expected"}
+    return {"api": api, "jmespath": jmespath, **expected}
 
 
 def quoted(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -120,7 +124,8 @@ class Step:
         apis = [self.api, self.verify["api"], *(item["api"] for item in self.captures.values())]
         if isinstance(self.rollback, dict):
             apis.append(self.rollback["api"])
-        return sorted({f"{api['service']}:{api['operation']}" for api in apis})
+        tags = {"ec2:CreateTags"} if "TagSpecifications" in self.api["parameters"] else set()
+        return sorted(tags | {f"{api['service']}:{api['operation']}" for api in apis})
 
     def to_dict(self) -> dict[str, Any]:
         """Step as plan.json holds it."""

@@ -83,8 +83,7 @@ def recovery(steps: tuple[Step, ...]) -> tuple[dict[str, str], ...]:
             when = "12 hours have passed, the longest that a session from before can live"
             notes.append(_note(step, f"Lift the revocation on role {name}", when, undo))
         elif step.reopens and operation in ("UpdateAccessKey", "StopInstances"):
-            how = "Delete it by hand then; never by this plan."
-            notes.append(_note(step, f"Keep {visible(step.title)} in force", "the case is closed", how))
+            notes.append(_note(step, f"{visible(step.title)}: it stays so", "the case is closed", "delete it by hand"))
     return tuple(notes)
 
 
