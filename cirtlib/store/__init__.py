@@ -55,7 +55,7 @@ def _places(
     source = f"read_parquet({files(found)}, hive_partitioning = true, hive_types_autocast = false)"
     return connection.execute(
         f"SELECT source_object, source_position FROM {source} "
-        f"WHERE {name} = $1 AND ($2 IS NULL OR account_id = $2) ORDER BY account_id, ALL",
+        f"WHERE {name} = $1 AND ($2 IS NULL OR account_id = $2) ORDER BY account_id, source_object, source_position",
         list(wanted),
     ).fetchall()
 
