@@ -26,12 +26,13 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def incident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """The exposed-credentials incident, generated and collected, seeded only with the finding; and its truth.
+    """The exposed-credentials incident, generated, collected and scoped, seeded only with the finding; and its truth.
 
     Shared by all tests and workers of a run: read it, and copy the case folder (see `own_incident`) to change it.
     """
     from cirtlib.collect import collect
     from cirtlib.intake import start
+    from cirtlib.scope import write
     from cirtlib.training.generator import generate
 
     base = tmp_path_factory.getbasetemp()
@@ -49,6 +50,7 @@ def incident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Case, d
                 content={"as_of": made.as_of.isoformat()},
             )
             collect(case)
+            write(case)
             (folder / "made").write_text(str(made.truth), encoding="utf-8")
     truth = json.loads(Path((folder / "made").read_text(encoding="utf-8")).read_text(encoding="utf-8"))
     yield load_case(folder / "case"), truth
