@@ -166,6 +166,7 @@ def attack():
 FINDING = {
     "finding_id": "arn:f1",
     "type": "Stealth:IAMUser/CloudTrailLoggingDisabled",
+    "form": "guardduty",
     "severity": 2.0,
     "api_name": "StopLogging",
     "api_service": "cloudtrail.amazonaws.com",
@@ -175,6 +176,8 @@ FINDING = {
     "first_seen": dt.datetime(2026, 6, 10, 12, 5, tzinfo=dt.UTC),
     "last_seen": dt.datetime(2026, 6, 10, 12, 5, tzinfo=dt.UTC),
 }
+COPY = FINDING | {"form": "asff", "type": "TTPs/Stealth/Stealth-IAMUser/CloudTrailLoggingDisabled"}
+CONTROL = FINDING | {"finding_id": "arn:control", "form": "asff", "control_id": "IAM.4", "compliance_status": "FAILED"}
 LOST = FINDING | {"finding_id": "arn:f2", "api_name": "DeleteDetector", "api_service": "guardduty.amazonaws.com"}
 
 ASKED = {
@@ -192,7 +195,7 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def incident(tmp_path_factory):
-    return sample.make(tmp_path_factory.mktemp("incident"), [*usual(), *attack()], [FINDING, LOST])
+    return sample.make(tmp_path_factory.mktemp("incident"), [*usual(), *attack()], [COPY, FINDING, LOST, CONTROL])
 
 
 @pytest.fixture(scope="module")
@@ -270,8 +273,9 @@ def test_logging_off_pairs_a_trail_s_name_with_its_arn(incident):
 
 
 def test_finding_records_says_when_there_is_none(incident):
-    """A finding leads to its record; one without is shown as such, not left out."""
+    """A finding leads to its record, once; one without is shown as such; a failed control is no act."""
     found = answer(incident.path, "finding_records").set_index("finding_id")
+    assert list(found["type"]) == [FINDING["type"]] * 2
     assert found.loc["arn:f1", "event_id"] == "StopLogging-5"
     assert found.loc["arn:f1", "same_address"]
     assert found.loc["arn:f2", "matched_by"] == "no record"
