@@ -237,7 +237,8 @@ def test_profile_of_the_account_is_used(plan, fake):
 
 
 @pytest.mark.parametrize(
-    "options", [["--step", "99-no"], ["--wait", "soon"], ["--profile-for", "x"], ["--exec"], ["--state"]]
+    "options",
+    [["--step", "99-no"], ["--account", "1"], ["--wait", "soon"], ["--profile-for", "x"], ["--exec"], ["--state"]],
 )
 def test_wrong_options_are_refused(plan, fake, options):
     """A mistyped option is a usage error, and nothing runs."""
@@ -256,6 +257,19 @@ def test_step_waits_for_what_it_depends_on(plan, fake):
     result = aws.run("contain.sh", "--execute", "--step", revoke.id)
     assert "depends on" in result.stderr
     assert len(aws.calls()) == 1
+
+
+def test_one_account_at_a_time(fake):
+    """With --account only that account's steps run, and nobody asks for credentials of another."""
+    plan = small(
+        catalogue.deny_role(DEV, requires=(), reopens=False),
+        catalogue.deny_role(sample.PARTNER, requires=(), reopens=False),
+    )
+    aws = fake(plan)
+    aws.caller(SECOND)
+    aws.step(plan.steps[1])
+    assert aws.run("contain.sh", "--execute", "--account", SECOND).returncode == 0
+    assert [given["RoleName"] for _, _, given in aws.inputs()[1:]] == ["partnerRole"] * 3
 
 
 def test_state_of_another_plan_is_refused(plan, fake):

@@ -49,8 +49,10 @@ def save(plan: Plan, folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (files | programs).items():
-        (folder / name).write_text(content, encoding="utf-8", newline="\n")
-        (folder / name).chmod(0o700 if name in programs else 0o600)
+        file = folder / name
+        if not file.is_file() or file.read_bytes() != content.encode():  # bash may be reading it at this moment
+            file.write_text(content, encoding="utf-8", newline="\n")
+        file.chmod(0o700 if name in programs else 0o600)
 
 
 def plan_json(plan: Plan) -> str:

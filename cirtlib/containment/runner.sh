@@ -68,7 +68,12 @@ option() {
       esac
       if [ "$1" = --step ]; then ONLY_STEPS="$ONLY_STEPS$2 "; else SKIPPED="$SKIPPED$2 "; fi
       ;;
-    --account) ONLY_ACCOUNTS="$ONLY_ACCOUNTS$2 " ;;
+    --account)
+      case " $ACCOUNTS " in
+        *" $2 "*) ONLY_ACCOUNTS="$ONLY_ACCOUNTS$2 " ;;
+        *) say "the plan does nothing in account $2; its accounts are: $ACCOUNTS" >&2; exit 2 ;;
+      esac
+      ;;
     --wait)
       case $2 in
         '' | *[!0-9]*) say "--wait takes a number of seconds, not $2" >&2; exit 2 ;;

@@ -121,6 +121,7 @@ def _head(plan: Plan, plan_id: str, script: str, what: str) -> list[str]:
         "# Made by cirtlib from plan.json beside it; change the plan, not this file.",
         f"PLAN={plan_id} SCRIPT={script}",
         f"STEPS={quote(' '.join(step.id for step in plan.steps))}",
+        f"ACCOUNTS={quote(' '.join(plan.accounts))}",
         f"CONTAINED=({callers})",
         "",
         RUNNER.read_text(encoding="utf-8"),
