@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from cirtlib import evidence, queries, records, store
 from cirtlib.case import Case, Source, new_case
-from cirtlib.errors import CaseError
+from cirtlib.errors import CaseError, EvidenceError
 from cirtlib.sources import Blob, folder
 from cirtlib.store import account
 from cirtlib.store.reading import Account, now, read_many
@@ -117,7 +117,7 @@ def _alone(case: Case) -> Iterator[None]:
         pass
     except OSError:
         file.close()
-        raise evidence.EvidenceError(f"another collect is at work in {case.path}; wait for its end") from None
+        raise EvidenceError(f"another collect is at work in {case.path}; wait for its end") from None
     try:
         yield
     finally:

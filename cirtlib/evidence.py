@@ -73,7 +73,7 @@ def load(case: Case, digest: str) -> bytes:
 
 
 def set_aside(case: Case, digest: str, position: int, raw: bytes) -> str:
-    """Put what could not be decoded into the quarantine (its first MiB, redacted); the SHA-256 of what was put there."""
+    """Put what could not be decoded into the quarantine (first MiB, redacted); the SHA-256 of what was put there."""
     data = redact(raw)[:_QUARANTINED]
     write(_quarantined(case, digest, position), data)
     return sha256(data)

@@ -5,7 +5,8 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from cirtlib.records import scan, unwrap
 from cirtlib.records.compression import MAX_EXPANDED, Part, parts
@@ -13,8 +14,8 @@ from cirtlib.records.layout import COLUMNS, Record, identifier, row, strict, typ
 from cirtlib.records.redact import redact
 
 __all__ = [
-    "COLUMNS", "MAX_EXPANDED", "Item", "Other", "Record", "Rejected", "identifier", "kind", "redact", "row", "split", "strict",
-    "typed",
+    "COLUMNS", "MAX_EXPANDED", "Item", "Other", "Record", "Rejected", "identifier", "kind", "redact", "row", "split",
+    "strict", "typed",
 ]  # fmt: skip
 
 # What is named so is meant to hold JSON; if it does not, that is a rejection and not a file of another kind.
@@ -22,8 +23,7 @@ _MEANT_AS_JSON = (".json", ".jsonl", ".ndjson", ".gz", ".zip", ".cloudtrail", ""
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True, gc=False):
     """One whole record: bytes as delivered, kind (cloudtrail, insight, aggregated, finding), origin (source_kind)."""
 
     position: int
@@ -33,8 +33,7 @@ class Item:
     record: Record | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True, gc=False):
     """What ought to be a record and cannot be read as one: its bytes and the reason."""
 
     position: int
@@ -42,8 +41,7 @@ class Rejected:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(Struct, frozen=True, gc=False):
     """What is no record and was not meant as one: a digest, or JSON or text of another kind."""
 
     position: int

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from isal import isal_zlib
 
@@ -17,6 +18,8 @@ _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
 _MAX_DEPTH = 3
 _PIECE = 4096
+# The stubs call this class an instance.
+_DAMAGED: Any = isal_zlib.error
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def _members(data: bytes, limit: int, name: str, depth: int) -> Iterator[Part]:
 
 def _read(stream: object, limit: int) -> tuple[bytes, str]:
     """Content of a zip member as far as it can be read."""
-    taken, size = [], 0
+    taken: list[bytes] = []
+    size = 0
     while True:
         try:
             piece = stream.read(1 << 16)  # type: ignore[attr-defined]
@@ -98,7 +102,7 @@ def gunzip(data: bytes, limit: int = MAX_EXPANDED) -> tuple[bytes, str]:
         try:
             text = member.decompress(rest, limit - size + 1)
             whole = member.eof
-        except isal_zlib.error:
+        except _DAMAGED:
             whole, text = False, b""
         if size + len(text) > limit:
             return b"".join([*taken, text[: limit - size]]), _too_large(limit)
@@ -115,8 +119,8 @@ def gunzip(data: bytes, limit: int = MAX_EXPANDED) -> tuple[bytes, str]:
 
 def _rescue(data: bytes, limit: int) -> tuple[bytes, str]:
     """What a damaged gzip member gives before the damage, down to the last byte."""
-    member, taken, size, place = zlib.decompressobj(31), [], 0, 0
-    step = _PIECE
+    member, taken = zlib.decompressobj(31), list[bytes]()
+    size, place, step = 0, 0, _PIECE
     while place < len(data) and not member.eof and size <= limit:
         before = member.copy()
         try:

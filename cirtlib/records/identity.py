@@ -1,6 +1,6 @@
 """The three nested parts of a record that the table models as structs, from their JSON; all else in them stays JSON.
 
-Struct members: see the table in AWS's Athena documentation. Anything missing or of an odd type becomes None or its text.
+Struct members: the table in AWS's Athena documentation. What is missing becomes None, what has an odd type its text.
 """
 
 from typing import Any

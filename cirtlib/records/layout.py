@@ -44,43 +44,45 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{
 _ABSENT = Raw(b"null")
 
 
-class Record(Struct, forbid_unknown_fields=True, gc=False, rename="camel"):
-    """A CloudTrail record exactly as documented, its nested values left as the bytes they are."""
+class Record(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, rename=FIELDS.get):
+    """A CloudTrail record exactly as documented, its nested values left as the bytes they are; in order of COLUMNS."""
 
-    event_time: str
-    event_name: str
-    event_source: str
-    event_version: str | None = None
-    user_identity: Raw = _ABSENT
-    aws_region: str | None = None
-    source_ip_address: str | None = msgspec.field(default=None, name="sourceIPAddress")
-    user_agent: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    request_parameters: Raw = _ABSENT
-    response_elements: Raw = _ABSENT
-    additional_event_data: Raw = _ABSENT
-    request_id: str | None = msgspec.field(default=None, name="requestID")
-    event_id: str | None = msgspec.field(default=None, name="eventID")
+    eventversion: str | None = None
+    useridentity: Raw = _ABSENT
+    eventtime: str
+    eventsource: str
+    eventname: str
+    awsregion: str | None = None
+    sourceipaddress: str | None = None
+    useragent: str | None = None
+    errorcode: str | None = None
+    errormessage: str | None = None
+    requestparameters: Raw = _ABSENT
+    responseelements: Raw = _ABSENT
+    additionaleventdata: Raw = _ABSENT
+    requestid: str | None = None
+    eventid: str | None = None
     resources: Raw = _ABSENT
-    event_type: str | None = None
-    api_version: str | None = None
-    read_only: bool | None = None
-    recipient_account_id: str | None = None
-    service_event_details: Raw = _ABSENT
-    shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
-    vpc_endpoint_id: str | None = None
-    tls_details: Raw = _ABSENT
-    event_category: str | None = None
-    management_event: bool | None = None
-    session_credential_from_console: str | None = None
-    vpc_endpoint_account_id: str | None = None
+    eventtype: str | None = None
+    apiversion: str | None = None
+    readonly: bool | None = None
+    recipientaccountid: str | None = None
+    serviceeventdetails: Raw = _ABSENT
+    sharedeventid: str | None = None
+    vpcendpointid: str | None = None
+    tlsdetails: Raw = _ABSENT
+    eventcategory: str | None = None
+    managementevent: bool | None = None
+    sessioncredentialfromconsole: str | None = None
+    vpcendpointaccountid: str | None = None
     addendum: Raw = _ABSENT
-    edge_device_details: Raw = _ABSENT
-    event_context: Raw = _ABSENT
+    edgedevicedetails: Raw = _ABSENT
+    eventcontext: Raw = _ABSENT
 
 
 _RECORD = msgspec.json.Decoder(Record)
+_IDENTITY, _READ_ONLY, _MANAGEMENT = (COLUMNS.index(name) for name in ("useridentity", "readonly", "managementevent"))
+_NESTED = tuple(place for place, name in enumerate(COLUMNS) if name in FIELDS and name in {*STRUCTS, *_JSON})
 _FLAG = {True: "true", False: "false", None: None}
 
 
@@ -103,31 +105,27 @@ def row(raw: bytes) -> dict[str, Any]:
         with the reason, when it has no eventTime that can be read, or is no JSON object.
     """
     record = strict(raw)
-    made = dict(zip(COLUMNS, (typed(record) if record else None) or forgiving(raw), strict=True))
-    for name, build in zip(STRUCTS, (identity, resources, tls), strict=True):
-        made[name] = build(made[name].encode()) if made[name] is not None else None
+    values = (typed(record) if record is not None else None) or forgiving(raw)
+    made: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+    for name, build in (("useridentity", identity), ("resources", resources), ("tlsdetails", tls)):
+        made[name] = None if made[name] is None else build(made[name].encode())
     return made
 
 
 def typed(record: Record) -> tuple[str | None, ...] | None:
     """Values of `COLUMNS` from a strict record, structs as their JSON text; None when it needs the forgiving path."""
-    if _TIME.fullmatch(record.event_time) is None or not _is_day(record.event_time[:10]):
+    if _TIME.fullmatch(record.eventtime) is None or not _is_day(record.eventtime[:10]):
         return None
+    made: list[Any] = list(msgspec.structs.astuple(record))
     try:
-        who = _json(record.user_identity)
-        return (
-            record.event_version, who, record.event_time, record.event_source, record.event_name, record.aws_region,
-            record.source_ip_address, record.user_agent, record.error_code, record.error_message,
-            _json(record.request_parameters), _json(record.response_elements), _json(record.additional_event_data),
-            record.request_id, record.event_id, _json(record.resources), record.event_type, record.api_version,
-            _FLAG[record.read_only], record.recipient_account_id, _json(record.service_event_details),
-            record.shared_event_id, record.vpc_endpoint_id, _json(record.tls_details), record.event_category,
-            _FLAG[record.management_event], record.session_credential_from_console, record.vpc_endpoint_account_id,
-            _json(record.addendum), _json(record.edge_device_details), _json(record.event_context), who,
-            _beyond(record.resources, record.tls_details),
-        )  # fmt: skip
+        beyond = _beyond(record.resources, record.tlsdetails)
+        for place in _NESTED:
+            raw = made[place]
+            made[place] = None if raw is _ABSENT else _json(raw)
     except UnicodeDecodeError:
         return None
+    made[_READ_ONLY], made[_MANAGEMENT] = _FLAG[record.readonly], _FLAG[record.managementevent]
+    return (*made, made[_IDENTITY], beyond)
 
 
 class _Resource(Struct, forbid_unknown_fields=True, gc=False):
@@ -148,13 +146,28 @@ _TLS = msgspec.json.Decoder(_Tls | None)
 
 def _beyond(named: Raw, tls_details: Raw) -> str | None:
     """Column `unmodelled`: resources and TLS details that hold more than the table's structs do; mostly None."""
+    if named is _ABSENT and tls_details is _ABSENT:
+        return None
     kept = {}
-    for name, raw, decoder in (("resources", named, _RESOURCES), ("tlsDetails", tls_details, _TLS)):
-        try:
-            decoder.decode(raw)  # type: ignore[attr-defined]
-        except msgspec.MsgspecError:
-            kept[name] = str(raw, "utf-8")  # type: ignore[call-overload]
+    if named is not _ABSENT and not _fits(named, _RESOURCES):
+        kept["resources"] = str(named, "utf-8")
+    if tls_details is not _ABSENT and (text := str(tls_details, "utf-8")) not in _FINE:
+        if not _fits(tls_details, _TLS):
+            kept["tlsDetails"] = text
+        elif len(_FINE) < 10_000:
+            _FINE.add(text)
     return _object(kept) if kept else None
+
+
+_FINE: set[str] = set()  # TLS details that fit; there are few different ones
+
+
+def _fits(raw: Raw | str, decoder: msgspec.json.Decoder[Any]) -> bool:
+    try:
+        decoder.decode(raw)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def _object(members: dict[str, str]) -> str:
@@ -163,7 +176,7 @@ def _object(members: dict[str, str]) -> str:
 
 def _json(raw: Raw) -> str | None:
     """JSON text of a nested value, as it was logged; None for a JSON null."""
-    text = str(raw, "utf-8")  # type: ignore[call-overload]
+    text = str(raw, "utf-8")
     if text[0] == '"':
         return _unquoted(text)
     return None if text == "null" else text
@@ -206,9 +219,7 @@ def forgiving(raw: bytes) -> tuple[str | None, ...]:
     for flag in ("readonly", "managementevent"):
         made[flag] = (made[flag] or "").lower() or None
     for column, decoder in (("resources", _RESOURCES), ("tlsdetails", _TLS)):
-        try:
-            decoder.decode(made[column] or "null")  # type: ignore[attr-defined]
-        except msgspec.MsgspecError:
+        if not _fits(made[column] or "null", decoder):
             unmodelled[FIELDS[column]] = made[column] or "null"
     made["unmodelled"] = _object(unmodelled) if unmodelled else None
     return tuple(made[name] for name in COLUMNS)

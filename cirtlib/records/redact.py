@@ -2,14 +2,16 @@
 
 import re
 
-# Inside a string that holds JSON, quotes have backslashes before them: as many before the value as before the name.
-_PLAIN = re.compile(rb'("sessionToken"\s*:\s*")(?:[^"\\]|\\.)*(?=")', re.IGNORECASE | re.DOTALL)
-_NESTED = re.compile(rb'((\\+)"sessionToken\2"\s*:\s*\2")(?:.*?[^\\])??(?=\2")', re.IGNORECASE | re.DOTALL)
+# Each begins with a literal, which is what makes looking for it cheap. Inside a string that holds JSON, quotes have
+# backslashes before them: as many before the value as after the name.
+_SPELLINGS = (b"essionToken", b"essiontoken")
+_PLAIN = [re.compile(rb'(%s"\s*:\s*")[^"\\]*(?:\\.[^"\\]*)*(?=")' % name, re.DOTALL) for name in _SPELLINGS]
+_NESTED = [re.compile(rb'(%s(\\+)"\s*:\s*\2")(?:[^"]*?[^"\\])??(?=\2")' % name, re.DOTALL) for name in _SPELLINGS]
 
 
 def redact(raw: bytes) -> bytes:
     """JSON text with the value of every `sessionToken` replaced by REDACTED, also in JSON inside strings."""
-    # Looking for part of the name first is what makes this cheap: most records have no token.
-    if b"essionToken" not in raw and b"essiontoken" not in raw:
-        return raw
-    return _NESTED.sub(rb"\1REDACTED", _PLAIN.sub(rb"\1REDACTED", raw))
+    for name, plain, nested in zip(_SPELLINGS, _PLAIN, _NESTED, strict=True):
+        if name in raw:
+            raw = nested.sub(rb"\1REDACTED", plain.sub(rb"\1REDACTED", raw))
+    return raw

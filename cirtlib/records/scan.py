@@ -7,7 +7,7 @@ can be cut out of the original bytes, whatever its encoding.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]
 
 import msgspec
 from msgspec import Raw
@@ -23,7 +23,7 @@ _BROKEN = (ValueError, RecursionError)
 
 @dataclass(frozen=True)
 class Broken:
-    """Where reading had to stop: `key` of the value that could not be read ('' in a list), its bytes, and the reason."""
+    """Where reading had to stop: `key` of the value that cannot be read ('' in a list), its bytes, and the reason."""
 
     key: str
     raw: bytes
@@ -159,12 +159,12 @@ def _members(data: bytes) -> tuple[dict[str, bytes], Broken | None]:
         start = place
         try:
             if latin[place : place + 1] != '"':
-                raise ValueError("a key is missing")  # noqa: TRY301
+                raise ValueError("a key is missing")
             key, place = scanstring(latin, place + 1, False)
             key = storable(key.encode("latin-1", "replace").decode("utf-8", "replace"))
             place = _skip(latin, place)
             if latin[place : place + 1] != ":":
-                raise ValueError("a colon is missing")  # noqa: TRY301
+                raise ValueError("a colon is missing")
             start = _skip(latin, place + 1)
             end = _decode(latin, start)[1]
         except _BROKEN as error:

@@ -1,12 +1,13 @@
 """Containers and wrappers around records, and what kind of record lies inside.
 
-Containers: `{"Records": [...]}` ("CloudTrail log file examples", aws-cloudtrail-user-guide), LookupEvents' `Events` rows
-with the record as text, EventBridge's `detail`, CloudWatch Logs' `logEvents[].message`, `_raw` and `message` of log
-shippers, lists, lines, and what test collections put around one record.
+Containers: `{"Records": [...]}` ("CloudTrail log file examples", aws-cloudtrail-user-guide), LookupEvents' `Events`
+rows with the record as text, EventBridge's `detail`, CloudWatch Logs' `logEvents[].message`, `_raw` and `message` of
+log shippers, lists, lines, and what test collections put around one record.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from cirtlib.records import layout, scan
 
@@ -25,9 +26,8 @@ _CORE = _STRONG | {"eventname", "eventsource", "eventtime", "eventtype", "reques
 _MAX_WRAPS = 8
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """One record, or what could not be read as one: kind, its bytes, where from (object, event_history, athena), why."""
+class Leaf(Struct, frozen=True, gc=False):
+    """One record, or what cannot be read as one: kind, bytes, where from (object, event_history, athena), why."""
 
     kind: str
     raw: bytes
@@ -88,7 +88,12 @@ def leaves(raw: bytes, *, origin: str = "object", depth: int = 0) -> Iterator[Le
 def _list(raw: bytes, origin: str, depth: int) -> Iterator[Leaf]:
     found, broken = scan.elements(raw)
     for item in found:
-        yield from leaves(bytes(item), origin=origin, depth=depth + 1)
+        content = bytes(item)
+        record = layout.strict(content)
+        if record is not None:  # what nearly all are; this loop is the hot path
+            yield Leaf(LOG, content, origin, "", record)
+        else:
+            yield from leaves(content, origin=origin, depth=depth + 1)
     if broken is not None:
         yield from _remains(broken, origin, depth)
 
@@ -130,7 +135,7 @@ def _object(raw: bytes, origin: str, depth: int) -> Iterator[Leaf]:
 
 
 def _records(raw: bytes, origin: str, depth: int) -> Iterator[Leaf]:
-    """Elements of `Records`: each was meant to be a record, so that one which is none is broken, not of another kind."""
+    """Elements of `Records`: each was meant to be a record; one which is none is broken, not of another kind."""
     if not raw.startswith(b"["):
         yield Leaf(BROKEN, raw, origin, f"Records is no list but {raw[:20].decode('utf-8', 'replace')}")
         return

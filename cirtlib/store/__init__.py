@@ -5,6 +5,8 @@ Layout: `evidence/store/<table>/account_id=.../day=.../*.parquet` for cloudtrail
 are checked before they become folders.
 """
 
+# ruff: noqa: S608 - SQL is put together from names of ours only; values of logs are bound as parameters.
+
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +55,12 @@ def _places(
     connection: duckdb.DuckDBPyConnection, name: str, found: list[Path], wanted: tuple[str, str | None]
 ) -> list[tuple[Any, ...]]:
     source = f"read_parquet({files(found)}, hive_partitioning = true, hive_types_autocast = false)"
-    return connection.execute(
+    rows: list[tuple[Any, ...]] = connection.execute(
         f"SELECT source_object, source_position FROM {source} "
         f"WHERE {name} = $1 AND ($2 IS NULL OR account_id = $2) ORDER BY account_id, source_object, source_position",
         list(wanted),
     ).fetchall()
+    return rows
 
 
 def _at(case: Case, digest: str, position: int) -> bytes:

@@ -1,22 +1,21 @@
-"""Records of one object after another -> Arrow tables, without keeping more than one batch of them as Python objects."""
+"""Records of one object after another -> Arrow tables, with never more than one batch as Python objects."""
 
 import re
-from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
-from cirtlib.records.identity import identity, resources, tls
-from cirtlib.records.layout import COLUMNS
-from cirtlib.store import schema
+from cirtlib.records.identity import identity
+from cirtlib.records.layout import COLUMNS, STRUCTS
+from cirtlib.store import schema, structs
 
 # Enough rows to write columns at speed, few enough to stay small in memory.
 FLUSH = 20_000
 _ACCOUNT = re.compile(r"\d{12}")
 _PLACE = {name: place for place, name in enumerate(COLUMNS)}
 _RECIPIENT, _TIME = _PLACE["recipientaccountid"], _PLACE["eventtime"]
-_BUILD = {"useridentity": identity, "resources": resources, "tlsdetails": tls}
 UNKNOWN = "unknown"
 
 
@@ -31,7 +30,7 @@ class Builder:
         """Add a CloudTrail record: `values` of COLUMNS, (object, position, source kind), account of its path."""
         day = (values[_TIME] or "")[:10]
         named = values[_RECIPIENT]
-        if named is None or not _ACCOUNT.fullmatch(named):
+        if named is None or not _is_account(named):
             named = account or _caller(values) or UNKNOWN
         rows = self._rows["cloudtrail"]
         rows.append((*values, *link, False, named, day))
@@ -40,7 +39,7 @@ class Builder:
 
     def other(self, table: str, row: dict[str, str | None], link: tuple[str, int, str]) -> None:
         """Add an insight or an aggregated record: columns eventid, eventtime, account, awsregion, record."""
-        account = row["account"] if _ACCOUNT.fullmatch(row["account"] or "") else UNKNOWN
+        account = row["account"] if _is_account(row["account"] or "") else UNKNOWN
         values = tuple(row[name] for name in ("eventid", "eventtime", "account", "awsregion", "record"))
         self._rows[table].append((*values, *link, False, account, (row["eventtime"] or "")[:10]))
 
@@ -50,7 +49,7 @@ class Builder:
         if isinstance(count, int) and abs(count) >= 1 << 63:
             row = {**row, "count": None}
         moment: datetime | None = row.get("updated_at") or row.get("last_seen") or row.get("created_at")
-        place = (account if _ACCOUNT.fullmatch(account) else UNKNOWN, f"{moment:%Y-%m-%d}" if moment else UNKNOWN)
+        place = (account if _is_account(account) else UNKNOWN, f"{moment:%Y-%m-%d}" if moment else UNKNOWN)
         names = schema.FINDINGS.names[: -len(place) - len(schema.LINK)]
         self._rows["findings"].append((*(row.get(name) for name in names), *link, False, *place))
 
@@ -68,32 +67,21 @@ class Builder:
             return
         made = schema.TABLES[table]
         columns = list(zip(*rows, strict=True))
-        if table == "cloudtrail":
-            # COLUMNS has useridentity_json and unmodelled where the schema has them; the order is the same.
-            arrays = [_array(field, values) for field, values in zip(made, columns, strict=True)]
-        else:
-            arrays = [pa.array(values, field.type) for field, values in zip(made, columns, strict=True)]
+        arrays = [
+            structs.column(field, values) if field.name in STRUCTS else _plain(field, values)
+            for field, values in zip(made, columns, strict=True)
+        ]
         self._batches[table].append(pa.RecordBatch.from_arrays(arrays, schema=made))
 
 
-def _array(field: pa.Field, values: Iterable[Any]) -> pa.Array:
-    """Column of a table; structs are built once for each different JSON text, for they repeat a lot."""
-    build = _BUILD.get(field.name)
-    if build is None:
-        return pa.array(values, field.type)
-    seen: dict[Any, int] = {}
-    places = [seen.setdefault(value, len(seen)) for value in values]
-    distinct = [None if text is None else build(text.encode()) for text in seen]
-    for item in distinct:
-        _pairs(item)
-    return pa.array(distinct, field.type).take(pa.array(places, pa.int32()))
+@lru_cache(10_000)
+def _is_account(text: str) -> bool:
+    return _ACCOUNT.fullmatch(text) is not None
 
 
-def _pairs(who: Any) -> None:  # noqa: ANN401
-    """Turn the one map of a useridentity into pairs, as Arrow wants maps."""
-    session = who.get("sessioncontext") if isinstance(who, dict) else None
-    if session and isinstance(session["webidfederationdata"], dict):
-        session["webidfederationdata"] = list(session["webidfederationdata"].items())
+def _plain(field: pa.Field, values: tuple[Any, ...]) -> pa.Array:
+    # Many of the table's columns are empty in most batches.
+    return pa.nulls(len(values), field.type) if values.count(None) == len(values) else pa.array(values, field.type)
 
 
 def _caller(values: tuple[str | None, ...]) -> str | None:
@@ -101,4 +89,4 @@ def _caller(values: tuple[str | None, ...]) -> str | None:
     text = values[_PLACE["useridentity"]]
     who = identity(text.encode()) if text else None
     account = (who or {}).get("accountid")
-    return account if account and _ACCOUNT.fullmatch(account) else None
+    return account if account and _is_account(account) else None

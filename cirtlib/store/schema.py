@@ -1,4 +1,4 @@
-"""Arrow schemas of the case's tables, as they lie in Parquet. `account_id` and `day` become the folders of the layout."""
+"""Arrow schemas of the case's tables, as they lie in Parquet; `account_id` and `day` become the folders."""
 
 import pyarrow as pa
 

@@ -1,8 +1,10 @@
 """The end of every collect: what was read joins the tables, each event once.
 
-One pass that does not depend on the order of reading; `verdicts` says which rows stay. Nothing is changed in place: new
-files are written aside, a journal says which take whose place, and is played again if the machine stopped in the middle.
+One pass that does not depend on the order of reading; `verdicts` says which rows stay. Nothing is changed in place:
+new files are written aside, a journal says which take whose place, and is played again if the machine stopped midway.
 """
+
+# ruff: noqa: S608 - SQL is put together from names of ours only; values of logs are never in it.
 
 import json
 import os
@@ -18,11 +20,10 @@ from cirtlib import evidence
 from cirtlib.case import Case, read_json
 from cirtlib.errors import EvidenceError
 from cirtlib.store import schema, verdicts
+from cirtlib.store.rewriting import Verdicts, rewrite
 from cirtlib.store.schema import literal
 
-_MEMORY = "1GB"
-# Rows that wait in memory while they are sorted into folders.
-_WAITING = 50_000
+_MEMORY = "400MB"
 
 
 def staging(case: Case) -> Path:
@@ -57,9 +58,9 @@ def settle(case: Case, names: dict[str, list[str]]) -> None:
             _views(connection, case, table, waiting)
             if waiting:
                 verdicts.judge(connection, table)
-                _rewrite(connection, table, made)
-                journal["removes"] += [[str(file.relative_to(case.evidence))] for file in waiting]
-                _replace(connection, case, table, journal)
+                stored = _touched(connection, case, table)
+                rewrite(table, waiting, stored, verdicts=_verdicts(connection), target=made / table)
+                journal["removes"] += [[_inside(case, file)] for file in (*waiting, *stored)]
             if any(len(found) > 1 for found in names.values()):
                 verdicts.note_copies(connection, table)
         verdicts.write_sightings(connection, made / "sightings.parquet")
@@ -105,7 +106,6 @@ def _connect(case: Case) -> duckdb.DuckDBPyConnection:
         ":memory:", config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
     connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{_MEMORY}'; SET preserve_insertion_order = false")
-    connection.execute(f"SET partitioned_write_flush_threshold = {_WAITING}")
     connection.execute(f"SET temp_directory = {literal(case.evidence / 'spill')}")
     return connection
 
@@ -133,32 +133,24 @@ def _views(connection: duckdb.DuckDBPyConnection, case: Case, table: str, waitin
         connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {source}")
 
 
-def _rewrite(connection: duckdb.DuckDBPyConnection, table: str, made: Path) -> None:
-    """Write every folder that gains, loses or changes a row, as one new file each."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT account_id, day FROM new_rows "
+def _touched(connection: duckdb.DuckDBPyConnection, case: Case, table: str) -> list[Path]:
+    """Files of every folder that gains, loses or changes a row."""
+    places = connection.execute(
+        "SELECT DISTINCT account_id, day FROM new_rows "
         "UNION SELECT account_id, day FROM verdict WHERE is_old AND (NOT keep OR conflict <> was_conflict)"
-    )
-    chosen = "SELECT * FROM new_rows UNION ALL SELECT * FROM old_rows SEMI JOIN touched USING (account_id, day)"
-    if connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0]:
-        chosen = (
-            f"SELECT a.* REPLACE (COALESCE(v.conflict, a.conflict) AS conflict) FROM ({chosen}) a "
-            "LEFT JOIN verdict v USING (source_object, source_position) WHERE COALESCE(v.keep, true)"
-        )
-    target = made / table
-    connection.execute(
-        f"COPY ({chosen}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
-        "PARTITION_BY (account_id, day))"
-    )
+    ).fetchall()
+    folders = [case.store / table / f"account_id={account}" / f"day={day}" for account, day in sorted(places)]
+    return [file for folder in folders for file in sorted(folder.glob("*.parquet"))]
 
 
-def _replace(
-    connection: duckdb.DuckDBPyConnection, case: Case, table: str, journal: dict[str, list[list[str]]]
-) -> None:
-    """Note the files that the rewritten folders make obsolete."""
-    for account, day in connection.execute("SELECT account_id, day FROM touched").fetchall():
-        folder = case.store / table / f"account_id={account}" / f"day={day}"
-        journal["removes"] += [[_inside(case, file)] for file in sorted(folder.glob("*.parquet"))]
+def _verdicts(connection: duckdb.DuckDBPyConnection) -> Verdicts:
+    found: Verdicts = {}
+    rows = connection.execute(
+        "SELECT source_object, source_position, keep, conflict FROM verdict WHERE NOT keep OR conflict OR was_conflict"
+    ).fetchall()
+    for digest, position, keep, conflict in rows:
+        found.setdefault(digest, {})[position] = (keep, conflict)
+    return found
 
 
 def sync(file: Path) -> None:

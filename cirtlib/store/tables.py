@@ -20,7 +20,7 @@ def stage(case: Case, batch: str, tables: dict[str, pa.Table]) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, table in tables.items():
         scratch = folder / f"{batch}-{name}.new"
-        pq.write_table(table, scratch, compression="zstd", compression_level=1, store_schema=False)
+        pq.write_table(table, scratch, compression="lz4", store_schema=False)
         scratch.chmod(0o600)
         sync(scratch)
         scratch.replace(folder / f"{batch}-{name}.parquet")

@@ -1,12 +1,14 @@
 """Which of several rows of one event stay, and every place where it was seen.
 
-The identity of an event is (event id, account). Where it repeats, equal content is a duplicate; of different content the
-richest source's stays (raw object > event history > Athena; then object name, then position), except that raw records
-which differ all stay, flagged `conflict`. Of a finding every version stays.
+The identity of an event is (event id, account). Where it repeats, equal content is a duplicate; of different content
+the richest source's stays (raw object > event history > Athena; then object name, then position), except that raw
+records which differ all stay, flagged `conflict`. Of a finding every version stays.
 
 The tables in memory: `objects` (object, name, copies), `verdict` (one row for each row of a repeated event) and `place`
 (sightings: event id, account, object, position, kept; `copy` counts further names of the same bytes from 1).
 """
+
+# ruff: noqa: S608 - SQL is put together from names of ours only; values of logs are never in it.
 
 import hashlib
 import json
@@ -43,8 +45,8 @@ def begin(connection: duckdb.DuckDBPyConnection, names: dict[str, list[str]], si
     )
     connection.execute("CREATE TEMP TABLE objects AS FROM given")
     connection.execute(
-        "CREATE TEMP TABLE place (event_id VARCHAR, account_id VARCHAR, source_object VARCHAR, source_position INTEGER, "
-        "kept BOOLEAN)"
+        "CREATE TEMP TABLE place (event_id VARCHAR, account_id VARCHAR, source_object VARCHAR, "
+        "source_position INTEGER, kept BOOLEAN)"
     )
     if sightings:
         connection.execute(
