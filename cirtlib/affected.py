@@ -7,6 +7,7 @@ import pandas as pd
 from cirtlib import queries, timeline
 from cirtlib.case import Case
 from cirtlib.facts import Facts
+from cirtlib.timeline.keys import targets
 
 
 def chronology(facts: Facts) -> pd.DataFrame:
@@ -64,8 +65,9 @@ def nodes(facts: Facts, *kinds: str) -> pd.DataFrame:
         if not kinds or node["kind"] in kinds
     ]
     table = pd.DataFrame(rows, columns=[*columns, "evidence"])
-    table["status"] = table["status"].str.replace("_", " ")
-    return table
+    for name in ("first_seen", "last_seen", "expires"):
+        table[name] = pd.to_datetime(table[name], utc=True)
+    return table.assign(status=table["status"].str.replace("_", " "))
 
 
 def data(facts: Facts) -> pd.DataFrame:
@@ -74,8 +76,11 @@ def data(facts: Facts) -> pd.DataFrame:
     What data events would show is not here where they were not logged: see what we do not know.
     """
     acts = facts.attacker[facts.attacker["tactic"].isin(["Collection", "Exfiltration", "Impact"])]
-    acts = acts.assign(target=acts["resources"].map(_targets))
-    grouped = acts.groupby(["tactic", "event_source", "event_name", "target", "outcome"], sort=False)
+    acts = acts.assign(
+        service=acts["event_source"].str.removesuffix(".amazonaws.com"),
+        target=[targets(asked, answer) for asked, answer in zip(acts["request"], acts["response"], strict=True)],
+    )
+    grouped = acts.groupby(["tactic", "service", "event_name", "target", "outcome"], sort=False)
     table = grouped.agg(
         events=("event_id", "size"),
         first=("event_time", "min"),
@@ -107,12 +112,6 @@ def leads(facts: Facts) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["node", "reason", "rarity", "evidence"])
 
 
-def _targets(resources: object) -> str:
-    """ARNs that an event names as its targets, as one text."""
-    items = [] if resources is None or isinstance(resources, float) else list(resources)  # type: ignore[call-overload]
-    return ", ".join(sorted({str(item.get("arn") or "") for item in items} - {""}))
-
-
 def _event_rows(events: pd.DataFrame) -> list[list[Any]]:
     return [
         [
@@ -128,19 +127,16 @@ def _event_rows(events: pd.DataFrame) -> list[list[Any]]:
 
 
 def _finding_rows(facts: Facts) -> list[list[Any]]:
-    """Findings that the scope knows: seeds, and those that name a node of the extent."""
-    linked = {node["value"] for node in facts.scope.nodes if node["kind"] == "finding"}
-    rows = facts.findings[facts.findings["finding_id"].isin(linked)]
     return [
         [
-            one.first_seen,
+            row.first_seen,
             "finding",
-            one.product,
-            f"{one.type} ({one.severity_label}): {one.title}",
+            row.product,
+            f"{row.type} ({row.severity_label}): {row.title}",
             "",
-            [one.finding_id],
+            [row.finding_id],
         ]
-        for one in rows.itertuples(index=False)
+        for row in facts.linked.itertuples(index=False)
     ]
 
 

@@ -6,6 +6,8 @@ from cirtlib import coverage
 from cirtlib.case import Case, read_json
 from cirtlib.facts import Facts
 
+_CITED = 20  # how many events of one kind a statement cites
+
 
 def plan_steps(facts: Facts) -> pd.DataFrame:
     """One row per step of the plan, in order, with the events and findings it rests on."""
@@ -74,11 +76,11 @@ def gaps(case: Case) -> pd.DataFrame:
 
 
 def evidence_index(facts: Facts) -> pd.DataFrame:
-    """Every attacker event and every finding of the scope: whole id, and where the original lies.
+    """Every attacker event, every finding of the scope, and the first events of the owners: where the original lies.
 
     `object` begins the SHA-256 of the original in evidence/raw, `position` is the record's index in it.
     """
-    acts = facts.attacker
+    acts = pd.concat([facts.attacker, facts.owner.iloc[:_CITED], facts.unclear.iloc[:_CITED]])
     events = pd.DataFrame({
         "id": acts["event_id"],
         "time": acts["event_time"],
@@ -88,11 +90,11 @@ def evidence_index(facts: Facts) -> pd.DataFrame:
         "what": acts["event_source"].str.removesuffix(".amazonaws.com") + ":" + acts["event_name"],
         "outcome": acts["outcome"],
         "source_ip": acts["source_ip"],
+        "verdict": acts["verdict"],
         "object": acts["source_object"].str[:12],
         "position": acts["source_position"],
     })  # fmt: skip
-    linked = {node["value"] for node in facts.scope.nodes if node["kind"] == "finding"}
-    found = facts.findings[facts.findings["finding_id"].isin(linked)]
+    found = facts.linked
     findings = pd.DataFrame({
         "id": found["finding_id"],
         "time": found["first_seen"],

@@ -24,8 +24,9 @@ PLOTLY = "application/vnd.plotly.v1+json"
 FIGURE_CONFIG = {"displaylogo": False, "responsive": True, "showSendToCloud": False}
 _CELL = 400
 _LIST = 4
+_TAG = re.compile("<[^>]*>")
 _IDS = {"event_id", "event_ids", "finding_id", "finding_ids", "evidence"}
-_STYLE = "overflow-wrap:anywhere;white-space:pre-line;text-align:left;vertical-align:top;max-width:34em;min-width:3.5em"
+_WORD = 22  # characters of the longest word that a column still holds without breaking it
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def show_table(frame: pd.DataFrame, caption: str, *, case: Case | None = None, n
     whole evidence ids, and its rows are where citations lead.
     """
     exported = export_table(frame, case, name) if case and name else ""
+    if frame.empty:
+        return Html(f"<p><strong>{escape(caption)}</strong>: none.</p>")
     shown = frame.iloc[:rows]
     count = f"{len(shown):,} of {len(frame):,} row{'' if len(frame) == 1 else 's'}"
     place = f"; all of them in {exported}" if exported else ""
@@ -129,16 +132,34 @@ def export_table(frame: pd.DataFrame, case: Case, name: str) -> str:
 
 
 def _table_body(frame: pd.DataFrame) -> str:
-    heads = "".join(f'<th scope="col" style="{_STYLE}">{escape(str(name).replace("_", " "))}</th>' for name in frame)
-    identity = list(frame.columns).index("id") if "id" in frame.columns else None
-    lines = []
-    for record in frame.itertuples(index=False, name=None):
-        cells = (_cell(name, value) for name, value in zip(frame.columns, record, strict=True))
-        place = f' id="{anchor(str(record[identity]))}"' if identity is not None else ""
-        lines.append(
-            f"<tr{place}>{''.join(f'<td style={chr(34)}{_STYLE}{chr(34)}>{cell}</td>' for cell in cells)}</tr>"
-        )
-    return f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    cells = {name: [_cell(str(name), value) for value in frame[name]] for name in frame.columns}
+    styles = {name: _style(frame[name], texts) for name, texts in cells.items()}
+    places = [f' id="{anchor(str(one))}"' for one in frame["id"]] if "id" in frame else [""] * len(frame)
+    heads = "".join(
+        f'<th scope="col" style="{styles[name]}">{escape(str(name).replace("_", " "))}</th>' for name in frame.columns
+    )
+    columns = [[f'<td style="{styles[name]}">{text}</td>' for text in texts] for name, texts in cells.items()]
+    rows = (f"<tr{place}>{''.join(row)}</tr>" for place, row in zip(places, zip(*columns, strict=True), strict=True))
+    return f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>"
+
+
+def _style(values: pd.Series, texts: list[str]) -> str:
+    """CSS of a column: numbers to the right, times on one line, only columns of long words may break them."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return "text-align:right;vertical-align:top"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "text-align:left;vertical-align:top;white-space:nowrap"
+    shown = [_TAG.sub("", text) for text in texts]
+    longest = max((len(word) for text in shown for word in text.split()), default=0)
+    width = min(max((len(text) for text in shown), default=0), 60)
+    if width <= _WORD:
+        return "text-align:left;vertical-align:top;white-space:pre"
+    if longest <= _WORD:
+        return f"text-align:left;vertical-align:top;white-space:pre-line;min-width:{min(width // 2, 30)}ch"
+    return (
+        "text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:anywhere;"
+        f"min-width:{_WORD + 2}ch;max-width:{max(width, _WORD + 2)}ch"
+    )
 
 
 def _cell(name: str, value: object) -> str:

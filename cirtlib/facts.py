@@ -43,6 +43,14 @@ class Facts:
         nodes = self.scope.extent()
         return sorted(nodes, key=lambda node: (order[node["status"]], node["first_seen"] or "", node["id"]))
 
+    @cached_property
+    def linked(self) -> pd.DataFrame:
+        """Findings that the scope knows (seeds, and those that name a node of the extent), each once."""
+        names = {node["value"] for node in self.scope.nodes if node["kind"] == "finding"}
+        found = self.findings[self.findings["finding_id"].isin(names)]
+        # Security Hub repeats GuardDuty's findings under GuardDuty's id: the product's own form says more.
+        return found.sort_values(["form", "first_seen"], key=_own_form_first).drop_duplicates("finding_id")
+
     def evidence(self, node: str) -> tuple[str, ...]:
         """Ids of what the edges at a node rest on, in order, each once."""
         edges = (edge for edge in self.scope.edges if node in (edge["from"], edge["to"]))
@@ -66,3 +74,7 @@ def gather(case: Case) -> Facts:
         gaps=scope.gaps or coverage.gaps(case),
         totals=collected.get("totals", {}),
     )
+
+
+def _own_form_first(column: pd.Series) -> pd.Series:
+    return column != "guardduty" if column.name == "form" else column

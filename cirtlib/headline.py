@@ -7,9 +7,10 @@ from html import escape
 import pandas as pd
 
 from cirtlib import queries
-from cirtlib.case import parse_time
-from cirtlib.display import Html, Statement, show_statements
+from cirtlib.case import Seed, parse_time
+from cirtlib.display import Html, Statement, cite, show_statements
 from cirtlib.facts import Facts
+from cirtlib.narrative import spoken
 
 _LEVELS = ("critical", "high", "medium", "low", "none")
 _SHOWN = 20
@@ -42,7 +43,7 @@ def show_headline(facts: Facts) -> Html:
         "Attack": escape(f"{_span(attack['first'], attack['last'])}" if attack["first"] else "none seen"),
         "Under investigation": escape(_span(window["start"], window["end"])),
         "As of": escape(f"{queries.as_of(facts.case):%Y-%m-%d %H:%M} UTC"),
-        "Started from": escape(", ".join(str(seed) for seed in facts.case.seeds) or "no seed"),
+        "Started from": "; ".join(_seed(facts, seed) for seed in facts.case.seeds) or "no seed",
     }
     lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
     title = f"{facts.case.name}{': ' + facts.case.title if facts.case.title else ''}"
@@ -57,12 +58,13 @@ def _reasons(facts: Facts) -> list[tuple[str, Statement]]:
     """Every reason that holds, with the severity that it alone would give."""
     done = facts.attacker[facts.attacker["outcome"] == "ok"]
     accounts = sorted({str(node["account"]) for node in facts.extent if node["account"]})
-    made = [node for node in facts.extent if node["status"] == "attacker_created" and node["kind"] != "resource"]
+    created = {edge["to"] for edge in facts.scope.edges if edge["kind"] == "created"}
+    made = [node for node in facts.extent if node["id"] in created and node["kind"] != "resource"]
     lasting = [node for node in made if not node["expires"]]
     kinds = (
         ("critical", "Exfiltration", "Data was shared or sent outside"),
         ("high", "Defense Impairment", "Logging or detection was impaired"),
-        ("high", "Privilege Escalation", "Permissions were widened"),
+        ("high", "Privilege Escalation", "Privileges were taken or widened"),
         ("high", "Impact", "Resources were misused, changed or destroyed"),
     )
     found = [
@@ -76,7 +78,7 @@ def _reasons(facts: Facts) -> list[tuple[str, Statement]]:
         found.append(("critical", Statement(text, evidence)))
     if lasting:
         text = (
-            "The attacker made access that does not expire: " + ", ".join(str(node["value"]) for node in lasting) + "."
+            "The attacker made access that does not expire: " + ", ".join(spoken(node["id"]) for node in lasting) + "."
         )
         ids = tuple(dict.fromkeys(one for node in lasting for one in facts.evidence(node["id"])))
         found.append(("high", Statement(text, ids[:_SHOWN], len(ids))))
@@ -101,6 +103,14 @@ def _status(facts: Facts) -> str:
         f"Open. {len(usable)} of {len(credentials)} credentials of the extent may still work, as far as their expiry "
         f"tells; the plan has {steps} steps. Whether they were run is not in this evidence."
     )
+
+
+def _seed(facts: Facts, seed: Seed) -> str:
+    """HTML of a seed: a finding by its type."""
+    found = facts.linked[facts.linked["finding_id"] == seed.value]
+    if seed.kind == "finding" and len(found):
+        return f"{escape(str(found['type'].iloc[0]))} {cite([seed.value])}"
+    return escape(f"{seed.kind} {seed.value}")
 
 
 def _expired(when: str | None, now: datetime) -> bool:

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
+import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
+from traitlets import CaselessStrEnum
 
 from cirtlib.errors import ReportError
 
@@ -30,6 +32,9 @@ _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 class OwnKernel(AsyncKernelManager):
     """Kernel of the interpreter that runs us: nothing need be registered, and nothing registered is used."""
 
+    # What the cells print is evidence: encrypted on the loopback socket, too, where the installed pyzmq can.
+    transport_encryption = CaselessStrEnum(["disabled", "auto", "required"], "auto" if zmq.has("curve") else "disabled")
+
     @property
     def kernel_spec(self) -> KernelSpec:
         """What starts it, whatever the notebook's metadata name."""
@@ -40,7 +45,7 @@ class OwnKernel(AsyncKernelManager):
             display_name="cirtlib",
             language="python",
             env=environment,
-            metadata={"supported_encryption": ["curve"]},  # what the cells print is evidence, on a loopback socket too
+            metadata={"supported_encryption": ["curve"]},
         )
 
 

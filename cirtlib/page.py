@@ -91,8 +91,8 @@ def _figures() -> Callable[[dict[str, Any]], str]:
         height = int(layout.get("height") or FIGURE_HEIGHT)
         caption, alt = escape(str(meta.get("caption", "")), quote=True), escape(str(meta.get("alt", "")), quote=True)
         return (
-            f'<figure><figcaption>{caption}</figcaption><div class="plot" id="figure-{number}" role="img" '
-            f'aria-label="{alt}" style="height:{height}px"></div></figure>\n'
+            f'<figure><figcaption>{caption}</figcaption><div class="frame"><div class="plot" id="figure-{number}" '
+            f'role="img" aria-label="{alt}" style="height:{height}px"></div></div></figure>\n'
             f'<script type="application/json" class="figure-data" data-figure="figure-{number}">'
             f"{_inline_json(figure)}</script>\n"
         )
