@@ -442,6 +442,7 @@ AGENTS = {
     "[Boto3/1.34 Botocore/1.34]": ("Boto3/1.34 Botocore/1.34", "boto3"),
     "[S3Console/0.4, aws-internal/3]": ("S3Console/0.4, aws-internal/3", "console"),
     "console.amazonaws.com": ("console.amazonaws.com", "console"),
+    "console.ec2.amazonaws.com": ("console.ec2.amazonaws.com", "console"),
     "APN/1.0 HashiCorp/1.0 Terraform/1.5": ("APN/1.0 HashiCorp/1.0 Terraform/1.5", "terraform"),
     "Mozilla/5.0 (X11)": ("Mozilla/5.0 (X11)", "browser"),
     "aws-sdk-go-v2/1.2": ("aws-sdk-go-v2/1.2", "aws-sdk-go"),

@@ -410,3 +410,15 @@ def test_footholds_name_what_was_made(incident):
     found = answer(incident.path, "footholds")
     assert list(found["what"]) == ["user", "long-term key", "instance"]
     assert list(found["made"]) == ["backup", MADE, "i-0123456789abcdef0"]
+
+
+def test_a_record_that_mints_its_own_key_ends_the_chain(tmp_path):
+    """Records as they are not in nature neither loop nor multiply."""
+    records = [
+        stolen("AssumeRole", "sts", minute, **minted(key, DEV_ROLE))
+        for minute, key in enumerate([STOLEN, MINTED, MINTED, MINTED])
+    ]
+    records += [session("AssumeRole", "sts", 10 + minute, **minted(STOLEN, DEV_ROLE)) for minute in range(3)]
+    case = sample.make(tmp_path, records)
+    assert 0 < len(ask(case, "credential_origin")) <= 40
+    assert 0 < len(ask(case, "credentials_minted")) <= 40

@@ -66,10 +66,10 @@ located AS (
             regexp_replace(COALESCE(NULLIF(split_part(split_part(lower(ip), '::', 1), ':', 3), ''), '0'), '^0{1,3}([0-9a-f])', '$1') END AS group_3,
         CASE
             WHEN who = 'AssumedRole' THEN COALESCE(issuer_arn, regexp_replace(who_arn, '^arn:([^:]+):sts::(\d*):assumed-role/([^/]+)/.*$', 'arn:$1:iam::$2:role/$3'), who_id)
-            WHEN who = 'Root' THEN concat('arn:', prefix, ':iam::', COALESCE(who_account, who_id, recipient), ':root')
+            WHEN who = 'Root' THEN concat('arn:', prefix, ':iam::', COALESCE(who_account, who_id, NULLIF(recipient, 'unknown')), ':root')
             WHEN who = 'IAMUser' THEN COALESCE(
                 who_arn,
-                CASE WHEN who_name <> 'HIDDEN_DUE_TO_SECURITY_REASONS' THEN concat('arn:', prefix, ':iam::', COALESCE(who_account, recipient), ':user/', who_name) END,
+                CASE WHEN who_name <> 'HIDDEN_DUE_TO_SECURITY_REASONS' THEN concat('arn:', prefix, ':iam::', COALESCE(who_account, NULLIF(recipient, 'unknown')), ':user/', who_name) END,
                 concat(COALESCE(who_account, recipient), ':', who_id))
             WHEN who = 'AWSService' THEN COALESCE(invoker, ip)
             WHEN who = 'AWSAccount' THEN COALESCE(concat(who_account, ':', who_id), who_account, who_id)
@@ -106,7 +106,7 @@ SELECT
     END AS source_network,
     agent AS user_agent,
     CASE
-        WHEN regexp_like(agent, '^((console|signin)\.amazonaws\.com|S3Console/|AWS-?Console)') THEN 'console'
+        WHEN regexp_like(agent, '^((console|signin)\.([a-z0-9-]+\.)*amazonaws\.com|S3Console/|AWS-?Console)') THEN 'console'
         WHEN regexp_like(agent, '^[A-Za-z0-9.-]+\.amazonaws\.com(\.cn)?$') THEN agent
         WHEN regexp_like(agent, '(?i)terraform') THEN 'terraform'
         WHEN regexp_like(agent, '^(Mozilla|Opera)/') THEN 'browser'
@@ -134,7 +134,7 @@ SELECT
     COALESCE(
         sessioncredentialfromconsole = 'true'
         OR eventtype IN ('AwsConsoleSignIn', 'AwsConsoleAction')
-        OR regexp_like(agent, '^((console|signin)\.amazonaws\.com|S3Console/)')
+        OR regexp_like(agent, '^((console|signin)\.([a-z0-9-]+\.)*amazonaws\.com|S3Console/)')
         -- records older than that field: a browser calls with the console's temporary keys, never with a long-term one
         OR (sessioncredentialfromconsole IS NULL AND agent LIKE 'Mozilla/%' AND COALESCE(access_key, '') NOT LIKE 'AKIA%'),
         false
@@ -181,7 +181,7 @@ SELECT
             CASE
                 -- a call that names no user is about the caller; another user's path is not in the record
                 WHEN COALESCE(json_extract_scalar(requestparameters, '$.userName'), who_name, '') = COALESCE(who_name, '') THEN principal
-                ELSE concat('arn:', prefix, ':iam::', recipient, ':user/', json_extract_scalar(requestparameters, '$.userName'))
+                ELSE concat('arn:', prefix, ':iam::', COALESCE(who_account, NULLIF(recipient, 'unknown')), ':user/', json_extract_scalar(requestparameters, '$.userName'))
             END
         WHEN eventsource = 'rolesanywhere.amazonaws.com' AND name = 'CreateSession' THEN json_extract_scalar(requestparameters, '$.roleArn')
         WHEN eventsource = 'signin.amazonaws.com' AND name = 'SwitchRole' THEN json_extract_scalar(additionaleventdata, '$.SwitchTo')

@@ -4,10 +4,17 @@
 -- false positives: none in the chain itself; its beginning may be missing, when the mint record lies in another account or Region
 WITH RECURSIVE mints AS (
     SELECT
-        minted_key, event_time, event_id, account_id, region, event_name, outcome, principal_type, principal, access_key_id, source_ip,
-        user_agent, source_network
-    FROM events
-    WHERE minted_key IS NOT NULL AND event_time BETWEEN :baseline_start AND :end
+        minted_key, event_time, event_id, account_id, region, event_name, principal_type, principal, access_key_id, source_ip,
+        user_agent
+    FROM (
+        SELECT
+            *,
+            -- a key is minted once, though both accounts of a call record it
+            row_number() OVER (PARTITION BY minted_key, account_id ORDER BY event_time, event_id) AS time_minted
+        FROM events
+        WHERE minted_key IS NOT NULL AND minted_key <> COALESCE(access_key_id, '') AND event_time BETWEEN :baseline_start AND :end
+    ) AS minting
+    WHERE time_minted = 1
 ),
 chain (suspect_key, hop, credential, event_time, event_id, account_id, region, event_name, caller_type, caller, caller_key, source_ip, user_agent) AS (
     SELECT minted_key, 1, minted_key, event_time, event_id, account_id, region, event_name, principal_type, principal, access_key_id, source_ip, user_agent

@@ -6,9 +6,16 @@ WITH RECURSIVE mints AS (
     -- AssumeRole is a read-only call: a filter on writes would lose every hop
     SELECT
         event_time, event_id, account_id, region, event_name, principal, access_key_id, source_ip, user_agent, minted_key, minted_principal
-    FROM events
-    WHERE (minted_key IS NOT NULL OR minted_principal IS NOT NULL) AND outcome = 'ok' AND event_time BETWEEN :start AND :end
-      AND contains(:accounts, account_id)
+    FROM (
+        SELECT
+            *,
+            -- a key is minted once, though both accounts of a call record it
+            row_number() OVER (PARTITION BY COALESCE(minted_key, event_id), account_id ORDER BY event_time, event_id) AS time_minted
+        FROM events
+        WHERE (minted_key IS NOT NULL OR minted_principal IS NOT NULL) AND COALESCE(minted_key, '') <> COALESCE(access_key_id, '-')
+          AND outcome = 'ok' AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id)
+    ) AS minting
+    WHERE time_minted = 1
 ),
 closure (hop, through, event_time, event_id, account_id, region, event_name, principal, access_key_id, source_ip, user_agent, minted_key, minted_principal) AS (
     SELECT
