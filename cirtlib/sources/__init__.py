@@ -1,7 +1,7 @@
 """Where evidence comes from: one module for each kind of place.
 
 The contract: a source module has a function `read(...)` that yields a `Blob` for every object of its place, in the
-order of their names, whatever they hold. It decides nothing about content. An object that is there and cannot be read is
+order of their names, whatever they hold. It decides nothing about content. An object that is there but unreadable is
 a `Blob` with a `fault` and no data; a place that is not there is a CaseError that names it.
 """
 
