@@ -19,11 +19,11 @@ from cirtlib.store.settle import files
 
 COLUMNS = ("source", "account", "region", "day", "extent", "status", "objects", "events", "reason")
 _KEY = re.compile(
-    r"(?:^|/)AWSLogs/(?:o-[a-z0-9]+/)?(?P<account>\d{12})/(?P<what>CloudTrail[A-Za-z-]*|GuardDuty)/"
-    r"(?P<region>[a-z0-9-]+)/(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d)/"
+    r"(?:^|/)AWSLogs/(?:o-[a-z0-9]+/)?(?P<account>[0-9]{12})/(?P<what>CloudTrail[A-Za-z-]*|GuardDuty)/"
+    r"(?P<region>[a-z0-9-]+)/(?P<year>[0-9]{4})/(?P<month>[0-9][0-9])/(?P<day>[0-9][0-9])/"
 )
 _FILE = re.compile(
-    r"(?:^|/)(?P<account>\d{12})_CloudTrail_(?P<region>[a-z0-9-]+)_(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)T"
+    r"(?:^|/)(?P<account>[0-9]{12})_CloudTrail_(?P<region>[a-z0-9-]+)_(?P<year>[0-9]{4})(?P<month>[0-9][0-9])(?P<day>[0-9][0-9])T"
 )
 
 

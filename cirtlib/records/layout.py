@@ -40,7 +40,7 @@ _JSON = (
     "requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails", "addendum",
     "edgedevicedetails", "eventcontext",
 )  # fmt: skip
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
 _ABSENT = Raw(b"null")
 
 
@@ -281,7 +281,7 @@ def time(text: str | None) -> str:
     if _TIME.fullmatch(text) and _is_day(text[:10]):
         return text
     try:
-        if re.fullmatch(r"\d{9,13}(\.\d+)?", text):
+        if re.fullmatch(r"[0-9]{9,13}(\.[0-9]+)?", text):
             number = float(text)
             moment = datetime.fromtimestamp(number / (1000 if number > 1e11 else 1), UTC)
         else:

@@ -6,9 +6,13 @@ Seen and rejected stand in the manifest; kept and duplicate are counted in the t
 # ruff: noqa: S608 - SQL is put together from names of ours only; values of logs are never in it.
 
 import json
+from collections import Counter
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cirtlib import evidence
 from cirtlib.case import Case
@@ -76,22 +80,19 @@ def tally(case: Case) -> dict[str, tuple[int, int]]:
 
     Further names of the same bytes are not counted: all they hold is duplicate.
     """
-    kept: dict[str, int] = {}
-    repeats: dict[str, int] = {}
-    with duckdb.connect(":memory:") as connection:
-        for table in (*schema.TABLES, "sightings"):
-            found = paths(case, table)
-            if not found:
-                continue
-            condition = "WHERE NOT kept AND copy = 0" if table == "sightings" else ""
-            rows = connection.execute(
-                f"SELECT source_object, count(*) FROM read_parquet({files(found)}, hive_partitioning = false) "
-                f"{condition} GROUP BY 1"
-            ).fetchall()
-            counts = repeats if table == "sightings" else kept
-            for digest, count in rows:
-                counts[digest] = counts.get(digest, 0) + count
-    return {digest: (kept.get(digest, 0), repeats.get(digest, 0)) for digest in {**kept, **repeats}}
+    kept, repeats = Counter[str](), Counter[str]()
+    for table in schema.TABLES:
+        for file in paths(case, table):
+            _count(pq.read_table(file, columns=["source_object"], partitioning=None), kept)
+    for file in paths(case, "sightings"):
+        rows = pq.read_table(file, columns=["source_object", "kept", "copy"], partitioning=None)
+        _count(rows.filter(pc.and_(pc.invert(rows["kept"]), pc.equal(rows["copy"], 0))), repeats)
+    return {digest: (kept[digest], repeats[digest]) for digest in kept | repeats}
+
+
+def _count(rows: pa.Table, counts: Counter[str]) -> None:
+    for one in rows["source_object"].value_counts().to_pylist():
+        counts[one["values"]] += one["counts"]
 
 
 def write_collected(case: Case, *, collected_at: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cirtlib.store import schema, structs
 
 # Enough rows to write columns at speed, few enough to stay small in memory.
 FLUSH = 20_000
-_ACCOUNT = re.compile(r"\d{12}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 _PLACE = {name: place for place, name in enumerate(COLUMNS)}
 _RECIPIENT, _TIME = _PLACE["recipientaccountid"], _PLACE["eventtime"]
 UNKNOWN = "unknown"

@@ -18,7 +18,7 @@ from cirtlib.store.builder import Builder
 
 # Key layout: "CloudTrail log file examples" and "Finding your CloudTrail log files" (aws-cloudtrail-user-guide); an
 # organization's trail puts its own id (o-...) before the account.
-_ACCOUNT = re.compile(r"(?:^|/)AWSLogs/(?:o-[a-z0-9]+/)?(\d{12})/|(?:^|/)(\d{12})_CloudTrail")
+_ACCOUNT = re.compile(r"(?:^|/)AWSLogs/(?:o-[a-z0-9]+/)?([0-9]{12})/|(?:^|/)([0-9]{12})_CloudTrail")
 _TABLE = {"insight": "insights", "aggregated": "aggregated"}
 ANOTHER = "another kind"
 
