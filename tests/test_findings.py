@@ -1,16 +1,13 @@
 """Findings of every form become rows of one table."""
 
 import json
-import os
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from cirtlib import findings
 
-REAL = Path(os.environ.get("CIRT_REAL_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 ARN = "arn:aws:guardduty:us-east-1:111122223333:detector/d1/finding/f1"
 
 
@@ -324,7 +321,7 @@ def test_session_tokens_are_redacted():
     assert "kept" in json.loads(json.loads(row["details"])["service"]["additionalInfo"])
 
 
-def real_documents():
+def real_documents(folder):
     """Every GuardDuty and Security Hub document of the real data, with the file it is from."""
     names = (
         "blu371ck__GuardDuty-SOAR/samples/*.json", "opencybersecurityalliance__stix-shifter/*.jsonl",
@@ -334,7 +331,7 @@ def real_documents():
         "panther-labs__panther-analysis/*SecurityFindingFormat*.jsonl",
         "cloud-custodian__cloud-custodian/**/*duty*.json", "cloud-custodian__cloud-custodian/**/*securityhub*.json",
     )  # fmt: skip
-    for file in sorted(file for name in names for file in REAL.glob(name)):
+    for file in sorted(file for name in names for file in folder.glob(name)):
         text = file.read_text(encoding="utf-8")
         lines = text.splitlines() if file.suffix == ".jsonl" else [text]
         for document in map(json.loads, filter(str.strip, lines)):
@@ -342,12 +339,11 @@ def real_documents():
                 yield file, record
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="real data not present")
-def test_every_real_finding_becomes_a_row():
+def test_every_real_finding_becomes_a_row(real_data):
     """All but four known documents, which are no findings, give a row with an id and a product; few lack a type."""
     counts: Counter[str] = Counter()
     refused, unnamed = [], 0
-    for file, record in real_documents():
+    for file, record in real_documents(real_data):
         try:
             row = findings.row(record)
         except ValueError as error:

@@ -7,9 +7,10 @@ import pandas as pd
 import plotly.io as pio
 import pytest
 
-from cirtlib import techniques
+from cirtlib import plots, techniques, timeline
 from cirtlib.plots import actions, addresses, graph, heatmap, layers, rows, style
 from cirtlib.plots.around import Context, merged
+from cirtlib.scope import load as load_scope
 from cirtlib.timeline.acts import INTERVALS
 
 ACCOUNT = "111122223333"
@@ -272,14 +273,11 @@ def test_the_graph_runs_from_the_seed_in_layers():
     figure = graph.draw(content)
     (trace,) = [trace for trace in figure.data if trace.mode == "markers+text"]
     at = dict(zip(trace.text, trace.x, strict=True))
-    assert [
-        round(at[name])
-        for name in ("<b>AKIAEXAMPLE000000001</b>", "<b>ASIAEXAMPLE000000002</b>", "<b>role/devRole (…3333)</b>")
-    ] == [
-        0,
-        1,
-        2,
-    ]
+    assert {name: round(x) for name, x in at.items()} == {
+        "<b>AKIAEXAMPLE000000001</b>": 0,
+        "<b>ASIAEXAMPLE000000002</b>": 1,
+        "<b>role/devRole (…3333)</b>": 2,
+    }
     assert sorted(trace.marker.line.width) == [1, 1, 3]
     assert f"Links: {KEY} minted {SESSION}; {SESSION} changed principal:{ROLE}." in figure.layout.meta["alt"]
     table = graph.table(content)
@@ -350,3 +348,36 @@ def test_rows_follow_the_attack():
     made, left = rows.order(rows.assign(frame, set()), 10)
     assert [row.principal for row in made] == ["b", "a", "y", "z", "c"]
     assert left == 0
+
+
+def test_the_figures_of_the_incident_show_what_happened(incident):
+    """Owner and attacker of one key apart, the trail's silence shaded, a minted credential an arrow, tables whole."""
+    case, truth = incident
+    events = timeline.judged_events(case)
+    figure = plots.plot_actions(case)
+    symbols = {symbol for _, symbol, _ in points(figure)}
+    assert {"circle", "circle-open", "x"} <= symbols
+    gaps = [shape for shape in figure.layout.shapes if shape.line.dash == "dash"]
+    assert len(gaps) == 1
+    assert truth["logging"]["stopped"][:16].replace("T", " ") == gaps[0].x0[:16]
+    assert sum(bool(one.showarrow) for one in figure.layout.annotations) >= 3
+    assert int(plots.actions_table(case)["events"].sum()) == len(events)
+    whole = plots.plot_actions(case, everything=True)
+    assert len(whole.layout.yaxis.tickvals) > len(figure.layout.yaxis.tickvals)
+    heat = plots.plot_heatmap(case)
+    assert heat.layout.shapes
+    assert int(plots.heatmap_table(case)["attacker_events"].sum()) == len(truth["attacker_events"])
+
+
+def test_the_scope_and_the_addresses_of_the_incident(incident):
+    """Every node of the extent is labelled; who shares the attacker's address is in the table without a verdict."""
+    case, truth = incident
+    scope = load_scope(case)
+    figure = plots.plot_scope(scope)
+    assert len(plots.scope_table(scope)) == len(scope.nodes)
+    bold = [label for label in labels(figure) if label.startswith("<b>")]
+    assert len(bold) >= len(scope.extent())
+    table = plots.addresses_table(case)
+    sharers = set(truth["innocents"]["shared_address_principals"])
+    assert sharers <= set(table.loc[table["verdict"] == "", "principal"])
+    assert plots.plot_addresses(case).layout.meta["alt"]

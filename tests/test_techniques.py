@@ -2,17 +2,14 @@
 
 import csv
 import json
-import os
 import re
 from importlib.resources import files
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cirtlib import techniques
 
-REAL = Path(os.environ.get("CIRT_REAL_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 ACCESS = {"read", "write", "credential", "permissions", "logging"}
 
 
@@ -64,6 +61,9 @@ def test_unlisted_calls_are_read_by_their_verb(source, name, access, tactic):
     action = techniques.describe(source, name)
     assert (action.access, action.tactic) == (access, tactic)
     assert action.what
+    # A reading that no pattern names is discovery of the cloud's services.
+    assert techniques.describe("iam.amazonaws.com", "ListAttachedUserPolicies").technique == "T1069.003"
+    assert techniques.describe("iam.amazonaws.com", "ListThings").technique == "T1526"
 
 
 def test_annotate_keeps_rows_order_and_index():
@@ -85,10 +85,9 @@ def test_annotate_keeps_rows_order_and_index():
     assert list(empty.columns[-4:]) == list(techniques.COLUMNS)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="real data not present")
-def test_calls_of_published_attacks_are_known():
+def test_calls_of_published_attacks_are_known(real_data):
     """Of the calls a public catalogue ties to attacks, under one in a hundred say nothing."""
-    catalogue = REAL / "adanalvarez__TrailDiscover" / "docs" / "events.json"
+    catalogue = real_data / "adanalvarez__TrailDiscover" / "docs" / "events.json"
     entries = json.loads(catalogue.read_text(encoding="utf-8"))
     access = [techniques.describe(entry["eventSource"], entry["eventName"]).access for entry in entries]
     assert access.count("unknown") <= len(access) // 100

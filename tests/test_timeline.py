@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from cirtlib import new_case, techniques
+from cirtlib import new_case, techniques, timeline
 from cirtlib.errors import CaseError
 from cirtlib.timeline import acts as judged
 from cirtlib.timeline import add_note, notes
@@ -189,8 +189,8 @@ def test_findings_are_intervals_without_samples_and_controls():
     base = dict.fromkeys(judged.INTERVALS) | dict.fromkeys(["compliance_status", "created_at", "updated_at"])
     base |= {"form": "guardduty", "sample": False, "first_seen": datetime(2026, 6, 10, tzinfo=UTC)}
     rows = [
+        base | {"finding_id": "a", "form": "asff", "last_seen": datetime(2026, 6, 12, tzinfo=UTC)},
         base | {"finding_id": "a", "last_seen": datetime(2026, 6, 11, tzinfo=UTC)},
-        base | {"finding_id": "a", "form": "asff", "last_seen": datetime(2026, 6, 10, tzinfo=UTC)},
         base | {"finding_id": "b", "sample": True},
         base | {"finding_id": "c", "compliance_status": "FAILED"},
         base | {"finding_id": "d", "first_seen": None, "created_at": datetime(2026, 6, 12, tzinfo=UTC)},
@@ -198,6 +198,7 @@ def test_findings_are_intervals_without_samples_and_controls():
     ]
     table = judged.intervals(pd.DataFrame(rows), "2026-06-10T12:00:00Z", "2026-06-20T00:00:00Z")
     assert list(table["finding_id"]) == ["a", "d"]
+    assert table["end"][0] == pd.Timestamp("2026-06-11T00:00:00Z"), "the product's own form knows it best"
     assert "d" in set(table.loc[table["start"] == table["end"], "finding_id"])
 
 
@@ -231,3 +232,51 @@ def test_an_export_carries_no_formula_and_no_markup(tmp_path):
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;" in html
     assert "x &lt;i&gt;" in html
+
+
+def test_the_incident_is_told_by_its_key_events(incident):
+    """Every change that the attacker made stands in the story or in a run of it; nobody else's does."""
+    case, truth = incident
+    events = timeline.judged_events(case)
+    mine = {tuple(pair) for pair in truth["attacker_events"]}
+    attacker = events[events["verdict"] == "attacker"]
+    assert set(zip(attacker["event_id"], attacker["account_id"], strict=True)) == mine
+    told = timeline.key_events(case)
+    changes = attacker[attacker["outcome"].eq("ok") & attacker["access"].isin(["permissions", "logging"])]
+    assert {"cloudtrail:StopLogging", "iam:CreateUser", "iam:UpdateAssumeRolePolicy"} <= set(told["action"])
+    assert set(changes["event_id"]) <= set(told["event_id"])
+    assert set(told["verdict"]) == {"attacker"}
+    assert told["event_time"].is_monotonic_increasing
+    assert len(told) < 40
+
+
+def test_the_incident_has_bursts_of_owner_and_attacker_apart(incident):
+    """The owner and the thief of one key never share a burst, and every event is in one."""
+    case, truth = incident
+    table = timeline.timeline(case)
+    owner = {pair[0] for pair in truth["owner_events"]}
+    for burst in table.itertuples():
+        assert not (burst.verdict == "attacker" and owner & set(burst.event_ids))
+    assert sum(table["events"]) == len(timeline.judged_events(case))
+    assert {"attacker", "owner"} <= set(table["verdict"])
+    assert len(timeline.timeline(case, everything=True)) > len(table)
+
+
+def test_the_export_of_the_incident_is_whole(own_incident):
+    """Five kinds of files, each with its rows; Timesketch's have the three columns it asks for, in order of time."""
+    add_note(own_incident, "=cmd called the account owner", by="ann")
+    names = {file.name for file in timeline.export(own_incident)}
+    assert names == {
+        "bursts.csv", "bursts.jsonl", "key_events.csv", "key_events.jsonl", "timesketch.csv", "timeline.html",
+    }  # fmt: skip
+    folder = own_incident.out / "timeline"
+    with (folder / "timesketch.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["message"] and row["datetime"] and row["timestamp_desc"] for row in rows)
+    assert [row["datetime"] for row in rows] == sorted(row["datetime"] for row in rows)
+    assert {"Event Time", "First Seen", "Last Seen", "Note"} == {row["timestamp_desc"] for row in rows}
+    lines = (folder / "key_events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(timeline.key_events(own_incident))
+    first = (folder / "bursts.csv").read_bytes()
+    timeline.export(own_incident)
+    assert (folder / "bursts.csv").read_bytes() == first

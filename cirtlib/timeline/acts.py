@@ -22,6 +22,8 @@ COLUMNS = (
 # Who put logging back is part of the story, whoever it was.
 _TRAIL = ("StartLogging", "StopLogging", "CreateTrail", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
 
+_FEW = 1000
+
 INTERVALS = (
     "finding_id", "product", "type", "title", "severity", "severity_label", "account_id", "region", "start", "end",
     "access_key_id", "principal_name", "instance_id", "sample",
@@ -60,7 +62,7 @@ class _Asked:
 
 
 # A notebook draws several figures, each with its table, from the same events.
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _judged(asked: _Asked) -> pd.DataFrame:
     case, scope = asked.case, load_scope(asked.case)
     start, end = queries.window(case)
@@ -131,10 +133,14 @@ def _with_verdicts(acts: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def _with_details(connection: duckdb.DuckDBPyConnection, acts: pd.DataFrame) -> pd.DataFrame:
     """Acts with the columns that are only read for those shown: they are the bulk of a record."""
-    ids = sorted(set(acts["event_id"]))
-    if not ids:
+    if acts.empty:
         return acts.assign(**dict.fromkeys(DETAILS))
-    wanted = ", ".join(("event_id", "account_id", *DETAILS))
-    asked = f"SELECT {wanted} FROM events WHERE contains(:ids, event_id)"  # noqa: S608 - our own names
-    details = engine.run(connection, asked, {"ids": ids}).drop_duplicates(["event_id", "account_id"])
+    ids = sorted(set(acts["event_id"]))
+    given = {"start": acts["event_time"].min().to_pydatetime(), "end": acts["event_time"].max().to_pydatetime()}
+    asked = f"SELECT event_id, account_id, {', '.join(DETAILS)} FROM events"  # noqa: S608 - our own names
+    asked += " WHERE event_time BETWEEN :start AND :end"
+    # Looking each event up in a long list costs more than reading them all.
+    if len(ids) <= _FEW:
+        asked, given = f"{asked} AND contains(:ids, event_id)", {**given, "ids": ids}
+    details = engine.run(connection, asked, given).drop_duplicates(["event_id", "account_id"])
     return acts.merge(details, how="left", on=["event_id", "account_id"], validate="many_to_one")

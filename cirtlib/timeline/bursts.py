@@ -41,7 +41,7 @@ def timeline(case: Case, *, everything: bool = False) -> pd.DataFrame:
         events, ok, denied (counts), tactic (the gravest of what succeeded), tactics, actions (with counts), source_ip,
         user_agent_family, region, account_id, event_ids (lists).
     """
-    return bursts(judged_events(case, everything=everything))
+    return bursts(judged_events(case, everything=everything, details=False))
 
 
 def bursts(acts: pd.DataFrame) -> pd.DataFrame:
