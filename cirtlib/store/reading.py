@@ -25,7 +25,7 @@ ANOTHER = "another kind"
 
 @dataclass
 class Account:
-    """What one object held: records seen and rejected, where and why, and its kind when it holds no records."""
+    """What one object held: records seen and rejected, where and why, and its kind when it holds others."""
 
     seen: int = 0
     rejections: list[tuple[int, str, bytes]] = field(default_factory=list)
@@ -58,8 +58,10 @@ def read(data: bytes, *, name: str, digest: str, builder: Builder, limit: int = 
         made.seen += len(strangers)
         made.rejections += [(item.position, item.reason, item.raw) for item in strangers]
         made.rejections.sort(key=lambda rejection: rejection[0])
-    elif strangers or made.digests:
-        made.other = "digest" if made.digests else ANOTHER
+    elif strangers:
+        made.other = ANOTHER
+    if made.digests:
+        made.other = "digest"
     return made
 
 
