@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from cirtlib import coverage, queries
 from cirtlib.case import Case
 from cirtlib.plots import actions, addresses, graph, heatmap, style
 from cirtlib.plots.around import Context
@@ -33,24 +32,24 @@ def plot_actions(case: Case, *, everything: bool = False) -> go.Figure:
     everything
         All principals; without it those of the extent and the leads, and whatever has a verdict.
     """
-    acts = judged_events(case, everything=everything, details=False)
+    acts = judged_events(case, everything=everything)
     return actions.draw(acts, _context(case, acts))
 
 
 def actions_table(case: Case, *, everything: bool = False) -> pd.DataFrame:
     """Table behind `plot_actions`: events per time bin, principal, credential, tactic, verdict and outcome."""
-    acts = judged_events(case, everything=everything, details=False)
+    acts = judged_events(case, everything=everything)
     return actions.table(acts, _named(load_scope(case)))
 
 
 def plot_heatmap(case: Case, *, everything: bool = True) -> go.Figure:
     """Activity by principal and hour, the attacker's hours outlined."""
-    return heatmap.draw(judged_events(case, everything=everything, details=False))
+    return heatmap.draw(judged_events(case, everything=everything))
 
 
 def heatmap_table(case: Case, *, everything: bool = True) -> pd.DataFrame:
     """Table behind `plot_heatmap`: events, the attacker's among them, and denied ones, by hour and principal."""
-    return heatmap.table(judged_events(case, everything=everything, details=False))
+    return heatmap.table(judged_events(case, everything=everything))
 
 
 def plot_scope(scope: Scope) -> go.Figure:
@@ -74,7 +73,7 @@ def addresses_table(case: Case, *, everything: bool = False) -> pd.DataFrame:
 
 
 def _uses(case: Case, *, everything: bool) -> pd.DataFrame:
-    acts = judged_events(case, everything=True, details=False)
+    acts = judged_events(case, everything=True)
     return acts if everything else addresses.concerned(acts)
 
 
@@ -85,14 +84,14 @@ def _named(scope: Scope) -> frozenset[str]:
 
 def _context(case: Case, acts: pd.DataFrame) -> Context:
     scope = load_scope(case)
-    return Context(finding_intervals(case), _gaps(case), _mints(acts, scope), _named(scope))
+    return Context(finding_intervals(case), _gaps(scope), _mints(acts, scope), _named(scope))
 
 
-def _gaps(case: Case) -> list[dict[str, Any]]:
+def _gaps(scope: Scope) -> list[dict[str, Any]]:
     """Times in which a trail was off or recorded less, as far as they overlap the window."""
-    start, end = (pd.Timestamp(at) for at in queries.window(case))
+    start, end = (pd.Timestamp(scope.to_dict()["window"][name]) for name in ("start", "end"))
     found = []
-    for gap in coverage.gaps(case):
+    for gap in scope.gaps:
         if gap["from"] is None or not str(gap["reason"]).startswith(("logging off", "trail ")):
             continue
         since, until = pd.Timestamp(gap["from"]), pd.Timestamp(gap["to"]) if gap["to"] else end

@@ -1,6 +1,5 @@
 """Who did what when: principals as rows over time, tactic as colour, verdict and outcome as form."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from cirtlib.plots import around, style
 from cirtlib.plots.around import Context
 from cirtlib.plots.rows import Row, assign, order
 from cirtlib.techniques import TACTICS
-from cirtlib.timeline.bursts import counted
+from cirtlib.timeline.bursts import counted, unique
 
 TITLE = "Actions by principal over time (UTC)"
 COLUMNS = (
@@ -47,7 +46,7 @@ def table(acts: pd.DataFrame, named: frozenset[str]) -> pd.DataFrame:
     keys = ["time", "who", "held", "tactic", "verdict", "result"]
     names, sources, ids = (acts[column].to_numpy() for column in ("event_name", "source_ip", "event_id"))
     rows = [
-        (*key, len(at), counted(names[at]), _unique(sources[at]), list(ids[at]))
+        (*key, len(at), counted(names[at]), unique(sources[at]), list(ids[at]))
         for key, at in sorted(acts.groupby(keys).indices.items())
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -118,10 +117,6 @@ def _spoken(seconds: int) -> str:
         if seconds % size == 0:
             return f"{seconds // size} {name}{'s' if seconds > size else ''}"
     return f"{seconds} seconds"
-
-
-def _unique(values: Iterable[object]) -> list[str]:
-    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 
 def _spread(marks: pd.DataFrame) -> pd.DataFrame:

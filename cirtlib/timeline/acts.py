@@ -30,15 +30,14 @@ INTERVALS = (
 )  # fmt: skip
 
 
-def judged_events(case: Case, *, everything: bool = False, details: bool = True) -> pd.DataFrame:
+def judged_events(case: Case, *, everything: bool = False) -> pd.DataFrame:
     """Events of the window with verdict and meaning, in order of time.
 
     Parameters
     ----------
     everything
-        All principals; without it those of the extent, the leads, and every event with a verdict.
-    details
-        With read_only, error_code, request and response, which are the bulk of a record; else these are None.
+        All principals, without `DETAILS`, which are the bulk of a record and None then; else the principals of the
+        extent and the leads, and every event with a verdict.
 
     Returns
     -------
@@ -47,7 +46,7 @@ def judged_events(case: Case, *, everything: bool = False, details: bool = True)
     """
     scope = load_scope(case)
     basis = json.dumps(scope.to_dict().get("basis"), sort_keys=True)
-    return _judged(_Asked(str(case.path), basis, everything, details, case)).copy()
+    return _judged(_Asked(str(case.path), basis, everything, case)).copy()
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,11 @@ class _Asked:
     path: str
     basis: str
     everything: bool
-    details: bool
     case: Case = field(compare=False)
 
 
 # A notebook draws several figures, each with its table, from the same events.
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=2)
 def _judged(asked: _Asked) -> pd.DataFrame:
     case, scope = asked.case, load_scope(asked.case)
     start, end = queries.window(case)
@@ -71,9 +69,10 @@ def _judged(asked: _Asked) -> pd.DataFrame:
         acts = acts.assign(principal=_home_names(acts))
         acts = acts[(acts["event_time"] >= pd.Timestamp(start)) & (acts["event_time"] <= pd.Timestamp(end))]
         acts = _with_verdicts(acts, scope.verdicts)
-        if not asked.everything:
-            acts = acts[concerned(acts, scope)]
-        acts = _with_details(connection, acts) if asked.details else acts.assign(**dict.fromkeys(DETAILS))
+        if asked.everything:
+            acts = acts.assign(**dict.fromkeys(DETAILS))
+        else:
+            acts = _with_details(connection, acts[concerned(acts, scope)])
     return techniques.annotate(acts).reset_index(drop=True)[list(COLUMNS)]
 
 

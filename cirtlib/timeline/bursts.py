@@ -24,6 +24,11 @@ GRAVEST = (
     "Initial Access", "Discovery",
 )  # fmt: skip
 _TOP = 6
+_KEYS = ("who", "held", "verdict")
+_NEEDED = (
+    *_KEYS, "event_time", "event_id", "event_name", "outcome", "tactic", "source_ip", "user_agent_family", "region",
+    "account_id",
+)  # fmt: skip
 
 
 def timeline(case: Case, *, everything: bool = False) -> pd.DataFrame:
@@ -41,7 +46,7 @@ def timeline(case: Case, *, everything: bool = False) -> pd.DataFrame:
         events, ok, denied (counts), tactic (the gravest of what succeeded), tactics, actions (with counts), source_ip,
         user_agent_family, region, account_id, event_ids (lists).
     """
-    return bursts(judged_events(case, everything=everything, details=False))
+    return bursts(judged_events(case, everything=everything))
 
 
 def bursts(acts: pd.DataFrame) -> pd.DataFrame:
@@ -52,41 +57,46 @@ def bursts(acts: pd.DataFrame) -> pd.DataFrame:
         who=acts["principal"].astype(object).where(acts["principal"].notna(), ""),
         held=acts["credential"].astype(object).where(acts["credential"].notna(), ""),
     ).sort_values(["who", "held", "verdict", "event_time", "event_id"], kind="stable")
-    keys = ["who", "held", "verdict"]
-    pause = acts.groupby(keys, sort=False)["event_time"].diff() > GAP
-    fresh = acts[keys].ne(acts[keys].shift()).any(axis=1)
-    rows = [_burst(group) for _, group in acts.groupby((pause | fresh).cumsum(), sort=False)]
+    rows: list[dict[str, Any]] = []
+    run: list[dict[Any, Any]] = []
+    for act in acts[list(_NEEDED)].to_dict("records"):
+        if run and (act["event_time"] - run[-1]["event_time"] > GAP or any(act[key] != run[-1][key] for key in _KEYS)):
+            rows.append(_burst(run))
+            run = []
+        run.append(act)
+    rows.append(_burst(run))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["start", "principal", "credential", "verdict"], ignore_index=True, kind="stable")
 
 
-def _burst(group: pd.DataFrame) -> dict[str, Any]:
-    first = group.iloc[0]
-    done = group[group["outcome"] == "ok"]
-    tactics = sorted(set((done if len(done) else group)["tactic"]) - {""}, key=GRAVEST.index)
+def _burst(run: list[dict[Any, Any]]) -> dict[str, Any]:
+    outcomes = [act["outcome"] for act in run]
+    done = [act for act in run if act["outcome"] == "ok"]
+    tactics = sorted({act["tactic"] for act in done or run} - {""}, key=GRAVEST.index)
     return {
-        "start": first["event_time"],
-        "end": group["event_time"].iloc[-1],
-        "principal": first["who"],
-        "credential": first["held"],
-        "verdict": first["verdict"],
-        "events": len(group),
-        "ok": int((group["outcome"] == "ok").sum()),
-        "denied": int((group["outcome"] == "denied").sum()),
+        "start": run[0]["event_time"],
+        "end": run[-1]["event_time"],
+        "principal": run[0]["who"],
+        "credential": run[0]["held"],
+        "verdict": run[0]["verdict"],
+        "events": len(run),
+        "ok": len(done),
+        "denied": outcomes.count("denied"),
         "tactic": tactics[0] if tactics else "",
         "tactics": tactics,
-        "actions": counted(group["event_name"]),
-        "event_ids": list(group["event_id"]),
-    } | {name: _unique(group[name]) for name in ("source_ip", "user_agent_family", "region", "account_id")}
+        "actions": counted(act["event_name"] for act in run),
+        "event_ids": [act["event_id"] for act in run],
+    } | {name: unique(act[name] for act in run) for name in ("source_ip", "user_agent_family", "region", "account_id")}
 
 
 def counted(values: Iterable[object]) -> list[str]:
     """Commonest values with how often they occur, ties by name: `ListBuckets x3`; the last says what is left out."""
     counts = Counter(str(value) for value in values if isinstance(value, str))
     order = sorted(counts, key=lambda name: (-counts[name], name))
-    shown = [f"{name} x{counts[name]}" if counts[name] > 1 else str(name) for name in order[:_TOP]]
+    shown = [f"{name} x{counts[name]}" if counts[name] > 1 else name for name in order[:_TOP]]
     return [*shown, f"and {len(order) - _TOP} more"] if len(order) > _TOP else shown
 
 
-def _unique(values: pd.Series) -> list[str]:
-    return list(dict.fromkeys(values.dropna().astype(str)))
+def unique(values: Iterable[object]) -> list[str]:
+    """Texts among the values, each once, in order of first occurrence."""
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
