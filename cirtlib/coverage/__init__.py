@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib import queries, store
+from cirtlib import evidence, queries, store
 from cirtlib.case import Case, parse_time
 from cirtlib.coverage import ledger, trails
 from cirtlib.coverage.ledger import COLUMNS
 from cirtlib.errors import CaseError, NotFoundError
+from cirtlib.store import account
 
 __all__ = ["COLUMNS", "coverage", "gaps", "summary"]
 
@@ -35,9 +36,10 @@ def coverage(case: Case) -> pd.DataFrame:
 
 
 def _rows(case: Case) -> list[dict[str, Any]]:
-    rows = ledger.read(case)
-    rows += ledger.refused(case)
-    rows += ledger.from_digests(case, rows)
+    objects = account.standing(evidence.entries(case))
+    rows = ledger.read(case, objects)
+    rows += ledger.refused(objects)
+    rows += ledger.from_digests(case, objects, rows)
     rows += ledger.absent(rows, _bounds(case))
     return sorted(rows, key=lambda row: tuple(row[name] or "" for name in COLUMNS[:6]))
 
@@ -122,9 +124,9 @@ def _end(case: Case) -> list[dict[str, Any]]:
     found = []
     if until is None or until > newest:
         found.append(_gap(None, None, (newest, until), "nothing was collected after the last record"))
-    for account, moment in sorted(last.items()):
-        if parse_time(newest) - parse_time(moment) >= timedelta(days=1) and account.isdigit():
-            found.append(_gap(account, None, (moment, newest), "nothing of this account after its last record"))
+    for silent, moment in sorted(last.items()):
+        if parse_time(newest) - parse_time(moment) >= timedelta(days=1) and silent.isdigit():
+            found.append(_gap(silent, None, (moment, newest), "nothing of this account after its last record"))
     return found
 
 

@@ -50,10 +50,10 @@ def _ask(case: Case, table: str, sql: str) -> list[tuple[Any, ...]]:
         return list(connection.execute(sql.replace("FROM t", f"FROM {source} t")).fetchall())
 
 
-def read(case: Case) -> list[dict[str, Any]]:
+def read(case: Case, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of what was read, by the day of the events; an object without records counts for its delivery day."""
     counts: dict[tuple[Any, ...], list[int]] = {}
-    kinds = {item["object"]: item["source"] for item in store.objects(case)}
+    kinds = {item["object"]: item["source"] for item in objects}
     for table, region in (("cloudtrail", "awsregion"), ("findings", "region")):
         sql = f"SELECT account_id, {region}, day, source_object, count(*) FROM t GROUP BY ALL"  # noqa: S608
         for account, where, day, digest, events in _ask(case, table, sql):
@@ -61,7 +61,7 @@ def read(case: Case) -> list[dict[str, Any]]:
             tally = counts.setdefault((source, account, where, None if day == "unknown" else day), [0, 0])
             tally[0] += 1
             tally[1] += events
-    for item in store.objects(case):
+    for item in objects:
         place = delivered(item["name"])
         if place and not item["other"] and not item["seen"] and item["object"]:
             counts.setdefault((item["source"], *place), [0, 0])[0] += 1
@@ -72,10 +72,10 @@ def _finding_source(kind: str | None) -> str:
     return kind if kind and kind != "cloudtrail" else "findings"
 
 
-def refused(case: Case) -> list[dict[str, Any]]:
+def refused(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of objects and records that could not be read, by what their names tell."""
     found: dict[tuple[Any, ...], list[Any]] = {}
-    for item in store.objects(case):
+    for item in objects:
         if not item["rejected"]:
             continue
         reason = item["rejections"][0]["reason"]
@@ -90,9 +90,8 @@ def refused(case: Case) -> list[dict[str, Any]]:
     ]
 
 
-def from_digests(case: Case, read_rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def from_digests(case: Case, objects: list[dict[str, Any]], read_rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of days that digests call empty, and of files they name that were not collected."""
-    objects = store.objects(case)
     have = {item["name"].rpartition("/")[2] for item in objects}
     said: dict[tuple[str, str, str], int] = defaultdict(int)
     lost: dict[tuple[str, str, str], list[str]] = defaultdict(list)
