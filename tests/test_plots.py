@@ -362,8 +362,8 @@ def test_the_figures_of_the_incident_show_what_happened(incident):
     assert truth["logging"]["stopped"][:16].replace("T", " ") == gaps[0].x0[:16]
     assert sum(bool(one.showarrow) for one in figure.layout.annotations) >= 3
     assert int(plots.actions_table(case)["events"].sum()) == len(events)
-    whole = plots.plot_actions(case, everything=True)
-    assert len(whole.layout.yaxis.tickvals) > len(figure.layout.yaxis.tickvals)
+    whole = plots.actions_table(case, everything=True)
+    assert whole["principal"].nunique() > 30
     heat = plots.plot_heatmap(case)
     assert heat.layout.shapes
     assert int(plots.heatmap_table(case)["attacker_events"].sum()) == len(truth["attacker_events"])
