@@ -29,6 +29,13 @@ def shortcomings(case: Case) -> list[str]:
     return [*lines, f"coverage has {found:,} gaps"] if found else lines
 
 
+def gap_line(gap: dict[str, Any]) -> str:
+    """One gap in words: where, when, and why nothing was seen there; what is not known is left out."""
+    where = " ".join(str(gap[name]) for name in ("account", "region") if gap.get(name))
+    when = " ".join(f"{word} {gap[key]}" for word, key in (("from", "from"), ("to", "to")) if gap.get(key))
+    return f"gap: {', '.join(part for part in (where, when) if part) or 'everywhere'}: {gap['reason']}"
+
+
 def totals(case: Case) -> dict[str, Any]:
     """Numbers of the last collect: seen, kept, duplicate and rejected; empty when nothing was collected."""
     collected = read_json(case.evidence / "collected.json", {})

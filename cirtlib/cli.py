@@ -135,13 +135,14 @@ def coverage(
     case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None, strict: StrictOption = False
 ) -> None:
     """Show what was and was not seen, by source, account, Region and day."""
+    from cirtlib.accounting import gap_line
     from cirtlib.coverage import coverage as run
     from cirtlib.coverage import gaps
 
     loaded = load_case(case)
     show(run(loaded), form, out=out)
     for gap in gaps(loaded):
-        warn("gap: {account} {region} {from} to {to}: {reason}".format_map(gap))
+        warn(gap_line(gap))
     _end(loaded, strict)
 
 
