@@ -40,7 +40,7 @@ report: $(STAMP)  ## the main job on the embedded training incident: collect, sc
 	@$(BIN)/cirt train demo --seed $(SEED) --dir $(DEMO)
 
 test: $(STAMP)  ## the tests, without those that need a server or a browser (ARGS="-k scope" to choose)
-	@$(BIN)/python -m pytest -q -n 2 -m "not integration" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not integration" $(ARGS)
 
 lab: $(STAMP)  ## open JupyterLab on the training incident (ARGS="--port=9999 --allow-root" for JupyterLab)
 	@test -f $(DEMO)/case/case.yaml || $(BIN)/cirt train demo --seed $(SEED) --dir $(DEMO)

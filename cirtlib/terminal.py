@@ -83,7 +83,7 @@ def _encode(frame: "pd.DataFrame", form: Format) -> bytes:
     if form is Format.PARQUET:
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
-        return buffer.getvalue()
+        return bytes(buffer.getvalue())
     safe = frame.astype(object).map(_csv_cell)
     safe.columns = [_csv_cell(str(name)) for name in frame.columns]
     return str(safe.to_csv(index=False)).encode()
