@@ -79,11 +79,11 @@ def _encode(frame: "pd.DataFrame", form: Format) -> bytes:
     """Bytes of the table in this format; `table` in a file is CSV."""
     if form is Format.JSON:
         text = frame.to_json(orient="records", date_format="iso", date_unit="ms", force_ascii=True, indent=1)
-        return (text + "\n").encode()
+        return f"{text}\n".encode()
     if form is Format.PARQUET:
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
-        return bytes(buffer.getvalue())
+        return buffer.getvalue()
     safe = frame.astype(object).map(_csv_cell)
     safe.columns = [_csv_cell(str(name)) for name in frame.columns]
     return str(safe.to_csv(index=False)).encode()
