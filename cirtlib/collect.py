@@ -24,8 +24,9 @@ from cirtlib.sources import Blob, folder
 from cirtlib.store import account
 from cirtlib.store.reading import Account, now, read_many
 
-# Bytes of JSON that are read between two writes; compressed objects count for what they are likely to become.
-_BATCH = 64 << 20
+# Bytes of JSON that are read between two writes; compressed objects count for what they are likely to become. Small
+# enough for memory to be used again while it is warm: 16 MiB took a third less time for each record than 64.
+_BATCH = 16 << 20
 _EXPANSION = 8
 
 

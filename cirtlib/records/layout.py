@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 
 from cirtlib.records import scan
 from cirtlib.records.identity import identity, resources, tls
+from cirtlib.records.redact import redact
 
 # CloudTrail's name of each column, in the order of the table.
 FIELDS = {
@@ -95,7 +96,7 @@ def strict(raw: bytes | Raw) -> Record | None:
 
 
 def row(raw: bytes) -> dict[str, Any]:
-    """Columns `COLUMNS` of one record; session tokens must be out of `raw` already.
+    """Columns `COLUMNS` of one record, session tokens redacted.
 
     `useridentity` and `tlsdetails` are dicts, `resources` is a list of dicts, everything else is text or None.
 
@@ -104,6 +105,7 @@ def row(raw: bytes) -> dict[str, Any]:
     ValueError
         with the reason, when it has no eventTime that can be read, or is no JSON object.
     """
+    raw = redact(raw)
     record = strict(raw)
     values = (typed(record) if record is not None else None) or forgiving(raw)
     made: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))

@@ -1,20 +1,21 @@
 """Rows on their way into the folders of a table: old and new ones, those that stay, one new file a folder.
 
-Arrow writes nested columns several times faster than DuckDB's COPY did when both were measured.
+One Parquet writer a folder is several times faster for nested columns than Arrow's or DuckDB's own partitioned writing.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cirtlib.store import schema
 
 _ROWS = 50_000
-_OPEN = 200
+# Rows that wait in memory, over all folders, and folders that are held open; what is more is written and closed.
+_WAITING, _OPEN = 60_000, 64
 # Position of a row -> whether it stays, and its conflict flag; by object.
 Verdicts = dict[str, dict[int, tuple[bool, bool]]]
 
@@ -22,40 +23,78 @@ Verdicts = dict[str, dict[int, tuple[bool, bool]]]
 def rewrite(table: str, waiting: Iterable[Path], stored: Iterable[Path], *, verdicts: Verdicts, target: Path) -> None:
     """Write the rows of `waiting` batches and `stored` files that stay below `target`, by account and day."""
     made = schema.TABLES[table]
-    options = ds.ParquetFileFormat().make_write_options(compression="zstd", compression_level=1)
-    ds.write_dataset(
-        _chosen(made, waiting, stored, verdicts),
-        target,
-        schema=made,
-        format="parquet",
-        file_options=options,
-        partitioning=ds.partitioning(pa.schema([made.field(name) for name in ("account_id", "day")]), flavor="hive"),
-        max_partitions=1 << 20,
-        max_open_files=_OPEN,
-        min_rows_per_group=_ROWS // 5,
-        max_rows_per_group=_ROWS * 2,
-        use_threads=False,
-    )
+    folders = _Folders(target)
+    for batch in _chosen(made, waiting, stored, verdicts):
+        folders.add(batch)
+    folders.close()
 
 
-def _chosen(
-    made: pa.Schema, waiting: Iterable[Path], stored: Iterable[Path], verdicts: Verdicts
-) -> Iterator[pa.RecordBatch]:
+class _Folders:
+    """Writers of the folders `account_id=.../day=...`, in order of their last use."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._open: OrderedDict[tuple[str, str], tuple[pq.ParquetWriter, list[pa.Table]]] = OrderedDict()
+        self._count = 0
+        self._waiting = 0
+
+    def add(self, rows: pa.Table) -> None:
+        places = rows.select(["account_id", "day"]).group_by(["account_id", "day"]).aggregate([]).to_pylist()
+        for place in places:
+            key = place["account_id"], place["day"]
+            here = pc.and_(pc.equal(rows["account_id"], key[0]), pc.equal(rows["day"], key[1]))
+            self._write(key, (rows.filter(here) if len(places) > 1 else rows).drop_columns(["account_id", "day"]))
+
+    def _write(self, key: tuple[str, str], rows: pa.Table) -> None:
+        if key not in self._open:
+            self._open[key] = self._writer(key, rows.schema), []
+        self._open[key][1].append(rows)
+        self._waiting += len(rows)
+        self._open.move_to_end(key)
+        while self._waiting > _WAITING:
+            self._flush(max(self._open, key=lambda one: sum(map(len, self._open[one][1]))))
+        while len(self._open) > _OPEN:
+            self._close(next(iter(self._open)))
+
+    def _writer(self, key: tuple[str, str], made: pa.Schema) -> pq.ParquetWriter:
+        folder = self._target / f"account_id={key[0]}" / f"day={key[1]}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._count += 1
+        file = folder / f"{self._count}.parquet"
+        return pq.ParquetWriter(file, made, compression="zstd", compression_level=1, store_schema=False)
+
+    def _flush(self, key: tuple[str, str]) -> None:
+        writer, waiting = self._open[key]
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+        self._waiting -= sum(map(len, waiting))
+        waiting.clear()
+
+    def _close(self, key: tuple[str, str]) -> None:
+        self._flush(key)
+        self._open.pop(key)[0].close()
+
+    def close(self) -> None:
+        for key in list(self._open):
+            self._close(key)
+
+
+def _chosen(made: pa.Schema, waiting: Iterable[Path], stored: Iterable[Path], verdicts: Verdicts) -> Iterator[pa.Table]:
     judged = pa.array(list(verdicts), pa.string())
     for file in waiting:
         for batch in pq.ParquetFile(file).iter_batches(_ROWS):
-            yield from _stay(pa.Table.from_batches([batch]), made, verdicts, judged)
+            yield _stay(pa.Table.from_batches([batch]), made, verdicts, judged)
     for file in stored:
         account, day = (part.partition("=")[2] for part in file.parts[-3:-1])
         for batch in pq.ParquetFile(file).iter_batches(_ROWS):
             rows = pa.Table.from_batches([batch])
             for name, value in (("account_id", account), ("day", day)):
                 rows = rows.append_column(name, pa.array([value], pa.string()).take(pa.array([0] * len(rows))))
-            yield from _stay(rows, made, verdicts, judged)
+            yield _stay(rows, made, verdicts, judged)
 
 
-def _stay(rows: pa.Table, made: pa.Schema, verdicts: Verdicts, judged: pa.Array) -> Iterator[pa.RecordBatch]:
-    """Batches of the rows that stay, with the conflict flag as judged."""
+def _stay(rows: pa.Table, made: pa.Schema, verdicts: Verdicts, judged: pa.Array) -> pa.Table:
+    """Rows that stay, with the conflict flag as judged."""
     rows = rows.select(made.names).cast(made)
     if pc.any(pc.is_in(rows["source_object"], judged)).as_py():
         places = zip(rows["source_object"].to_pylist(), rows["source_position"].to_pylist(), strict=True)
@@ -64,4 +103,4 @@ def _stay(rows: pa.Table, made: pa.Schema, verdicts: Verdicts, judged: pa.Array)
         conflict = [flag if one is None else one[1] for one, flag in zip(found, flags, strict=True)]
         rows = rows.set_column(made.get_field_index("conflict"), made.field("conflict"), pa.array(conflict, pa.bool_()))
         rows = rows.filter(pa.array([one is None or one[0] for one in found], pa.bool_()))
-    yield from rows.to_batches()
+    return rows
