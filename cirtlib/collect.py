@@ -21,7 +21,7 @@ from cirtlib import evidence, queries, records, store
 from cirtlib.case import Case, Source, new_case
 from cirtlib.errors import CaseError, EvidenceError
 from cirtlib.sources import Blob, folder
-from cirtlib.store import account
+from cirtlib.store import tally
 from cirtlib.store.reading import Account, now, read_many
 
 # Bytes of JSON that are read between two writes; compressed objects count for what they are likely to become. Small
@@ -77,9 +77,9 @@ def collect(case: Case, *, progress: bool | None = None, limit: int = records.MA
         store.recover(case, {entry["batch"] for entry in entries})
         before = store.total(case)["kept"]
         _read_all(case, places, entries, (progress, limit))
-        entries = account.standing(evidence.entries(case))
-        store.settle(case, account.names(entries))
-        totals = account.write_collected(case, collected_at=now())
+        entries = tally.standing(evidence.entries(case))
+        store.settle(case, tally.names(entries))
+        totals = tally.write_collected(case, collected_at=now())
     new = totals["kept"] - before
     return {**{k: totals[k] for k in ("objects", "seen", "kept", "duplicate", "rejected")}, "new": new, **totals}
 
@@ -130,7 +130,7 @@ def _read_all(
 ) -> None:
     """Read every object that the manifest does not answer for, batch by batch."""
     progress, limit = how
-    known = _Known({(account.key(e), e["object"]) for e in entries}, {e["object"]: e for e in entries if e["object"]})
+    known = _Known({(tally.key(e), e["object"]) for e in entries}, {e["object"]: e for e in entries if e["object"]})
     batch = _Batch()
     with tqdm(unit=" objects", disable=not progress, leave=False) as bar:
         for kind, path in places:
@@ -155,15 +155,15 @@ def _entry(case: Case, kind: str, path: Path, blob: Blob) -> dict[str, Any]:
 def _add(case: Case, batch: _Batch, entry: dict[str, Any], blob: Blob, known: _Known) -> None:
     """Keep the original and line the object up for reading, unless it is known."""
     if blob.fault:
-        if not any(place == account.key(entry) for place, _ in known.places):
+        if not any(place == tally.key(entry) for place, _ in known.places):
             entry |= {"seen": 1, "rejected": 1, "rejections": [{"position": 0, "reason": blob.fault, "sha256": None}]}
-            known.places.add((account.key(entry), None))
+            known.places.add((tally.key(entry), None))
             batch.entries.append(entry)
         return
     digest = evidence.sha256(blob.data)
-    if (account.key(entry), digest) in known.places:
+    if (tally.key(entry), digest) in known.places:
         return
-    known.places.add((account.key(entry), digest))
+    known.places.add((tally.key(entry), digest))
     evidence.keep(case, blob.data)
     entry["object"] = digest
     batch.entries.append(entry)

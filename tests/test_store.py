@@ -214,7 +214,7 @@ def test_a_crash_at_any_step_is_made_good_by_the_next_collect(
         "journal": (settling, "_play", False),
         "play": (Path, "replace", True),
         "removal": (Path, "unlink", False),
-        "totals": (importlib.import_module("cirtlib.store.account"), "write_collected", False),
+        "totals": (importlib.import_module("cirtlib.store.tally"), "write_collected", False),
     }[step]
     real = getattr(module, name)
 

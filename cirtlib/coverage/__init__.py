@@ -10,7 +10,7 @@ from cirtlib.case import Case, parse_time
 from cirtlib.coverage import ledger, trails
 from cirtlib.coverage.ledger import COLUMNS
 from cirtlib.errors import CaseError, NotFoundError
-from cirtlib.store import account
+from cirtlib.store import tally
 
 __all__ = ["COLUMNS", "coverage", "gaps", "summary"]
 
@@ -36,7 +36,7 @@ def coverage(case: Case) -> pd.DataFrame:
 
 
 def _rows(case: Case) -> list[dict[str, Any]]:
-    objects = account.standing(evidence.entries(case))
+    objects = tally.standing(evidence.entries(case))
     rows = ledger.read(case, objects)
     rows += ledger.refused(objects)
     rows += ledger.from_digests(case, objects, rows)

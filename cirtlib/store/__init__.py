@@ -16,9 +16,9 @@ from cirtlib import evidence, records
 from cirtlib.case import Case
 from cirtlib.errors import NotFoundError
 from cirtlib.store import schema
-from cirtlib.store.account import objects, total
 from cirtlib.store.settle import files, recover, settle
 from cirtlib.store.tables import paths, stage
+from cirtlib.store.tally import objects, total
 
 __all__ = ["objects", "paths", "record", "recover", "settle", "stage", "total"]
 

@@ -1,6 +1,6 @@
 """The end of every collect: what was read joins the tables, each event once.
 
-One pass that does not depend on the order of reading; `verdicts` says which rows stay. Nothing is changed in place:
+One pass that does not depend on the order of reading; `repeats` says which rows stay. Nothing is changed in place:
 new files are written aside, a journal says which take whose place, and is played again if the machine stopped midway.
 """
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 from cirtlib import evidence
 from cirtlib.case import Case, read_json
 from cirtlib.errors import EvidenceError
-from cirtlib.store import schema, verdicts
+from cirtlib.store import repeats, schema
 from cirtlib.store.rewriting import Verdicts, rewrite
 from cirtlib.store.schema import literal
 
@@ -52,18 +52,18 @@ def settle(case: Case, names: dict[str, list[str]]) -> None:
     journal: dict[str, list[list[str]]] = {"moves": [], "removes": []}
     connection = _connect(case)
     try:
-        verdicts.begin(connection, names, _sightings(case))
+        repeats.begin(connection, names, _sightings(case))
         for table in schema.TABLES:
             waiting = sorted(staging(case).glob(f"*-{table}.parquet"))
             _views(connection, case, table, waiting)
             if waiting:
-                verdicts.judge(connection, table)
+                repeats.judge(connection, table)
                 stored = _touched(connection, case, table)
                 rewrite(table, waiting, stored, verdicts=_verdicts(connection), target=made / table)
                 journal["removes"] += [[_inside(case, file)] for file in (*waiting, *stored)]
             if any(len(found) > 1 for found in names.values()):
-                verdicts.note_copies(connection, table)
-        verdicts.write_sightings(connection, made / "sightings.parquet")
+                repeats.note_copies(connection, table)
+        repeats.write_sightings(connection, made / "sightings.parquet")
     except duckdb.Error as error:
         raise EvidenceError(f"the store cannot be written: {str(error).splitlines()[0]}") from error
     finally:
