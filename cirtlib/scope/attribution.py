@@ -132,7 +132,7 @@ def _cleared(case: Case, frame: pd.DataFrame) -> np.ndarray:
     """Mask of the acts by or from a node that the analyst cleared."""
     nodes = {decision.node for decision in case.cleared}
     address = "address:" + frame["source_ip"].astype(str)
-    return (frame["credential"].isin(nodes) | frame["who"].isin(nodes) | address.isin(nodes)).to_numpy()
+    return np.asarray(frame["credential"].isin(nodes) | frame["who"].isin(nodes) | address.isin(nodes))
 
 
 class _Closure:
@@ -237,7 +237,7 @@ class _Closure:
             return np.zeros(len(self.frame), dtype=bool)
         since = self.frame["principal"].map(state.passwords)
         login = self.frame["event_name"].eq("ConsoleLogin") & since.notna() & self.frame["issued"].notna()
-        return (login & (self.frame["event_time"] >= since)).fillna(value=False).to_numpy(dtype=bool)
+        return np.asarray((login & (self.frame["event_time"] >= since)).fillna(value=False), dtype=bool)
 
     def _admitted(self, state: _State) -> np.ndarray:
         """Successful AssumeRole calls by principals that only the attacker's trust policy admits."""

@@ -158,13 +158,14 @@ def shared_with(request: dict[str, Any]) -> set[str]:
 
 def expiration(text: object) -> str | None:
     """Expiry of issued credentials as ISO 8601; CloudTrail writes it for people (`Aug 1, 2024, 11:45:22 AM`)."""
-    for form in _EXPIRATION if isinstance(text, str) else ():
+    if not isinstance(text, str):
+        return None
+    for form in _EXPIRATION:
         try:
-            return (
-                datetime.strptime(text.replace("\u202f", " "), form).replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            )
+            when = datetime.strptime(text.replace("\u202f", " "), form).replace(tzinfo=UTC)
         except ValueError:
             continue
+        return f"{when:%Y-%m-%dT%H:%M:%SZ}"
     return None
 
 
