@@ -72,21 +72,21 @@ DIGEST = {"awsAccountId": "111122223333", "digestStartTime": "t", "digestS3Objec
 
 def test_every_kind_of_bad_input_is_accounted_for(tmp_path: Path) -> None:
     """Each damaged file is named with its position and reason; everything else loads."""
-    whole = gzip.compress(logs(event(1), event(2)))
-    spoilt = bytearray(gzip.compress(logs(event(3))))
+    whole = gzip.compress(logs(event(1), event(2)), mtime=0)
+    spoilt = bytearray(gzip.compress(logs(event(3)), mtime=0))
     spoilt[-5] ^= 1
     case = make(
         tmp_path,
         {
             "good.json.gz": whole,
-            "cut.json.gz": gzip.compress(logs(event(4), event(5)), 0)[:-200],
+            "cut.json.gz": gzip.compress(logs(event(4), event(5)), 0, mtime=0)[:-200],
             "crc.json.gz": bytes(spoilt),
             "empty.json": b"",
             "words.json": b"not json",
             "null.json": b'{"Records": null}',
             "timeless.json": logs(event(6, eventTime=...), event(7)),
             "nameless.json": logs(event(8, eventID=...)),
-            "digest.json.gz": gzip.compress(text(DIGEST)),
+            "digest.json.gz": gzip.compress(text(DIGEST), mtime=0),
             "insight.json": logs(INSIGHT),
             "aggregated.json": logs(AGGREGATED),
             "mixed.jsonl": b"\n".join([text(event(9)), text(DIGEST), text({"k": 1}), text(GUARDDUTY)]),
@@ -262,7 +262,7 @@ def test_progress_goes_to_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_bomb_is_one_rejection(tmp_path: Path) -> None:
     """The limit is the caller's to raise."""
-    case = make(tmp_path, {"bomb.json.gz": gzip.compress(logs(event(1)) + b" " * 3_000_000)})
+    case = make(tmp_path, {"bomb.json.gz": gzip.compress(logs(event(1)) + b" " * 3_000_000, mtime=0)})
     account = collect(case, limit=1_000_000)
     assert (account["kept"], account["rejected"]) == (1, 1)
     assert "1,000,000" in account["rejections"][0]["reason"]

@@ -36,7 +36,7 @@ def trail(day: int, number: int, name: str, **changes: Any) -> dict[str, Any]:
 def made(folder: Path, files: dict[str, bytes], **content: Any) -> Case:
     for name, data in files.items():
         (folder / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "logs" / name).write_bytes(data if name.endswith("jsonl") else gzip.compress(data))
+        (folder / "logs" / name).write_bytes(data if name.endswith("jsonl") else gzip.compress(data, mtime=0))
     content = {
         "as_of": "2026-06-20T00:00:00Z",
         "sources": [{"cloudtrail": {"folder": str(folder / "logs")}}],

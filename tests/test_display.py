@@ -60,11 +60,13 @@ def test_an_export_holds_no_formula(case):
 
 def test_times_numbers_and_nothing_read_well():
     """Times to the second, no float noise, nothing where nothing is."""
-    frame = pd.DataFrame({
-        "when": pd.to_datetime(["2026-06-10T01:02:03.456Z", None], utc=True),
-        "n": [3.0, None],
-        "yes": pd.array([True, None], dtype="boolean"),
-    })
+    frame = pd.DataFrame(
+        {
+            "when": pd.to_datetime(["2026-06-10T01:02:03.456Z", None], utc=True),
+            "n": [3.0, None],
+            "yes": pd.array([True, None], dtype="boolean"),
+        }
+    )
     text = show_table(frame, "t").text
     assert ">2026-06-10 01:02:03<" in text
     assert ">3<" in text

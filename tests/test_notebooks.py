@@ -15,6 +15,7 @@ NAMES = [
     *("00_start_here", "01_collect_and_verify", "02_triage", "03_scope", "04_timeline", "05_containment_plan"),
     "incident_report",
 ]
+SLOW = pytest.mark.integration  # the report has its own tests; the others take a kernel each
 PARTS = ("**Question.**", "**Where to look.**", "**A benign answer.**", "**Next.**")
 
 
@@ -81,7 +82,9 @@ def test_a_notebook_refuses_to_run_without_a_case(tmp_path):
         execute(shipped("notebooks") / "03_scope.ipynb", tmp_path / "out.ipynb", {})
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", ["02_triage", *(pytest.param(name, marks=SLOW) for name in NAMES if name != "02_triage")]
+)
 def test_a_notebook_runs_on_the_incident(name, own_incident):
     """Each runs to its end, writes only into the case, and its shipped file stays as it was."""
     shipped_file = shipped("notebooks") / f"{name}.ipynb"
@@ -94,6 +97,7 @@ def test_a_notebook_runs_on_the_incident(name, own_incident):
         assert not errors, errors
 
 
+@pytest.mark.integration
 def test_parameters_override_the_case_and_are_printed(own_incident):
     """A run with its own window and principals says so, and leaves the case as it was."""
     before = (own_incident.path / "case.yaml").read_bytes()

@@ -87,11 +87,11 @@ TWO = [event(1), event(2)]
         json.dumps(TWO[0], indent=1).encode() + b"\n" + json.dumps(TWO[1], indent=1).encode(),
         b"\xef\xbb\xbf" + text({"Records": TWO}),
         json.dumps({"Records": TWO}).encode("utf-16"),
-        gzip.compress(text({"Records": TWO})),
-        gzip.compress(text(TWO[0])) + gzip.compress(text(TWO[1])),
-        gzip.compress(text({"Records": TWO})) + b"\0" * 512,
-        gzip.compress(text({"Records": TWO})) + b"\x1f\x8bpadding",
-        gzip.compress(gzip.compress(text({"Records": TWO}))),
+        gzip.compress(text({"Records": TWO}), mtime=0),
+        gzip.compress(text(TWO[0]), mtime=0) + gzip.compress(text(TWO[1]), mtime=0),
+        gzip.compress(text({"Records": TWO}), mtime=0) + b"\0" * 512,
+        gzip.compress(text({"Records": TWO}), mtime=0) + b"\x1f\x8bpadding",
+        gzip.compress(gzip.compress(text({"Records": TWO}), mtime=0), mtime=0),
         text([{"version": "0", "detail-type": "AWS API Call via CloudTrail", "detail": one} for one in TWO]),
         text([{"_raw": json.dumps(one), "_time": 1} for one in TWO]),
         text([{"message": json.dumps(one)} for one in TWO]),
@@ -116,7 +116,7 @@ def test_an_archive_is_read_member_by_member() -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("folder/", b"")
-        archive.writestr("folder/1.json.gz", gzip.compress(text({"Records": [event(1)]})))
+        archive.writestr("folder/1.json.gz", gzip.compress(text({"Records": [event(1)]}), mtime=0))
         archive.writestr("folder/2.json", text({"Records": [event(2)]}))
         archive.writestr("folder/README.md", b"notes")
     items = list(records.split(made.getvalue()))
@@ -124,7 +124,9 @@ def test_an_archive_is_read_member_by_member() -> None:
     assert [item.position for item in items] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("empty", [b"[]", b'{"Records":[]}', gzip.compress(b'{"Records": []}'), b'{"Events": []}'])
+@pytest.mark.parametrize(
+    "empty", [b"[]", b'{"Records":[]}', gzip.compress(b'{"Records": []}', mtime=0), b'{"Events": []}']
+)
 def test_a_container_without_records_is_no_rejection(empty: bytes) -> None:
     """Nothing was called in those five minutes; that is no fault."""
     assert not any(isinstance(item, Rejected) for item in records.split(empty))
@@ -135,13 +137,13 @@ def test_a_container_without_records_is_no_rejection(empty: bytes) -> None:
     [
         (b"", "empty"),
         (b" \n ", "empty"),
-        (gzip.compress(b""), "empty"),
+        (gzip.compress(b"", mtime=0), "empty"),
         (b"this is no log", "not JSON"),
         (text({"Records": None}), "Records is no list but null"),
         (text({"Records": {"a": 1}}), "Records is no list"),
         (text({"Records": [{"some": "thing"}]}), "neither a CloudTrail record nor a finding; its keys are some"),
         (text({"Records": [7]}), "no JSON object"),
-        (gzip.compress(text({"Records": []}))[:-9], "truncated gzip"),
+        (gzip.compress(text({"Records": []}), mtime=0)[:-9], "truncated gzip"),
         (b"PK\x03\x04broken", "damaged zip"),
     ],
 )
@@ -207,14 +209,16 @@ def test_everything_before_the_cut_is_kept_exactly() -> None:
 
 def test_a_bad_checksum_keeps_the_records_and_says_so() -> None:
     """The records before a damaged trailer are kept; one item tells of the damage."""
-    data = bytearray(gzip.compress(text({"Records": TWO})))
+    data = bytearray(gzip.compress(text({"Records": TWO}), mtime=0))
     data[-6] ^= 0xFF
     assert found(bytes(data)) == ["1", "2", "damaged gzip: incorrect data check"]
 
 
 def test_a_flipped_bit_loses_nothing_before_it() -> None:
     """Damage in the middle of the stream keeps the records that stand before it."""
-    data = bytearray(gzip.compress(text({"Records": [event(n, requestID=str(n * 7919) * 60) for n in range(1, 9)]}), 0))
+    data = bytearray(
+        gzip.compress(text({"Records": [event(n, requestID=str(n * 7919) * 60) for n in range(1, 9)]}), 0, mtime=0)
+    )
     data[len(data) // 2] ^= 0xFF
     what = found(bytes(data))
     assert what[:3] == ["1", "2", "3"]
@@ -223,7 +227,7 @@ def test_a_flipped_bit_loses_nothing_before_it() -> None:
 
 def test_a_bomb_is_stopped_at_the_limit() -> None:
     """What expands past the limit is rejected; what stands before it is kept."""
-    data = gzip.compress(text({"Records": TWO}) + b" " * 5_000_000)
+    data = gzip.compress(text({"Records": TWO}) + b" " * 5_000_000, mtime=0)
     what = found(data, limit=1_000_000)
     assert what[:2] == ["1", "2"]
     assert "1,000,000 bytes" in what[2]

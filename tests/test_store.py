@@ -75,7 +75,7 @@ SPACED = json.dumps({"Records": [dict(reversed(A.items()))]}, indent=3).encode()
 @pytest.mark.parametrize(
     ("files", "kept", "conflicts"),
     [
-        ({"1.json": logs(A), "2.json.gz": gzip.compress(logs(A))}, 1, 0),
+        ({"1.json": logs(A), "2.json.gz": gzip.compress(logs(A), mtime=0)}, 1, 0),
         ({"1.json": logs(A, A)}, 1, 0),
         ({"1.json": logs(A), "2.json": SPACED}, 1, 0),
         ({"1.json": logs(A), "2.json": logs(B)}, 2, 2),
@@ -155,7 +155,9 @@ def test_a_record_leads_back_to_its_original_bytes(tmp_path: Path) -> None:
     """White space, numbers and order of keys are as delivered; only session tokens are gone."""
     raw = b'{ "eventTime":"2026-06-10T12:00:00Z",\n "eventName" : "X", "eventSource":"s", "eventID":"e-1", "z": 1.50,'
     raw += b' "responseElements":{"credentials":{"sessionToken":"FAKE","expiration":"Jun 1"}} , "a":"\xff\\u0041"}'
-    case = make(tmp_path, {"1.json.gz": gzip.compress(b'{"Records":[\n' + text(event(7)) + b" , " + raw + b"\n]}")})
+    case = make(
+        tmp_path, {"1.json.gz": gzip.compress(b'{"Records":[\n' + text(event(7)) + b" , " + raw + b"\n]}", mtime=0)}
+    )
     collect(case)
     assert store.record(case, "e-1") == [raw.replace(b"FAKE", b"REDACTED")]
     assert store.record(case, event(7)["eventID"]) == [text(event(7))]
@@ -177,7 +179,7 @@ def test_a_record_of_two_accounts_is_asked_for_by_account(tmp_path: Path) -> Non
 def test_an_event_without_an_id_is_named_by_its_bytes(tmp_path: Path) -> None:
     """The id is the same in every collect, so that duplicates are found."""
     nameless = event(1, eventID=...)
-    case = make(tmp_path, {"1.json": logs(nameless), "2.json.gz": gzip.compress(logs(nameless))})
+    case = make(tmp_path, {"1.json": logs(nameless), "2.json.gz": gzip.compress(logs(nameless), mtime=0)})
     assert collect(case)["duplicate"] == 1
     (row,) = rows(case)
     assert row["eventid"].startswith("sha256:")

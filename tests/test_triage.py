@@ -17,7 +17,7 @@ def finding(number, **changes):
     row = {
         "finding_id": f"{ARN}{number}", "account_id": "111122223333", "type": "Recon:IAMUser/X", "title": "t",
         "severity_label": "MEDIUM", "first_seen": when, "last_seen": when, "count": 1, "sample": False,
-        "access_key_id": None, "principal_name": None, "principal_id": None, "instance_id": None,
+        "form": "guardduty", "access_key_id": None, "principal_name": None, "principal_id": None, "instance_id": None,
         "attack_sequence": None, "sequence_keys": None, "resource_ids": ["arn:aws:s3:::b"], "resource_type": "S3Bucket",
     }  # fmt: skip
     return {**row, **changes}
@@ -53,6 +53,15 @@ def test_a_pivot_gathers_its_findings(case, hold):
     assert table.loc[("instance", "i-0123456789abcdef0"), "seed"] == f"finding={ARN}3"
     assert ("attack sequence", "seq") in table.index
     assert table.loc[("resource", "arn:aws:s3:::b"), "findings"] == 1
+
+
+def test_a_finding_that_two_products_report_counts_once(case, hold):
+    """Security Hub's copy of a GuardDuty finding adds nothing, whichever was read first."""
+    copy = finding(1, access_key_id=KEY, count=3, form="asff", type="TTPs/X")
+    hold(copy, finding(1, access_key_id=KEY, count=3))
+    table = triage.pivots(case)
+    assert (len(table), table["findings"][0], table["count"][0]) == (1, 1, 3)
+    assert table["types"][0] == ["Recon:IAMUser/X"]
 
 
 @pytest.mark.parametrize("kind", ["Stealth:IAMUser/CloudTrailLoggingDisabled", "DefenseEvasion:IAMUser/Anomalous"])
