@@ -12,6 +12,7 @@ from cirtlib.scope import Scope
 from cirtlib.scope import load as load_scope
 from cirtlib.scope.extent import STATUSES
 from cirtlib.techniques import annotate
+from cirtlib.triage import distinct
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,8 @@ class Facts:
     def linked(self) -> pd.DataFrame:
         """Findings that the scope knows (seeds, and those that name a node of the extent), each once."""
         names = {node["value"] for node in self.scope.nodes if node["kind"] == "finding"}
-        found = self.findings[self.findings["finding_id"].isin(names)]
-        # Security Hub repeats GuardDuty's findings under GuardDuty's id: the product's own form says more.
-        return found.sort_values(["form", "first_seen"], key=_own_form_first).drop_duplicates("finding_id")
+        found = distinct(self.findings[self.findings["finding_id"].isin(names)])
+        return found.sort_values(["first_seen", "finding_id"])
 
     def evidence(self, node: str) -> tuple[str, ...]:
         """Ids of what the edges at a node rest on, in order, each once."""
@@ -74,7 +74,3 @@ def gather(case: Case) -> Facts:
         gaps=scope.gaps or coverage.gaps(case),
         totals=collected.get("totals", {}),
     )
-
-
-def _own_form_first(column: pd.Series) -> pd.Series:
-    return column != "guardduty" if column.name == "form" else column

@@ -6,6 +6,7 @@ import pandas as pd
 
 from cirtlib import queries
 from cirtlib.case import Case
+from cirtlib.triage import distinct
 
 
 def case_facts(case: Case) -> pd.DataFrame:
@@ -52,7 +53,7 @@ def first_hour() -> pd.DataFrame:
 
 def findings_by_day(case: Case) -> pd.DataFrame:
     """One row per day of first sight and severity: findings, of which samples, their types."""
-    findings = queries.findings(case)
+    findings = distinct(queries.findings(case))
     findings = findings.assign(day=findings["first_seen"].dt.strftime("%Y-%m-%d"))
     grouped = findings.groupby(["day", "severity_label"], dropna=False, sort=True)
     table = grouped.agg(

@@ -71,6 +71,11 @@ def change(html: str, text: Callable[[str], str], figure: Callable[[Any], Any]) 
     return "".join([*parts, text(html[position:])])
 
 
+def readable(html: str) -> str:
+    """Page without its scripts; the data of its figures stays."""
+    return _SCRIPT.sub(lambda match: match[0] if "figure-data" in match[1] else "", html)
+
+
 def _policy(*scripts: str) -> str:
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in scripts)
     return (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from html import escape, unescape
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 # What can be told by its form alone, in the order in which it is looked for. A UUID (an event id) is looked for first
@@ -28,7 +29,8 @@ _FORMS = (
 _FORM = re.compile("|".join(f"(?P<{kind}{number}>{form})" for number, (kind, form) in enumerate(_FORMS)))
 _USER = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::\d{12}:(?:user|assumed-role|federated-user)/([^\s\"'<>,;\[\]]+)")
 _BUCKET = re.compile(r"arn:aws[a-z-]*:s3:::([A-Za-z0-9.\-_]{3,63})")
-_BREAK = "<br>"
+_BREAK, _WRAP = "<br>", 90  # how plots.style breaks the lines of a hover text
+_TAG = re.compile("</?b>")
 _SHORTENED = re.compile(r"([\w+=,.@:/-]*)…([\w+=,.@:/-]*)")
 # Values of these plotly attributes are its own words; a user called "markers" must not break a figure.
 _PLOTLY_WORDS = {
@@ -56,14 +58,18 @@ class Pseudonyms:
         for kind, value in sorted(found):
             self.known.setdefault(value, kind)
 
-    def replacer(self) -> Callable[[str], str]:
-        """Return the function that replaces, in a text, all values learned so far and all of a known form."""
-        longest_first = sorted(self.known, key=lambda value: (-len(value), value)) or ["\x00"]
+    def replacer(self, *, within: str = "") -> Callable[[str], str]:
+        """Return the function that replaces, in a text, all values learned so far and all of a known form.
+
+        `within` is the whole of the texts, where that is known: values that do not stand in it are not looked for, of
+        which a large case has many.
+        """
+        sought = [value for value in self.known if not within or value in within]
+        longest_first = sorted(sought, key=lambda value: (-len(value), value)) or ["\x00"]
         names = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])")
 
         def replace(text: str) -> str:
-            text = _joined(text, [*names.finditer(text.replace(_BREAK, "")), *_FORM.finditer(text.replace(_BREAK, ""))])
-            text = names.sub(lambda match: self._name(self.known[match[0]], match[0]), text)
+            text = names.sub(lambda match: self._name(self.known[match[0]], match[0]), _joined(text))
             return _SHORTENED.sub(self._shortened, _FORM.sub(self._formed, text))
 
         return replace
@@ -96,14 +102,13 @@ def _kind(match: re.Match[str]) -> str:
     return "" if kind == "kept" or (kind == "address" and not _is_address(match[0])) else kind
 
 
-def _joined(text: str, values: list[re.Match[str]]) -> str:
-    """`text` without the line breaks that a figure put into the middle of a value."""
+def _joined(text: str) -> str:
+    """`text` without the breaks of lines that were full, which may stand in the middle of a value."""
     lines = text.split(_BREAK)
-    parts, position = [lines[0]], len(lines[0])
-    for line in lines[1:]:
-        inside = any(match.start() < position < match.end() for match in values)
-        parts.append(line if inside else _BREAK + line)
-        position += len(line)
+    parts = [lines[0]]
+    for before, line in pairwise(lines):
+        full = len(unescape(_TAG.sub("", before))) == _WRAP
+        parts.append(line if full else _BREAK + line)
     return "".join(parts)
 
 

@@ -14,7 +14,7 @@ from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.errors import ReportError
 from cirtlib.kernel import execute
-from cirtlib.page import change, page
+from cirtlib.page import change, page, readable
 from cirtlib.shipped import shipped
 
 _NAMES = """
@@ -118,12 +118,19 @@ def _redacted(case: Case, html: str) -> tuple[str, dict[str, str]]:
     """Page with pseudonyms, and what stands for what."""
     names = queries.sql(case, _NAMES)
     pseudonyms = redaction.Pseudonyms()
-    pseudonyms.learn(zip(names["kind"], names["value"].astype(str), strict=True), text=unescape(html))
-    replace = pseudonyms.replacer()
+    text = _words(html)
+    pseudonyms.learn(zip(names["kind"], names["value"].astype(str), strict=True), text=text)
+    replace = pseudonyms.replacer(within=text)
     html = change(
         html, lambda text: redaction.redact_html(text, replace), lambda data: redaction.redact_figure(data, replace)
     )
     return html, pseudonyms.given
+
+
+def _words(html: str) -> str:
+    """All texts of a page as a reader sees them; those that a figure broke into lines in one piece, too."""
+    text = unescape(readable(html)).replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&")
+    return f"{text}\n{text.replace('<br>', '')}"
 
 
 def _write(file: Path, text: str) -> None:

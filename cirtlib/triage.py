@@ -12,8 +12,8 @@ from cirtlib.errors import NotFoundError
 from cirtlib.scope import Scope
 
 COLUMNS = (
-    *("pinned", "kind", "pivot", "severity", "findings", "count", "accounts", "first_seen", "last_seen", "types"),
-    *("explained", "samples", "seed", "finding_ids"),
+    *("severity", "kind", "pivot", "types", "explained", "findings", "count", "accounts", "first_seen", "last_seen"),
+    *("samples", "pinned", "seed", "finding_ids"),
 )
 # Logging or detection was tampered with: shown first whatever its severity, because everything else may be unseen.
 # Types as in GuardDuty's list of IAM and S3 finding types; the Security Hub forms hold the same words.
@@ -41,7 +41,7 @@ def pivots(case: Case, *, scope: Scope | None = None) -> pd.DataFrame:
         one row per pivot (`COLUMNS`): tampering with logging or detection first, then by highest severity.
         `findings` counts findings, `count` what they say they aggregated; `seed` is what `use_as_seed` takes.
     """
-    findings = queries.findings(case)
+    findings = distinct(queries.findings(case))
     rows = [row for finding in findings.to_dict("records") for row in _pivots(finding)]
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -53,6 +53,14 @@ def pivots(case: Case, *, scope: Scope | None = None) -> pd.DataFrame:
         ["pinned", "_rank", "first_seen", "kind", "pivot"], ascending=[False, False, True, True, True]
     )
     return order[list(COLUMNS)].reset_index(drop=True)
+
+
+def distinct(findings: pd.DataFrame) -> pd.DataFrame:
+    """Each finding once: Security Hub repeats GuardDuty's under GuardDuty's id, and GuardDuty's form says more."""
+    if findings.empty:
+        return findings
+    order = findings["form"].ne("guardduty").sort_values(kind="stable").index
+    return findings.loc[order].drop_duplicates("finding_id").sort_index()
 
 
 def use_as_seed(case: Case, seed: str) -> Case:

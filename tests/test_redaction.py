@@ -2,6 +2,7 @@
 
 import pytest
 
+from cirtlib.plots import style
 from cirtlib.redaction import Pseudonyms, redact_figure, redact_html
 
 
@@ -66,7 +67,12 @@ def test_what_a_figure_cut_or_broke_is_found(replace):
     assert hide("ASIA…MPLE") == "key-1"
     assert hide("assumed-role/devRole/mara.li…corp") == "assumed-role/devRole/…"
     assert hide("role/AWSReservedSSO_Admini…abcdef") == "role/AWSReservedSSO_Admini…abcdef"
-    assert hide("arn:aws:iam::4444<br>55556666:user/x<br>next") == "arn:aws:iam::account-2:user/x<br>next"
+    broken = style.wrapped(f"{'x' * 80} 444455556666 y")
+    assert "4444" in broken.partition("<br>")[0]
+    assert hide(f"<b>{broken}</b><br>111122223333<br>4444") == f"<b>{'x' * 80} account-2 y</b><br>account-1<br>4444"
+    assert hide("from 192.0.2.79<br>0bae5ac3-f900-4f1b-8491-1cf87e65b8a1") == (
+        "from address-1<br>0bae5ac3-f900-4f1b-8491-1cf87e65b8a1"
+    )
     assert hide("wait … and 3 more") == "wait … and 3 more"
 
 

@@ -88,7 +88,10 @@ def test_a_redacted_report_holds_no_identifier(written, incident):
     assert len(values) > 50
     shown, text = content(whole), content(redacted)
     assert sum(value in shown for value in values) > 20
-    left = sorted(value for value in values if re.search(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", text))
+    # As a part of another word counts, too; a short name may be a part of an innocent one.
+    left = [
+        value for value in values if value in text and (len(value) > 8 or re.search(rf"\b{re.escape(value)}\b", text))
+    ]
     assert left == []
     assert "account-1" in text
     assert "Redacted for sharing" in text
