@@ -14,6 +14,8 @@ from cirtlib.errors import ReportError
 from cirtlib.page import page
 from cirtlib.timeline import add_note
 
+pytestmark = pytest.mark.integration  # two whole runs of the report; `make report` is the everyday one
+
 
 @pytest.fixture(scope="module")
 def written(incident, tmp_path_factory):
