@@ -90,7 +90,7 @@ def test_a_redacted_report_holds_no_identifier(written, incident):
     assert len(values) > 50
     shown, text = content(whole), content(redacted)
     assert sum(value in shown for value in values) > 20
-    # As a part of another word counts, too, but a short name may be a part of an innocent one, and digits of a fraction.
+    # A part of another word counts, too; but a short name may be part of an innocent one, and digits of a fraction.
     text = re.sub(r"\d+\.\d{6,}", "", text)
     left = [value for value in values if value in text]
     assert [value for value in left if len(value) > 8 or re.search(rf"\b{re.escape(value)}\b", text)] == []
