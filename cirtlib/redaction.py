@@ -82,6 +82,8 @@ class Pseudonyms:
         """What a figure cut in the middle: its pseudonym where it can be told, else without the part that tells."""
         head, tail = match[1], match[2]
         meant = [value for value in self.known if value.startswith(head) and value.endswith(tail)]
+        if not head and tail.isdigit():  # figures end an account with its last digits
+            meant = [value for value in meant if self.known[value] == "account"]
         if len(head) + len(tail) >= 4 and len(meant) == 1:
             return self._name(self.known[meant[0]], meant[0])
         place = max(head.rfind("/"), head.rfind(":")) + 1

@@ -118,6 +118,7 @@ def test_a_notebook_runs_in_jupyterlab(browser, reported):
         page.wait_for_timeout(1000)
         shot = os.environ.get("CIRT_SCREENSHOTS")
         if shot:
+            page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
             page.screenshot(path=str(Path(shot) / "lab.png"))
         assert page.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
         assert page.locator('.modebar-btn[data-title*="hare"]').count() == 0

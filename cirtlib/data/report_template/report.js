@@ -10,7 +10,8 @@
     for (const holder of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(holder);
   };
   window.addEventListener("beforeprint", function () {
-    for (const fold of document.querySelectorAll("details")) fold.open = true;
+    // On paper the words of a figure stand open; the table behind it is long, and exported.
+    for (const fold of document.querySelectorAll(".behind details:first-of-type")) fold.open = true;
     resize();
   });
   // A citation may point into a folded section: unfold it, so that the target can be seen.
