@@ -15,6 +15,7 @@ from cirtlib.report import report
 from cirtlib.scope import Scope, load
 
 STATUSES = ("compromised", "attacker_created", "changed")
+_STATUS_ORDER = [status.replace("_", "-") for status in STATUSES]
 
 
 def extent_table(scope: Scope) -> pd.DataFrame:
@@ -71,7 +72,8 @@ def _found(case: Case, scope: Scope) -> list[str]:
     if extent:
         accounts = {node["account"] for node in extent if node.get("account")}
         lines.append(f"attack: {attack['first']} to {attack['last']}, accounts {', '.join(sorted(accounts))}")
-        lines.append(f"extent: {_counted(node['status'] for node in extent)}; {_counted(n['kind'] for n in extent)}")
+        status = _counted(sorted((n["status"].replace("_", "-") for n in extent), key=_STATUS_ORDER.index))
+        lines.append(f"extent: {status}: {_counted(sorted(n['kind'] + 's' for n in extent))}")
         lines.append(f"  {_names(extent)}")
     else:
         lines.append("extent: nothing; no seed leads to an event that is the attacker's")
@@ -82,7 +84,10 @@ def _found(case: Case, scope: Scope) -> list[str]:
 
 def _names(extent: list[dict[str, Any]]) -> str:
     """The compromised, by their short names, as far as a line goes."""
-    values = [str(node["value"]).rpartition(":")[2] for node in extent if node["status"] == "compromised"]
+    held = [node for node in extent if node["status"] == "compromised"]
+    # Users and roles first: those are the names that people know.
+    held.sort(key=lambda node: (node["kind"] != "principal", node["value"]))
+    values = [str(node["value"]).rpartition(":")[2] for node in held]
     more = f" and {len(values) - 5} more" if len(values) > 5 else ""
     return f"compromised: {', '.join(values[:5])}{more}"
 
