@@ -1,12 +1,25 @@
 """Open the case that a notebook was given, with what its parameters override."""
 
+import hashlib
+import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
+from pathlib import Path
 
 from cirtlib.case import Case, Seed, Window, load_case, parse_time
 from cirtlib.display import plain
 from cirtlib.errors import CaseError
 from cirtlib.text import visible
+
+
+class Overridden(Case):
+    """A case as one run looks at it. Its results lie apart, so that they never pass for the case's own."""
+
+    @property
+    def out(self) -> Path:
+        """Folder of what this window and these seeds give: out/runs/ and a name made of them."""
+        asked = hashlib.sha256(repr((self.window, self.seeds)).encode()).hexdigest()
+        return self.path / "out" / "runs" / asked[:12]
 
 
 def open_case(case: str, *, start: str = "", end: str = "", principals: str | Sequence[str] = "") -> Case:
@@ -45,11 +58,21 @@ def open_case(case: str, *, start: str = "", end: str = "", principals: str | Se
     changed = {"start": start, "end": end, "principals": ", ".join(names)}
     overrides = [f"{key} = {plain(value)}" for key, value in changed.items() if value]
     print(visible(f"Case {opened.name}{': ' + opened.title if opened.title else ''}"))
-    print("Overridden for this run: " + ("; ".join(overrides) or "nothing"))
-    return replace(opened, window=window, seeds=seeds)
+    if not overrides:
+        print("Overridden for this run: nothing")
+        return opened
+    content = {part.name: getattr(opened, part.name) for part in fields(opened)}
+    run = Overridden(**{**content, "window": window, "seeds": seeds})
+    print(
+        visible(f"Overridden for this run: {'; '.join(overrides)}; its results are in {run.out.relative_to(run.path)}")
+    )
+    _take_notes(opened, run)
+    return run
 
 
-def overridden(case: Case) -> bool:
-    """Whether a run's parameters differ from case.yaml, so that its results must not replace the case's own."""
-    stored = load_case(case.path)
-    return (stored.window, stored.seeds) != (case.window, case.seeds)
+def _take_notes(case: Case, run: Case) -> None:
+    """Let the run show the notes of the case."""
+    notes = case.out / "notes.jsonl"
+    run.out.mkdir(parents=True, exist_ok=True)
+    if notes.is_file():
+        shutil.copyfile(notes, run.out / "notes.jsonl")
