@@ -7,7 +7,6 @@ from typing import Any
 
 import botocore.session
 import jmespath
-import jsonschema
 from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationNotFoundError
 from botocore.validate import ParamValidator
@@ -31,6 +30,8 @@ def check(plan: Plan) -> None:
         if any(step.target == one or step.target.startswith(f"{one}/") for one in plan.responders):
             faults.append(f"{step.id}: its target {step.target} is a responder of case.yaml")
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    import jsonschema  # noqa: PLC0415 - seconds to load, and only a plan that is written needs it
+
     for error in jsonschema.Draft202012Validator(schema).iter_errors(plan.to_dict()):
         faults.append(f"{'/'.join(map(str, error.absolute_path))}: {error.message}")
     if faults:
