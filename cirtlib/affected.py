@@ -9,6 +9,14 @@ from cirtlib.case import Case
 from cirtlib.facts import Facts
 from cirtlib.timeline.keys import targets
 
+# What a table of grouped events says of each group.
+_COUNTED = {
+    "events": ("event_id", "size"),
+    "first": ("event_time", "min"),
+    "last": ("event_time", "max"),
+    "evidence": ("event_id", list),
+}
+
 
 def chronology(facts: Facts) -> pd.DataFrame:
     """Key events, findings, notes and decisions in order of time.
@@ -81,26 +89,14 @@ def data(facts: Facts) -> pd.DataFrame:
         target=[targets(asked, answer) for asked, answer in zip(acts["request"], acts["response"], strict=True)],
     )
     grouped = acts.groupby(["tactic", "service", "event_name", "target", "outcome"], sort=False)
-    table = grouped.agg(
-        events=("event_id", "size"),
-        first=("event_time", "min"),
-        last=("event_time", "max"),
-        evidence=("event_id", list),
-    )
-    return table.reset_index()
+    return grouped.agg(**_COUNTED).reset_index()
 
 
 def owners(facts: Facts) -> pd.DataFrame:
     """Return what rightful owners did with compromised credentials meanwhile, by credential, source and reason."""
     both = pd.concat([facts.owner, facts.unclear])
     grouped = both.groupby(["verdict", "node", "source_ip", "user_agent_family", "reason"], sort=True, dropna=False)
-    table = grouped.agg(
-        events=("event_id", "size"),
-        first=("event_time", "min"),
-        last=("event_time", "max"),
-        evidence=("event_id", list),
-    )
-    return table.reset_index()
+    return grouped.agg(**_COUNTED).reset_index()
 
 
 def leads(facts: Facts) -> pd.DataFrame:

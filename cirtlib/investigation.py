@@ -13,15 +13,15 @@ from cirtlib.containment import Plan
 from cirtlib.errors import EvidenceError
 from cirtlib.report import report
 from cirtlib.scope import Scope, load
+from cirtlib.scope.extent import EXTENT
 
-STATUSES = ("compromised", "attacker_created", "changed")
-_STATUS_ORDER = [status.replace("_", "-") for status in STATUSES]
+_STATUS_ORDER = [status.replace("_", "-") for status in EXTENT]
 
 
 def extent_table(scope: Scope) -> pd.DataFrame:
     """The extent, one row per node: compromised first, then what the attacker made, then what was changed."""
     columns = ["status", "kind", "value", "account", "confidence", "first_seen", "last_seen", "attacker_events"]
-    nodes = sorted(scope.extent(), key=lambda n: (STATUSES.index(n["status"]), n["kind"], n["value"]))
+    nodes = sorted(scope.extent(), key=lambda n: (EXTENT.index(n["status"]), n["kind"], n["value"]))
     return pd.DataFrame([[node.get(name) for name in columns] for node in nodes], columns=columns)
 
 
