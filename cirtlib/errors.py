@@ -13,6 +13,10 @@ class EvidenceError(CirtError, OSError):
     """Evidence cannot be read or written, or is no longer what the manifest says it was."""
 
 
+class AccessError(CirtError, PermissionError):
+    """AWS cannot be asked: there are no credentials, or they have run out."""
+
+
 class QueryError(CirtError, ValueError):
     """A question or a SQL text cannot be run as asked."""
 

@@ -20,10 +20,11 @@ STAGES = """
     case shipped
     records findings evidence
     intake decisions
+    aws
     store
     engine standard queries
     techniques identity trust
-    sources
+    snapshot sources digest
     collect
     coverage accounting
     baseline scope triage
