@@ -1,7 +1,7 @@
 """Clients of AWS: the only place that makes them, and so the only place that can call AWS.
 
-Every client refuses an operation that is not in data/allowed_calls.tsv: they read, and change nothing. Where the case names
-a role to assume, its credentials are refreshed before they run out; credentials that cannot be are an AccessError.
+Every client refuses an operation that is not in data/allowed_calls.tsv: they read, and change nothing. Where the case
+names a role to assume, its credentials are refreshed before they run out; credentials that cannot be are an AccessError.
 """
 
 import csv
@@ -27,6 +27,7 @@ _EXPIRED = {
     "RequestExpired",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
+    "InvalidAccessKeyId",
 }
 _DENIED = ("AccessDenied", "Unauthorized", "Forbidden", "NotAuthorized", "403", "InvalidAccess", "KMS.")
 _CONFIG = Config(
@@ -130,8 +131,8 @@ def explain(error: Exception) -> tuple[str, str]:
     code = str(error.response.get("Error", {}).get("Code", ""))
     if code in _EXPIRED:
         raise AccessError(
-            f"the credentials have expired or are not valid ({code}): renew them and run the same command again; what was "
-            "read until now is kept"
+            f"the credentials have expired or are not valid ({code}): renew them and run the same command again; "
+            "what was read until now is kept"
         ) from error
     text = str(error.response.get("Error", {}).get("Message", "")) or code
     status = "denied" if any(part in code for part in _DENIED) else "failed"

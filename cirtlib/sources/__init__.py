@@ -1,12 +1,12 @@
 """Where evidence comes from: one module for each kind of place.
 
 The contract: a source module has a function `place(case, kind, options)` that checks its options and returns a `Place`,
-whose `read(known)` yields what lies there: a `Blob` for every object or API page that `known` does not answer for, and a
-`Slice` for every part of an API or a listing that was asked for, with how that ended. It decides nothing about content.
+whose `read(known)` yields what lies there: a `Blob` for every object or API page that `known` does not answer for, and
+a `Slice` for every part of an API or a listing that was asked for, with how that ended. It decides nothing of content.
 
-Only `place` raises CaseError, before anything is read. While reading, what cannot be read is a `Blob` with a fault, what
-is refused as a whole a `Slice` that is denied or failed; an AccessError (credentials that ran out) ends the collect, which
-keeps what was read.
+Only `place` raises CaseError, before anything is read. While reading, what cannot be read is a `Blob` with a fault, and
+what is refused as a whole a `Slice` that is denied or failed; an AccessError (credentials that ran out) ends the
+collect, which keeps what was read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
