@@ -4,7 +4,7 @@ Seed first: what the seeds name is looked up around their time, then every key t
 the collect settles, so that the scope can be asked, and only then are whole Regions paged, from the newest event back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +26,7 @@ WHERE = "event_history"
 DAYS = 90  # that event history reaches back ("Working with CloudTrail event history", aws-cloudtrail-user-guide)
 _DAY = 86_400
 _NEAR = 2 * 3600  # seconds before and after a seed
-_SAMPLES = (0.0, 1 / 3, 2 / 3)  # how far back pages are tried to tell how dense events are
+_SAMPLES = (0.0, 0.2, 0.4, 0.6, 0.8)  # how far back pages are tried to tell how dense events are
 _SHOWN = 10  # Regions that the estimate names
 # Where IAM and other global services log, by the start of a Region's name.
 _GLOBAL = {"cn-": "cn-north-1", "us-gov-": "us-gov-west-1"}
@@ -173,7 +173,7 @@ def _window(case: Case, run: _Run, seeds: list[Sought]) -> tuple[int, int, int]:
     return start, start - case.baseline_days * _DAY, end
 
 
-def _gather(run: _Run, tasks: list[Iterator[Page | Slice]]) -> Iterator[Blob | Slice]:
+def _gather(run: _Run, tasks: Sequence[Iterator[Page | Slice] | Iterator[Page]]) -> Iterator[Blob | Slice]:
     """Run the tasks side by side; what they find is evidence, and tells what to look up next."""
     for item in at_once(tasks):
         if isinstance(item, Slice):
@@ -184,12 +184,17 @@ def _gather(run: _Run, tasks: list[Iterator[Page | Slice]]) -> Iterator[Blob | S
         yield item.blob()
 
 
-def _trial(lane: Lane, span: Span) -> Iterator[Page | Slice]:
-    """One page of what should be too old to be there; whatever keeps it from being had, the lane finds out itself."""
+def _trial(lane: Lane, span: Span) -> Iterator[Page]:
+    """One page of what should be too old to be there. Where nothing is, that is not taken for nothing having been."""
+    before, found = lane.covered.get(EVERYTHING, []), False
     try:
-        yield from lookup.pages(lane, EVERYTHING, span, most=1)
+        for page in lookup.pages(lane, EVERYTHING, span, most=1):
+            found = True
+            yield page
     except (ClientError, BotoCoreError) as error:
-        explain(error)
+        lane.failed(error)
+    if not found:
+        lane.covered[EVERYTHING] = before
 
 
 def _beyond(run: _Run, first: int) -> Iterator[Slice]:
@@ -267,14 +272,14 @@ def _samples(lane: Lane, span: Span) -> Iterator[Page]:
     """A few pages over what is missing, each of which is evidence as well; none where little is missing."""
     missing = lane.missing(EVERYTHING, span)
     total = spans.length(missing)
-    for share in _SAMPLES if total > _DAY else _SAMPLES[:1] if total > _NEAR else ():
+    for share in _SAMPLES if total > _NEAR and not lane.refused else ():
         part = spans.before(missing, int(total * share))
         if lane.missing(EVERYTHING, part)[:1] != [part]:
             continue  # an earlier sample reached as far back
         try:
             yield from lookup.pages(lane, EVERYTHING, part, most=1)
         except (ClientError, BotoCoreError) as error:
-            explain(error)  # the lane finds out itself
+            lane.failed(error)
             return
 
 

@@ -80,6 +80,19 @@ class Lane:
                 return answer
         raise AssertionError("unreachable")
 
+    def failed(self, error: Exception) -> tuple[str, str]:
+        """Status and reason of a lookup that AWS did not answer; once denied, the lane is not asked again.
+
+        Raises
+        ------
+        AccessError
+            when the credentials have run out.
+        """
+        status, reason = explain(error)
+        if status == "denied":
+            self.refused = status, reason
+        return status, reason
+
     def _wait(self) -> None:
         now = time.monotonic()
         start = max(now, self._next)
@@ -200,11 +213,10 @@ def fill(lane: Lane, extent: str, span: Span) -> Iterator[Page | Slice]:
             if code in _STALE and missing[0][1] < stale:  # a token ran out: ask anew from where it led to
                 stale = missing[0][1]
                 continue
-            status, reason = explain(error)
+            status, reason = lane.failed(error)
             if status != "denied":
                 yield _slice(lane, extent, (span[0], missing[0][1]), status, reason)
                 return
-            lane.refused = status, reason
     if lane.refused:
         yield _slice(lane, extent, span, *lane.refused)
         return
