@@ -7,7 +7,7 @@ Anywhere (CreateSession). `LookupEvents` takes one attribute; `Username` of a ro
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cirtlib import queries
 from cirtlib.case import Case, Seed
@@ -26,6 +26,14 @@ class Sought:
     account: str | None = None
     region: str | None = None
     time: int | None = None
+
+
+class Key(NamedTuple):
+    """An access key to look up, the account in which it acts, and how it was found: minted, or caller."""
+
+    key: str
+    account: str
+    how: str
 
 
 def of_seeds(case: Case) -> tuple[list[Sought], list[Seed]]:
@@ -102,33 +110,35 @@ def _of_principal(value: str) -> str:
     return f"ResourceName={value}" if value.startswith("arn:") else f"Username={value.rpartition(':')[2]}"
 
 
-def minted(text: str, account: str) -> list[tuple[str, str]]:
-    """Access keys that one record issued, each with the account it acts in; none where the call failed.
+def origin(extent: str) -> str:
+    """Look-up of the record that issued a temporary key, which tells whose act it was; '' for anything else."""
+    key = extent.removeprefix("AccessKeyId=")
+    return f"ResourceName={key}" if key != extent and key.startswith("ASIA") else ""
 
-    `account` is the one whose history holds the record.
+
+def asks_for_caller(extent: str) -> bool:
+    """Whether whoever made the call that is looked up is a suspect for it."""
+    return extent.startswith(("EventId=", "ResourceName=ASIA"))
+
+
+def keys(text: str, account: str, *, caller: bool = False) -> list[Key]:
+    """Access keys that one record leads to, each with the account it acts in; none where the call failed.
+
+    `account` is the one whose history holds the record. With `caller` the key that it was signed with is one of them.
     """
     try:
         record = json.loads(text)
-        answer = record.get("responseElements") or {}
-        if record.get("errorCode"):
-            return []
+        who, answer = record.get("userIdentity") or {}, record.get("responseElements") or {}
+        signed = [("caller", str(who["accessKeyId"]), str(who.get("accountId")))] if "accessKeyId" in who else []
         given = [answer.get("credentials"), answer.get("accessKey")]
         given += [one.get("credentials") for one in answer.get("credentialSet") or []]
-        keys = [str(one["accessKeyId"]) for one in given if isinstance(one, dict) and "accessKeyId" in one]
-        asked = record.get("requestParameters") or {}
-        whose = (answer.get("assumedRoleUser") or {}).get("arn") or asked.get("targetPrincipal") or ""
+        whose = (answer.get("assumedRoleUser") or {}).get("arn")
+        whose = whose or (record.get("requestParameters") or {}).get("targetPrincipal")
+        new = [("minted", str(one["accessKeyId"]), str(whose)) for one in given if one and "accessKeyId" in one]
     except (ValueError, AttributeError, TypeError):
         return []
-    return [(key, _account(str(whose)) or account) for key in keys if _KEY.fullmatch(key)]
-
-
-def acting(text: str) -> str | None:
-    """Access key that a record was signed with."""
-    try:
-        key = json.loads(text)["userIdentity"]["accessKeyId"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return key if isinstance(key, str) and _KEY.fullmatch(key) else None
+    found = (signed if caller else []) + ([] if record.get("errorCode") else new)
+    return [Key(key, _account(of) or account, how) for how, key, of in found if _KEY.fullmatch(key)]
 
 
 def _account(text: str) -> str | None:

@@ -4,7 +4,7 @@ Seed first: what the seeds name is looked up around their time, then every key t
 the collect settles, so that the scope can be asked, and only then are whole Regions paged, from the newest event back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,7 @@ from cirtlib.aws import Aws, explain, targets
 from cirtlib.case import Case
 from cirtlib.errors import CaseError
 from cirtlib.sources import Blob, Known, Milestone, Place, Slice, chain, lookup, spans
-from cirtlib.sources.chain import Sought
+from cirtlib.sources.chain import Key, Sought
 from cirtlib.sources.crew import at_once
 from cirtlib.sources.lookup import EVERYTHING, Lane, Page
 from cirtlib.sources.spans import Span, iso, seconds
@@ -90,7 +90,7 @@ def _read(case: Case, whole: bool, known: Known) -> Iterator[Blob | Slice | Mile
         when there are no credentials, or they have run out.
     """
     aws = Aws(case.access)
-    now = max(int(datetime.now(UTC).timestamp()), seconds(case.as_of) if case.as_of else 0)
+    now = max(_now(), seconds(case.as_of) if case.as_of else 0)
     run = _Run(aws, known, targets(case, aws), now, now - DAYS * _DAY)
     yield from _strangers(run)
     _remember(run)
@@ -110,6 +110,10 @@ def _read(case: Case, whole: bool, known: Known) -> Iterator[Blob | Slice | Mile
         known.say(f"event history: it cannot be asked for {seed}; its events are found when whole Regions are read")
     if whole:
         yield from _whole(run, (start, baseline, end))
+
+
+def _now() -> int:
+    return int(datetime.now(UTC).timestamp())
 
 
 def _strangers(run: _Run) -> Iterator[Slice]:
@@ -144,7 +148,7 @@ def _remember(run: _Run) -> None:
         lane.counts[extent] = max(lane.counts.get(extent, 0), facts.get("events", 1))
         if facts.get("oldest"):
             run.older |= seconds(facts["oldest"]) < seconds(facts["asked"]) - (DAYS + 1) * _DAY
-        keys = {(key, account) for key, account in facts.get("keys", ())}
+        keys = {Key(*said) for said in facts.get("keys", ())}
         lane.keys.setdefault(extent, set()).update(keys)
         _learn(run, keys)
     for lane in run.lanes.values():
@@ -155,9 +159,16 @@ def _place(one: Slice) -> dict[str, Any]:
     return {"account": one.account, "region": one.region, "extent": one.extent}
 
 
-def _learn(run: _Run, keys: set[tuple[str, str]]) -> None:
-    for key, account in keys:
-        run.wanted.setdefault(f"AccessKeyId={key}", set()).add(account)
+def _learn(run: _Run, keys: Iterable[Key]) -> None:
+    """Note keys to look up, and the record that issued one of which nobody knows who got it."""
+    for key, account, how in keys:
+        _want(run, f"AccessKeyId={key}", {account}, origin=how == "caller")
+
+
+def _want(run: _Run, extent: str, accounts: Iterable[str], *, origin: bool) -> None:
+    run.wanted.setdefault(extent, set()).update(accounts)
+    if origin and (issued := chain.origin(extent)):
+        run.wanted.setdefault(issued, set()).update(run.targets)
 
 
 def _window(case: Case, run: _Run, seeds: list[Sought]) -> tuple[int, int, int]:
@@ -180,7 +191,7 @@ def _gather(run: _Run, tasks: Sequence[Iterator[Page | Slice] | Iterator[Page]])
             yield item
             continue
         run.older |= item.oldest < run.limit - _DAY
-        _learn(run, set(item.keys))
+        _learn(run, item.keys)
         yield item.blob()
 
 
@@ -213,7 +224,7 @@ def _suspects(run: _Run, seeds: list[Sought], span: Span, case: Case) -> Iterato
     near: list[tuple[Lane, str, Span]] = []
     for seed in seeds:
         accounts = [seed.account] if seed.account in run.targets else list(run.targets)
-        run.wanted.setdefault(seed.extent, set()).update(accounts)
+        _want(run, seed.extent, accounts, origin=True)
         home = seed.region or next(iter(case.regions), "us-east-1")
         beside = next((region for start, region in _GLOBAL.items() if home.startswith(start)), "us-east-1")
         if seed.time:

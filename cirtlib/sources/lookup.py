@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cirtlib.aws import Aws, explain
 from cirtlib.sources import Blob, Slice, chain, spans
+from cirtlib.sources.chain import Key
 from cirtlib.sources.spans import Span, iso
 
 ROWS = 50
@@ -51,7 +52,7 @@ class Lane:
     settled: int
     covered: dict[str, list[Span]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    keys: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    keys: dict[str, set[Key]] = field(default_factory=dict)
     refused: tuple[str, str] | None = None
     pause: float = 0.0
     _next: float = 0.0
@@ -118,7 +119,7 @@ class Page:
     span: Span
     number: int
     last: bool
-    keys: tuple[tuple[str, str], ...] = ()
+    keys: tuple[Key, ...] = ()
 
     @property
     def oldest(self) -> int:
@@ -182,16 +183,15 @@ def _time(moment: int) -> datetime:
     return datetime.fromtimestamp(moment, UTC)
 
 
-def _keys(lane: Lane, extent: str, rows: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """Keys to look up next: those that the acts of a suspect minted, and the one behind a suspected event."""
+def _keys(lane: Lane, extent: str, rows: Sequence[dict[str, Any]]) -> tuple[Key, ...]:
+    """Keys to look up next: those that a suspect's acts minted, and the one behind an act that is itself suspected."""
     if extent == EVERYTHING:
         return ()
-    found = set()
-    for row in rows:
-        text = str(row.get("CloudTrailEvent") or "")
-        found |= set(chain.minted(text, lane.account))
-        if extent.startswith("EventId=") and (key := chain.acting(text)):
-            found.add((key, lane.account))
+    found = {
+        key
+        for row in rows
+        for key in chain.keys(str(row.get("CloudTrailEvent") or ""), lane.account, caller=chain.asks_for_caller(extent))
+    }
     lane.keys.setdefault(extent, set()).update(found)
     return tuple(sorted(found))
 
