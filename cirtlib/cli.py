@@ -102,8 +102,7 @@ def new(  # noqa: PLR0913 - each is an option of its own
     from cirtlib.intake import start
 
     access = {"profile": profile, "role": role, "endpoint_url": endpoint_url}
-    lists = {"accounts": account, "regions": region, "responders": responder}
-    further = {**lists, "access": {key: value for key, value in access.items() if value}}
+    content = {"title": title, "accounts": account, "regions": region, "responders": responder}
     made = start(
         folder,
         logs=logs or [],
@@ -111,7 +110,7 @@ def new(  # noqa: PLR0913 - each is an option of its own
         seeds=seed or [],
         window=window,
         live=live,
-        content={"title": title, **{key: value for key, value in further.items() if value}},
+        content={**content, "access": {key: value for key, value in access.items() if value}},
     )
     say(f"case {made.name} is in {made.path}")
     say(f"next: cirt collect {folder}" if made.sources else f"next: name its sources in {made.path / 'case.yaml'}")
@@ -139,9 +138,9 @@ def collect(
     if form is Format.JSON:
         show_json(account)
     else:
-        from cirtlib.accounting import describe
+        from cirtlib.accounting import describe, history_line
 
-        say(describe(account))
+        say("\n".join(line for line in (describe(account), history_line(loaded)) if line))
     _end(loaded, strict)
 
 

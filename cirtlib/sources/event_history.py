@@ -67,6 +67,7 @@ class _Run:
     limit: int
     lanes: dict[tuple[str, str], Lane] = field(default_factory=dict)
     wanted: dict[str, set[str]] = field(default_factory=dict)  # what to look up: extent -> accounts
+    pages: int = 0  # since the last milestone
     older: bool = False  # whether more than 90 days are held after all, as an emulated account does
 
     def lane(self, account: str, region: str) -> Lane:
@@ -105,7 +106,7 @@ def _read(case: Case, whole: bool, known: Known) -> Iterator[Blob | Slice | Mile
         return
     if seeds:
         yield from _suspects(run, seeds, (baseline, end), case)
-        yield Milestone("event history: what the seeds lead to is in the case; `cirt scope` can be asked")
+        yield from _milestone(run, "what the seeds lead to is in the case; `cirt scope` can be asked")
     for seed in mute:
         known.say(f"event history: it cannot be asked for {seed}; its events are found when whole Regions are read")
     if whole:
@@ -191,8 +192,16 @@ def _gather(run: _Run, tasks: Sequence[Iterator[Page | Slice] | Iterator[Page]])
             yield item
             continue
         run.older |= item.oldest < run.limit - _DAY
+        run.pages += 1
         _learn(run, item.keys)
         yield item.blob()
+
+
+def _milestone(run: _Run, text: str) -> Iterator[Milestone]:
+    """Have what was read since the last one settled, if there was anything."""
+    if run.pages:
+        yield Milestone(f"event history: {text}")
+    run.pages = 0
 
 
 def _trial(lane: Lane, span: Span) -> Iterator[Page]:
@@ -275,7 +284,7 @@ def _whole(run: _Run, times: tuple[int, int, int]) -> Iterator[Blob | Slice | Mi
         run.known.say(line)
     yield from _gather(run, [lookup.fill(lane, EVERYTHING, (start, end)) for lane in lanes])
     if baseline < start:
-        yield Milestone("event history: the window is in the case; the days before it, for comparison, follow")
+        yield from _milestone(run, "the window is in the case; the days before it, for comparison, follow")
         yield from _gather(run, [lookup.fill(lane, EVERYTHING, (baseline, end)) for lane in lanes])
 
 
@@ -300,10 +309,11 @@ def _estimate(events: dict[tuple[str, str], float]) -> list[str]:
     if not pages:
         return []
     minutes = {key: count * lookup.INTERVAL / 60 for key, count in pages.items()}
+    longest = max(1, round(max(minutes.values())))
     total = (
-        f"event history: about {sum(pages.values()):,} pages of {lookup.ROWS} events are to be read, at least "
-        f"{max(minutes.values()):,.0f} minutes at 2 calls a second in each Region; stop at any time, the same command "
-        "goes on from there"
+        f"event history: about {sum(pages.values()):,} pages of {lookup.ROWS} events are to be read, which takes "
+        f"{longest:,} {'minute' if longest == 1 else 'minutes'} or more at 2 calls a second in each Region; stop at "
+        "any time, the same command goes on from there"
     )
     lines = [total]
     for key in sorted(pages, key=lambda key: -pages[key])[:_SHOWN]:
