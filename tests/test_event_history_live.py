@@ -198,6 +198,7 @@ def test_expired_credentials_end_it_and_the_same_command_goes_on(
 ) -> None:
     """What was read is in the case; after a new login the rest is."""
     case = live_case(tmp_path / "c", incident[0], responder)
+    responder.faults.renew()
     responder.faults.expire_after = 60
     with pytest.raises(AccessError, match="same command"):
         collect(case, progress=False)
