@@ -9,7 +9,7 @@ import datetime as dt
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +18,12 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from cirtlib.errors import TrainingError
-from cirtlib.training.account_evidence import deliver_findings, deliver_logs, enabled_regions
+from cirtlib.training.account_evidence import Logs, deliver_findings, enabled_regions, trail_bucket
 from cirtlib.training.account_state import State, backend, load, read, reset
-from cirtlib.training.front import Faults, Log, Served, front
+from cirtlib.training.front import Clock, Deny, Faults, Log, Served, front
 from cirtlib.training.front_cloudtrail import History, Keys, cloudtrail
 from cirtlib.training.front_guardduty import enable_detectors, guardduty, read_guardduty
 from cirtlib.training.front_hub import read_hub, security_hub
-from cirtlib.training.front_model import Asked
 from cirtlib.training.front_settings import settings
 
 try:
@@ -57,7 +56,9 @@ class Evidence(TypedDict, total=False):
     findings
         Folder of findings: a GuardDuty export (AWSLogs/…), security_hub.json, security_hub_history.json.
     now
-        The time there, from which the last 90 days count; default: the time here.
+        The time there, from which the last 90 days count; default: the time here. It stands still; see `advance`.
+    live
+        Whether log files that are delivered later than `now` are held back until then.
     keys
         Rows of ListPublicKeys (Value, ValidityStartTime, ValidityEndTime, Fingerprint), for all Regions or by Region.
     deny, expire_after, lookups_per_second
@@ -68,8 +69,9 @@ class Evidence(TypedDict, total=False):
     history: Path
     findings: Path
     now: dt.datetime
+    live: bool
     keys: Keys
-    deny: Container[tuple[str, str]] | Callable[[Asked], bool]
+    deny: Deny
     expire_after: int
     lookups_per_second: int
 
@@ -94,6 +96,10 @@ class Emulated:
         `logs` and `findings` -> name of the bucket where they lie.
     home
         Account of the bucket with the logs: the one that an investigator would start from.
+    clock
+        The time there.
+    served
+        (service, operation) that the front answers, not moto.
     """
 
     endpoint: str
@@ -103,6 +109,15 @@ class Emulated:
     faults: Faults = field(default_factory=Faults)
     buckets: dict[str, str] = field(default_factory=dict)
     home: str = ""
+    clock: Clock = field(default_factory=lambda: Clock(dt.datetime.now(dt.UTC)))
+    served: frozenset[tuple[str, str]] = frozenset()
+    _logs: Logs | None = None
+
+    def advance(self, to: dt.datetime) -> None:
+        """Let time go on: what has happened until then is known, and what was held back of the logs is delivered."""
+        if self._logs and to > self.clock.now:
+            self._logs.deliver(after=self.clock.now, until=to)
+        self.clock.now = to
 
     def environment(self) -> dict[str, str]:
         """Environment in which the AWS CLI talks to these accounts and to nothing else."""
@@ -156,16 +171,18 @@ def serve(
     load(state)
     log = Log(watch=watch)
     faults = Faults(evidence.get("deny", frozenset()), evidence.get("expire_after"), evidence.get("lookups_per_second"))
-    home, buckets = _deliver(state, evidence)
+    clock = Clock(evidence.get("now") or dt.datetime.now(dt.UTC))
+    home, buckets, logs = _deliver(state, evidence, clock)
     moto = DomainDispatcherApplication(create_backend_app)
-    application = front(moto, _served(evidence), faults, log)
+    served = _served(evidence, clock)
+    application = front(moto, served, faults, log)
     server = make_server(host, _free_port(host), application, threaded=True, request_handler=_Quiet)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         endpoint = f"http://{host}:{server.server_port}"
         config, profiles = _configure(state, folder, endpoint)
-        yield Emulated(endpoint, config, profiles, log.seen, faults, buckets, home)
+        yield Emulated(endpoint, config, profiles, log.seen, faults, buckets, home, clock, frozenset(served), logs)
     finally:
         server.shutdown()
         thread.join()
@@ -173,27 +190,28 @@ def serve(
         reset()
 
 
-def _deliver(state: State, evidence: Evidence) -> tuple[str, dict[str, str]]:
-    """Put logs and findings into their buckets; return the account that holds them and the buckets' names."""
-    home, buckets = next(iter(state["accounts"]), ""), {}
+def _deliver(state: State, evidence: Evidence, clock: Clock) -> tuple[str, dict[str, str], Logs | None]:
+    """Put logs and findings into their buckets; return the account with the bucket, the buckets' names, the logs."""
+    home, buckets, logs = next(iter(state["accounts"]), ""), {}, None
     if "logs" in evidence:
-        home, buckets["logs"] = deliver_logs(state, evidence["logs"])
+        logs = trail_bucket(state, evidence["logs"])
+        home, buckets["logs"] = logs.account, logs.bucket
+        logs.deliver(until=clock.now if evidence.get("live") else None)
     if "findings" in evidence:
         buckets["findings"] = deliver_findings(home, evidence["findings"])
-    return home, buckets
+    return home, buckets, logs
 
 
-def _served(evidence: Evidence) -> dict[tuple[str, str], Served]:
+def _served(evidence: Evidence, clock: Clock) -> dict[tuple[str, str], Served]:
     """All that the front answers."""
-    now = evidence.get("now") or dt.datetime.now(dt.UTC)
     folders = [evidence[name] for name in ("logs", "history") if name in evidence]
-    found = read_guardduty(evidence["findings"], now) if "findings" in evidence else {}
+    found = read_guardduty(evidence.get("findings"), clock)
     enable_detectors(found)
     return {
-        **cloudtrail(History(folders, now), evidence.get("keys", ())),
+        **cloudtrail(History(folders, clock), evidence.get("keys", ())),
         **guardduty(found),
-        **security_hub(read_hub(evidence.get("findings"), now)),
-        **settings(now, enabled_regions(folders)),
+        **security_hub(read_hub(evidence.get("findings"), clock)),
+        **settings(clock, enabled_regions(folders)),
     }
 
 

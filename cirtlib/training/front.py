@@ -6,6 +6,7 @@ botocore model.
 """
 
 import base64
+import datetime as dt
 import hashlib
 import json
 from collections import Counter, deque
@@ -21,6 +22,14 @@ from cirtlib.training.front_model import Asked, Json, Refused, check, identify, 
 
 Answer = Callable[[Asked], Json]
 Wsgi = Callable[..., Any]
+Deny = Container[tuple[str, str]] | Callable[[Asked], bool | Refused]
+
+
+@dataclass
+class Clock:
+    """The time in the emulated accounts: it stands still until it is set."""
+
+    now: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -38,14 +47,15 @@ class Faults:
     Attributes
     ----------
     deny
-        (service, operation) pairs as botocore names them, or a function of the request, that are AccessDenied.
+        (service, operation) pairs, as botocore names them, that are AccessDenied; or a function of the request: whether
+        it is denied, or the error that it gets.
     expire_after
         How many requests each access key is good for; then it has expired, and a new one is needed.
     lookups_per_second
         LookupEvents that an account and Region answer in a second (AWS: 2); None: as many as are asked.
     """
 
-    deny: Container[tuple[str, str]] | Callable[[Asked], bool] = frozenset()
+    deny: Deny = frozenset()
     expire_after: int | None = None
     lookups_per_second: int | None = None
     _used: Counter[str] = field(default_factory=Counter)
@@ -68,16 +78,11 @@ class Faults:
             self._used[asked.key] += 1
             if self.expire_after is not None and self._used[asked.key] > self.expire_after:
                 return asked.expired()
-            if self._denied(asked):
-                return asked.denied()
+            if denied := self.deny(asked) if callable(self.deny) else (asked.service, asked.operation) in self.deny:
+                return denied if isinstance(denied, Refused) else asked.denied()
             if asked.operation == "LookupEvents" and self.lookups_per_second and self._too_fast(asked):
                 return Refused("ThrottlingException", "Rate exceeded", 400)
         return None
-
-    def _denied(self, asked: Asked) -> bool:
-        if callable(self.deny):
-            return bool(self.deny(asked))
-        return (asked.service, asked.operation) in self.deny
 
     def _too_fast(self, asked: Asked) -> bool:
         lately, now = self._lately.setdefault((asked.account, asked.region), deque()), monotonic()

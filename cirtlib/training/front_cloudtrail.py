@@ -7,13 +7,14 @@ CloudTrail API reference, LookupEvents and ListPublicKeys; user guide, "Working 
 import datetime as dt
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from cirtlib.training.front import Served, answered, page
+from cirtlib.training.front import Clock, Served, answered, page
 from cirtlib.training.front_model import Asked, Json
 
 Keys = Sequence[Json] | Mapping[str, Sequence[Json]]
@@ -35,6 +36,7 @@ _NAMED = {
     "volumeId": "AWS::EC2::Volume",
     "keyId": "AWS::KMS::Key",
 }
+_NEEDED = {"eventID", "eventTime", "awsRegion", "recipientAccountId"}
 _CODES = {
     "MaxResults": "InvalidMaxResultsException",
     "LookupAttributes": "InvalidLookupAttributesException",
@@ -46,14 +48,11 @@ _CODES = {
 class History:
     """Events of CloudTrail log files below some folders (S3 layout), as LookupEvents shows them; read when first asked.
 
-    Attributes
-    ----------
-    now
-        Time from which the 90 days count, and after which nothing has happened yet.
+    Its 90 days count back from the clock, and nothing has happened after it.
     """
 
     folders: Sequence[Path]
-    now: dt.datetime
+    clock: Clock
     _rows: dict[tuple[str, str, bool], list[Json]] | None = None
     _lock: Any = field(default_factory=Lock)
 
@@ -69,18 +68,18 @@ def cloudtrail(history: History, keys: Keys) -> dict[tuple[str, str], Served]:
     """What the front answers of CloudTrail."""
     return {
         ("cloudtrail", "LookupEvents"): Served(lambda asked: _lookup(history, asked), _CODES),
-        ("cloudtrail", "ListPublicKeys"): Served(lambda asked: _public_keys(keys, history.now, asked)),
+        ("cloudtrail", "ListPublicKeys"): Served(lambda asked: _public_keys(keys, history.clock.now, asked)),
     }
 
 
 def _lookup(history: History, asked: Asked) -> Json:
-    given = asked.parameters
+    given, now = asked.parameters, history.clock.now
     if len(given.get("LookupAttributes", [])) > 1:
         raise asked.wrong("You can use only one lookup attribute at a time.", "InvalidLookupAttributesException")
-    begin, end = given.get("StartTime", history.now - _KEPT), given.get("EndTime", history.now)
-    if begin > end or end < history.now - _KEPT:
+    begin, end = given.get("StartTime", now - _KEPT), given.get("EndTime", now)
+    if begin > end or end < now - _KEPT:
         raise asked.wrong("The time range is not valid.", "InvalidTimeRangeException")
-    begin, end = max(begin, history.now - _KEPT), min(end, history.now)
+    begin, end = max(begin, now - _KEPT), min(end, now)
     wanted = [(one["AttributeKey"], one["AttributeValue"]) for one in given.get("LookupAttributes", [])]
     rows = [
         row
@@ -105,16 +104,24 @@ def _read(folders: Sequence[Path]) -> dict[tuple[str, str, bool], list[Json]]:
             kind = path.name.split("_")[1] if path.name.count("_") > 1 else ""
             if kind not in ("CloudTrail", "CloudTrail-Insight"):
                 continue
-            for record in json.loads(gzip.decompress(path.read_bytes())).get("Records", []):
-                insight = record.get("eventCategory") == "Insight"
-                managed = record.get("managementEvent") is not False
-                if insight or (managed and record.get("eventCategory", "Management") == "Management"):
-                    where = (record["recipientAccountId"], record["awsRegion"], insight)
+            for record in _records(path):
+                category = record.get("eventCategory", "Management")
+                if category == "Insight" or (category == "Management" and record.get("managementEvent") is not False):
+                    where = (record["recipientAccountId"], record["awsRegion"], category == "Insight")
                     found.setdefault(where, {})[record["eventID"]] = _row(record)
     return {
         where: sorted(rows.values(), key=lambda row: (row["EventTime"], row["EventId"]), reverse=True)
         for where, rows in found.items()
     }
+
+
+def _records(path: Path) -> list[Json]:
+    """Records of a log file; none of a broken one, for event history does not come from files."""
+    try:
+        records = json.loads(gzip.decompress(path.read_bytes()))["Records"]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error):
+        return []
+    return [one for one in records if isinstance(one, dict) and one.keys() >= _NEEDED]
 
 
 def _row(record: Json) -> Json:
@@ -145,24 +152,24 @@ def _resources(record: Json) -> Iterator[Json]:
         yield answered(ResourceType=one.get("type"), ResourceName=one.get("ARN"))
     seen = set()
     for part in ("requestParameters", "responseElements"):
-        for name, kind, value in _names(record.get(part)):
-            if name == "name" and record["eventSource"] != "cloudtrail.amazonaws.com":
-                continue
+        for kind, value in _names(record.get(part)):
             if (kind, value) not in seen:
                 seen.add((kind, value))
                 yield {"ResourceType": kind, "ResourceName": value}
+    trail = (record.get("requestParameters") or {}).get("name")
+    if trail and record["eventSource"] == "cloudtrail.amazonaws.com":
+        yield {"ResourceType": "AWS::CloudTrail::Trail", "ResourceName": trail}
 
 
-def _names(value: object) -> Iterator[tuple[str, str, str]]:
-    """(member, type, name) of each resource that is named anywhere below `value`."""
+def _names(value: object) -> Iterator[tuple[str, str]]:
+    """(type, name) of each resource that is named anywhere below `value`."""
     if isinstance(value, list):
         for item in value:
             yield from _names(item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            kind = "AWS::CloudTrail::Trail" if key == "name" else _NAMED.get(key)
-            if kind and isinstance(item, str):
-                yield key, kind, item
+            if key in _NAMED and isinstance(item, str):
+                yield _NAMED[key], item
             else:
                 yield from _names(item)
 

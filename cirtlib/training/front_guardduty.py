@@ -8,16 +8,15 @@ import datetime as dt
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import Any
 
 from cirtlib.training.account_state import backend
-from cirtlib.training.front import Served, answered, page
+from cirtlib.training.front import Clock, Served, answered, page
 from cirtlib.training.front_model import Asked, Json, trimmed
-
-Findings = dict[tuple[str, str], list[Json]]
 
 _KEPT = dt.timedelta(days=90)
 _PAGE = 50
@@ -35,23 +34,38 @@ _COMPARED: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def read_guardduty(folder: Path, now: dt.datetime) -> Findings:
-    """Newest version of each finding of the last 90 days in an export below `folder`, by account and Region."""
-    found: dict[tuple[str, str], dict[str, Json]] = defaultdict(dict)
-    for path in sorted(folder.rglob("GuardDuty/**/*.jsonl.gz")):
+@dataclass(frozen=True)
+class Findings:
+    """Every version of every finding, by account and Region, oldest first; and the clock that says which one holds."""
+
+    versions: Mapping[tuple[str, str], list[Json]]
+    clock: Clock
+
+    def current(self, account: str, region: str) -> list[Json]:
+        """Findings as they are now: those of the last 90 days, each in its last version."""
+        now = self.clock.now
+        held = {
+            one["id"]: one
+            for one in self.versions.get((account, region), [])
+            if now - _KEPT <= dt.datetime.fromisoformat(one["updatedAt"]) <= now
+        }
+        return list(held.values())
+
+
+def read_guardduty(folder: Path | None, clock: Clock) -> Findings:
+    """Findings of an export below `folder`."""
+    found: dict[tuple[str, str], list[Json]] = defaultdict(list)
+    for path in folder.rglob("GuardDuty/**/*.jsonl.gz") if folder else ():
         for line in gzip.decompress(path.read_bytes()).splitlines():
             one = json.loads(line)
-            known = found[one["accountId"], one["region"]]
-            older = known.get(one["id"])
-            updated = dt.datetime.fromisoformat(one["updatedAt"])
-            if now - _KEPT <= updated <= now and (older is None or older["updatedAt"] <= one["updatedAt"]):
-                known[one["id"]] = one
-    return {where: list(known.values()) for where, known in found.items()}
+            found[one["accountId"], one["region"]].append(one)
+    versions = {where: sorted(known, key=lambda one: str(one["updatedAt"])) for where, known in found.items()}
+    return Findings(versions, clock)
 
 
 def enable_detectors(findings: Findings) -> None:
     """Turn GuardDuty on in moto where findings lie, with the detector's id that they have."""
-    for (account, region), known in findings.items():
+    for (account, region), known in findings.versions.items():
         guardduty = backend("guardduty", account, region)
         for name in sorted({one["service"]["detectorId"] for one in known}):
             made = guardduty.detectors.pop(guardduty.create_detector(True, "FIFTEEN_MINUTES", {}, {}, []))
@@ -73,7 +87,7 @@ def _of_detector(findings: Findings, asked: Asked) -> list[Json]:
     if detector not in backend("guardduty", asked.account, asked.region).detectors:
         text = "The request is rejected because the input detectorId is not owned by the current account."
         raise asked.wrong(text)
-    return [one for one in findings.get((asked.account, asked.region), []) if one["service"]["detectorId"] == detector]
+    return [one for one in findings.current(asked.account, asked.region) if one["service"]["detectorId"] == detector]
 
 
 def _list(findings: Findings, asked: Asked) -> Json:

@@ -16,7 +16,7 @@ from typing import Any
 
 from cirtlib.errors import TrainingError
 from cirtlib.training.account_state import backend
-from cirtlib.training.front import Served, answered, page
+from cirtlib.training.front import Clock, Served, answered, page
 from cirtlib.training.front_model import Asked, Json, trimmed
 
 try:
@@ -65,25 +65,25 @@ _TESTS: dict[str, Callable[[str, str], bool]] = {
 class Hub:
     """What Security Hub knows besides the findings: their history, and what time it is."""
 
-    now: dt.datetime
+    clock: Clock
     history: list[Json] = field(default_factory=list)
 
 
-def read_hub(folder: Path | None, now: dt.datetime) -> Hub:
+def read_hub(folder: Path | None, clock: Clock) -> Hub:
     """Put the findings of security_hub.json into moto, and turn Security Hub on where they lie.
 
     The history of findings is that of security_hub_history.json ({"Records": […]} in the shape of GetFindingHistory),
     where there is one; a finding that it does not name has only been created.
     """
     if folder is None:
-        return Hub(now)
+        return Hub(clock)
     dump = folder / "security_hub.json"
     for one in json.loads(dump.read_text(encoding="utf-8"))["Findings"] if dump.is_file() else []:
         hub = backend("securityhub", one["AwsAccountId"], one["Region"])
         hub.enable_security_hub()
         hub.findings.append(Finding(one["Id"], one))
     history = folder / "security_hub_history.json"
-    return Hub(now, json.loads(history.read_text(encoding="utf-8"))["Records"] if history.is_file() else [])
+    return Hub(clock, json.loads(history.read_text(encoding="utf-8"))["Records"] if history.is_file() else [])
 
 
 def security_hub(hub: Hub) -> dict[tuple[str, str], Served]:
@@ -150,7 +150,7 @@ def _meets(finding: Json, name: str, filters: Sequence[Json], hub: Hub, asked: A
     values = list(_values(finding, _path(name, asked)))
     kind = asked.model.service_model.shape_for("AwsSecurityFindingFilters").members[name].member.name
     if kind == "DateFilter":
-        return any(_dated(value, one, hub.now) for one in filters for value in values)
+        return any(_dated(value, one, hub.clock.now) for one in filters for value in values)
     if kind == "NumberFilter":
         return any(_numbered(float(value), one) for one in filters for value in values)
     if kind == "BooleanFilter":
@@ -194,7 +194,7 @@ def _history(hub: Hub, asked: Asked) -> Json:
     """Changes of a finding in the last 90 days, the newest first."""
     given = asked.parameters
     wanted, shape = given["FindingIdentifier"], asked.model.service_model.shape_for("FindingHistoryRecord")
-    begin, end = given.get("StartTime", hub.now - _KEPT), given.get("EndTime", hub.now)
+    begin, end = given.get("StartTime", hub.clock.now - _KEPT), given.get("EndTime", hub.clock.now)
     if begin > end:
         raise asked.wrong("StartTime must not be later than EndTime")
     known = [one for one in _findings(asked) if one["Id"] == wanted["Id"] and one["ProductArn"] == wanted["ProductArn"]]
@@ -204,7 +204,7 @@ def _history(hub: Hub, asked: Asked) -> Json:
         created = {"FindingIdentifier": wanted, "UpdateTime": known[0]["CreatedAt"], "FindingCreated": True}
         records = [created | {"UpdateSource": made}]
     rows = [trimmed(one, shape) for one in records]
-    met = [one for one in rows if max(begin, hub.now - _KEPT) <= one["UpdateTime"] <= end]
+    met = [one for one in rows if max(begin, hub.clock.now - _KEPT) <= one["UpdateTime"] <= end]
     chosen, token = page(sorted(met, key=lambda one: one["UpdateTime"], reverse=True), asked, most=_PAGE)
     return answered(Records=chosen, NextToken=token)
 

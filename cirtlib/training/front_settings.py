@@ -3,16 +3,15 @@
 Source: the API reference of each operation, for what it answers where nobody has changed anything.
 """
 
-import datetime as dt
 from collections.abc import Iterator
 from functools import partial
 
 from cirtlib.training.account_state import backend
-from cirtlib.training.front import Served, answered, page
+from cirtlib.training.front import Clock, Served, answered, page
 from cirtlib.training.front_model import Asked, Json
 
 
-def settings(now: dt.datetime, enabled: set[str]) -> dict[tuple[str, str], Served]:
+def settings(clock: Clock, enabled: set[str]) -> dict[tuple[str, str], Served]:
     """What the front answers of IAM, EC2, Backup, Systems Manager and Account Management.
 
     `enabled` are Regions that the accounts have opted in to, if they must.
@@ -23,7 +22,7 @@ def settings(now: dt.datetime, enabled: set[str]) -> dict[tuple[str, str], Serve
         ("ec2", "GetImageBlockPublicAccessState"): Served(_image_access),
         ("ec2", "GetInstanceMetadataDefaults"): Served(lambda _: {"AccountLevel": {"ManagedBy": "account"}}),
         ("backup", "ListRecoveryPointsByResource"): Served(lambda _: {"RecoveryPoints": []}),
-        ("ssm", "DescribeInstanceInformation"): Served(partial(_managed, now)),
+        ("ssm", "DescribeInstanceInformation"): Served(partial(_managed, clock)),
         ("account", "ListRegions"): Served(partial(_list_regions, enabled)),
         ("ec2", "DescribeRegions"): Served(partial(_describe_regions, enabled)),
     }
@@ -42,13 +41,13 @@ def _image_access(_: Asked) -> Json:
     return {"ImageBlockPublicAccessState": "block-new-sharing", "ManagedBy": "account"}
 
 
-def _managed(now: dt.datetime, asked: Asked) -> Json:
+def _managed(clock: Clock, asked: Asked) -> Json:
     """Running instances with a profile: Systems Manager reaches no other."""
     instances = [
         {
             "InstanceId": one.id,
             "PingStatus": "Online",
-            "LastPingDateTime": now,
+            "LastPingDateTime": clock.now,
             "PlatformType": "Linux",
             "ResourceType": "EC2Instance",
         }
