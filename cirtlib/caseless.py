@@ -4,6 +4,7 @@ Each function collects into a case that lasts no longer than the question.
 """
 
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib import queries
+from cirtlib import evidence, queries
 from cirtlib.case import Case, new_case, parse_time
 from cirtlib.collect import collect
-from cirtlib.errors import CaseError
+from cirtlib.errors import AccessError, CaseError
 
 
 def cloudtrail_files(path: str | Path) -> pd.DataFrame:
@@ -57,12 +58,17 @@ def cloudtrail_event_history(  # noqa: PLR0913 - each is an option of its own
     endpoint_url
         Where AWS answers, if not at AWS.
 
+    Returns
+    -------
+    DataFrame
+        `attrs["gaps"]` lists what could not be read (account, region, status, reason); a warning tells of refusals.
+
     Raises
     ------
     CaseError
         when a time, an account or a Region is none.
     AccessError
-        when there are no credentials, or they have run out.
+        when there are no credentials, they have run out, or nothing may be read.
     """
     window = {"start": start and parse_time(start, "start").isoformat(), "end": end or "now"}
     if end:
@@ -77,7 +83,27 @@ def cloudtrail_event_history(  # noqa: PLR0913 - each is an option of its own
         "seeds": [{"access_key": access_key}] if access_key else [],
         "sources": [{"cloudtrail": {"event_history": {"whole": access_key is None}}}],
     }
-    return _ask(content, queries.events)
+    return _ask(content, _with_gaps)
+
+
+def _with_gaps(case: Case) -> pd.DataFrame:
+    """Events of the case; a part of what was asked for does not pass for the whole.
+
+    Raises
+    ------
+    AccessError
+        when nothing could be read, with the first reasons.
+    """
+    table, asked = queries.events(case), [line["slice"] for line in evidence.slices(case)]
+    gaps = [one for one in asked if one["status"] not in {"read", "empty"}]
+    refused = [one for one in gaps if one["status"] in {"denied", "failed"}]
+    said = "; ".join(f"{one['account']} {one['region']}: {one['reason']}" for one in refused[:3])
+    if refused and len(refused) == len(asked):
+        raise AccessError(f"event history could not be read: {said}")
+    if refused:
+        warnings.warn(f"{len(refused)} look-ups in event history were refused, such as {said}", stacklevel=4)
+    table.attrs["gaps"] = [{name: one[name] for name in ("account", "region", "status", "reason")} for one in gaps]
+    return table
 
 
 def guardduty_findings(path: str | Path) -> pd.DataFrame:
