@@ -100,7 +100,7 @@ def _read(case: Case, whole: bool, known: Known) -> Iterator[Blob | Slice | Mile
     if first < run.limit and not run.older:
         yield from _gather(run, [_trial(lane, (first, run.limit)) for lane in run.asked()])
     if first < run.limit and not run.older:
-        yield from _beyond(run, first)
+        yield from _beyond(run, (first, end))
     start, baseline = (start, first) if run.older else (max(start, run.limit), max(first, run.limit))
     if baseline >= end:
         return
@@ -217,10 +217,11 @@ def _trial(lane: Lane, span: Span) -> Iterator[Page]:
         lane.covered[EVERYTHING] = before
 
 
-def _beyond(run: _Run, first: int) -> Iterator[Slice]:
+def _beyond(run: _Run, asked: Span) -> Iterator[Slice]:
     """Say of every account and Region what was asked for and is older than event history."""
     for lane in run.asked():
-        end = min([run.limit, *(start for start, _ in lane.covered.get(EVERYTHING, []))])
+        first, end = asked
+        end = min([end, run.limit, *(start for start, _ in lane.covered.get(EVERYTHING, []))])
         if first < end:
             yield Slice(
                 f"{lane.account}/{lane.region}/beyond", "absent", lane.account, lane.region, iso(first), iso(end),
@@ -280,7 +281,9 @@ def _whole(run: _Run, times: tuple[int, int, int]) -> Iterator[Blob | Slice | Mi
         rates.setdefault((item.lane.account, item.lane.region), []).append(rate)
         yield item.blob()
     left = {key: spans.length(run.lanes[key].missing(EVERYTHING, (baseline, end))) for key in rates}
-    for line in _estimate({key: left[key] * sum(own) / len(own) for key, own in rates.items()}):
+    likely = {key: left[key] * sum(own) / len(own) for key, own in rates.items()}
+    run.known.expect(round(sum(likely.values()) / lookup.ROWS), 0)
+    for line in _estimate(likely):
         run.known.say(line)
     yield from _gather(run, [lookup.fill(lane, EVERYTHING, (start, end)) for lane in lanes])
     if baseline < start:

@@ -29,7 +29,12 @@ _SLOWEST = 8.0
 _PATIENCE = 6
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 _STALE = {"InvalidNextTokenException", "InvalidNextToken"}
+_ELSEWHERE = {"UnrecognizedClientException", "InvalidClientTokenId"}
 _making = Lock()  # sessions of boto3 are not safe to make clients from in several threads
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code")) if isinstance(error, ClientError) else ""
 
 
 @dataclass
@@ -74,7 +79,7 @@ class Lane:
             try:
                 answer: dict[str, Any] = self._client.lookup_events(**request)
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") not in _THROTTLED or attempt + 1 == _PATIENCE:
+                if _code(error) not in _THROTTLED or attempt + 1 == _PATIENCE:
                     raise
                 self.pause = min(max(self.pause, INTERVAL) * 2, _SLOWEST)
             else:
@@ -89,10 +94,21 @@ class Lane:
         AccessError
             when the credentials have run out.
         """
-        status, reason = explain(error)
+        if _code(error) in _ELSEWHERE and self._is_known():
+            status, reason = "denied", f"{_code(error)}: the Region is not enabled in this account"
+        else:
+            status, reason = explain(error)
         if status == "denied":
             self.refused = status, reason
         return status, reason
+
+    def _is_known(self) -> bool:
+        """Whether the credentials are good elsewhere: a Region that is not enabled calls them invalid as well."""
+        try:
+            self.aws.client("sts", account=self.account).get_caller_identity()
+        except (ClientError, BotoCoreError):
+            return False
+        return True
 
     def _wait(self) -> None:
         now = time.monotonic()
@@ -209,8 +225,7 @@ def fill(lane: Lane, extent: str, span: Span) -> Iterator[Page | Slice]:
         try:
             yield from pages(lane, extent, missing[0])
         except (ClientError, BotoCoreError) as error:
-            code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else ""
-            if code in _STALE and missing[0][1] < stale:  # a token ran out: ask anew from where it led to
+            if _code(error) in _STALE and missing[0][1] < stale:  # a token ran out: ask anew from where it led to
                 stale = missing[0][1]
                 continue
             status, reason = lane.failed(error)
