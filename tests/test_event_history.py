@@ -220,6 +220,20 @@ def test_a_stopped_collect_goes_on_where_it_was(cloud: Cloud, tmp_path: Path) ->
     assert len(queries.events(case)) == 400 + 3 + 6
 
 
+def test_a_stop_inside_the_first_second_of_the_window_loses_nothing(cloud: Cloud, tmp_path: Path) -> None:
+    """A page that reaches the window's start may not be the last one of that second."""
+    cloud.held = {(ACCOUNT, HOME): [record(60, "AKIASOMEBODYELSE0001", eventID=f"e{number}") for number in range(120)]}
+    window = {"start": when(NOW - timedelta(minutes=60)), "end": when(NOW)}
+    case = case_of(tmp_path / "c", window=window, accounts=[ACCOUNT], regions=[HOME], seeds=[])
+    cloud.stop_after = 1
+    with pytest.raises(AccessError):
+        collect(case, progress=False)
+    assert len(queries.events(case)) == 50
+    cloud.stop_after = 1_000_000
+    collect(case, progress=False)
+    assert len(queries.events(case)) == 120
+
+
 def test_a_live_case_asks_for_what_is_new(cloud: Cloud, tmp_path: Path) -> None:
     """A second collect asks each Region once, from half an hour before the first one's end; new events are there."""
     case = case_of(tmp_path / "c")
