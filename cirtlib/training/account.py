@@ -18,7 +18,7 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from cirtlib.errors import TrainingError
-from cirtlib.training.account_evidence import Logs, deliver_findings, enabled_regions, trail_bucket
+from cirtlib.training.account_evidence import Logs, deliver_findings, enabled_regions, organization_id, trail_bucket
 from cirtlib.training.account_state import State, backend, load, read, reset
 from cirtlib.training.front import Clock, Deny, Faults, Log, Served, front
 from cirtlib.training.front_cloudtrail import History, Keys, cloudtrail
@@ -172,7 +172,7 @@ def serve(
         when `host` is not loopback.
     """
     require_loopback(f"http://{host}")
-    load(state)
+    load(state, organization=organization_id(evidence["logs"]) if "logs" in evidence else "")
     log = Log(watch=watch)
     faults = Faults(evidence.get("deny", frozenset()), evidence.get("expire_after"), evidence.get("lookups_per_second"))
     clock = Clock(evidence.get("now") or dt.datetime.now(dt.UTC))

@@ -58,6 +58,11 @@ def deliver_findings(account: str, folder: Path) -> str:
     return name
 
 
+def organization_id(folder: Path) -> str:
+    """Organization whose trail delivered the log files; '' where it was an account's own."""
+    return next((path.name for path in sorted(folder.glob("AWSLogs/o-*"))), "")
+
+
 def enabled_regions(folders: Sequence[Path]) -> set[str]:
     """Regions that log files come from: whoever logs there has enabled them."""
     return {path.name for folder in folders for path in folder.glob("AWSLogs/**/CloudTrail/*") if path.is_dir()}
