@@ -114,4 +114,4 @@ def test_aws_cli_finds_the_logs_intact(responder, incident):
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     checked = {kind: part for part, kind in re.findall(r"(\d+/\d+) (digest|log) files valid", said)}
     assert len(checked) == 2, said
-    assert all(part.split("/")[0] == part.split("/")[1] for part in checked), said
+    assert all(part.split("/")[0] == part.split("/")[1] for part in checked.values()), said
