@@ -1,8 +1,10 @@
 """The exposed-credentials incident in emulated accounts: the same evidence by every way that an investigator has."""
 
+import datetime as dt
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +92,26 @@ def test_aws_cli_looks_up_events(responder, incident):
     assert {event["EventName"] for event in events} == {"StopLogging"}
     responder.faults.deny = {("cloudtrail", "LookupEvents")}
     assert "AccessDeniedException" in aws(*stop).stderr
+
+
+def test_aws_cli_finds_the_logs_intact(responder, incident):
+    """AWS's own check of digests, signatures and log files finds nothing amiss with what the emulated accounts hold."""
+    if not (incident[0].path.parent / "source" / "public-keys.json").is_file():
+        pytest.skip("the generator signs no digests")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    day, trail = incident[0].as_of.date(), f"arn:aws:cloudtrail:us-east-1:{responder.home}:trail/org-management-trail"
+    span = ["--start-time", f"{day - dt.timedelta(days=2)}T00:00:00Z", "--end-time", f"{day}T00:00:00Z"]
+    command = [
+        "aws",
+        "--profile",
+        responder.profiles[responder.home],
+        "cloudtrail",
+        "validate-logs",
+        "--trail-arn",
+        trail,
+    ]
+    command += ["--account-id", responder.home, *span]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    checked = {kind: part for part, kind in re.findall(r"(\d+/\d+) (digest|log) files valid", said)}
+    assert len(checked) == 2, said
+    assert all(part.split("/")[0] == part.split("/")[1] for part in checked.values()), said

@@ -37,8 +37,8 @@ def read(accounts: list[str]) -> State:
     return {"accounts": {account: _read_account(account) for account in sorted(accounts)}}
 
 
-def load(state: State) -> None:
-    """Replace whatever moto holds in this process by `state`."""
+def load(state: State, *, organization: str = "") -> None:
+    """Replace whatever moto holds in this process by `state`; `organization` is the id of the organization."""
     reset()
     _managed_policies(load=True)  # AWSDenyAll and AdministratorAccess must exist
     for account in state["accounts"]:
@@ -51,10 +51,10 @@ def load(state: State) -> None:
         for trail in content.get("trails", []):
             _load_trail(account, trail)
         _load_compute(account, content)
-    _load_organization(state)
+    _load_organization(state, organization)
 
 
-def _load_organization(state: State) -> None:
+def _load_organization(state: State, identity: str) -> None:
     """Make the accounts one organization, managed by the one that has the organization's trail."""
     managers = [
         account
@@ -65,6 +65,7 @@ def _load_organization(state: State) -> None:
         return
     organizations = backend("organizations", managers[0])
     organizations.create_organization("us-east-1", FeatureSet="ALL")
+    organizations.org.id = organizations.accounts[0].organization_id = identity or organizations.org.id
     for account in sorted(state["accounts"].keys() - {managers[0]}):
         organizations.create_account(AccountName=f"training-{account}", Email=f"training-{account}@example.com")
         made = organizations.accounts[-1]
