@@ -125,12 +125,10 @@ def _strangers(run: _Run) -> Iterator[Slice]:
         except (ClientError, BotoCoreError) as error:
             status, reason = explain(error)
         else:
-            status, reason = (
-                "denied",
-                (f"these are credentials of account {owner}; name a role or a profile of this one under `access`"),
-            )
             if owner == account:
                 continue
+            reason = f"these are credentials of account {owner}; name a role or a profile of this one under `access`"
+            status = "denied"
         for region in run.targets.pop(account):
             yield Slice(f"{account}/{region}/{EVERYTHING}", status, account, region, reason=reason)
 
@@ -146,7 +144,7 @@ def _remember(run: _Run) -> None:
         pairs = facts.get("covered") or ([facts["covers"]] if facts.get("covers") else [])
         old = lane.covered.get(extent, [])
         lane.covered[extent] = old + [(seconds(first), seconds(last)) for first, last in pairs]
-        lane.counts[extent] = max(lane.counts.get(extent, 0), facts.get("events", 1))
+        lane.counts[extent] = max(lane.counts.get(extent, 0), facts.get("events", int("newest" in facts)))
         if facts.get("oldest"):
             run.older |= seconds(facts["oldest"]) < seconds(facts["asked"]) - (DAYS + 1) * _DAY
         keys = {Key(*said) for said in facts.get("keys", ())}
@@ -262,7 +260,7 @@ def _look_up(run: _Run, jobs: list[tuple[Lane, str, Span]]) -> Iterator[Blob | S
             tasks.setdefault((lane.account, lane.region), []).append((lane, extent, span))
     if tasks:
         extents = {extent for own in tasks.values() for _, extent, _ in own}
-        run.known.say(f"event history: looking up {len(extents)} suspects in {len(tasks)} Regions of accounts")
+        run.known.say(f"event history: looking up suspects ({len(extents)}) in the accounts' Regions ({len(tasks)})")
     yield from _gather(run, [_in_turn(own) for own in tasks.values()])
 
 
