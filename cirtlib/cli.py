@@ -277,17 +277,30 @@ def report(
 
 
 @app.command()
-def verify(case: CaseDir) -> None:
-    """Check the evidence against the manifest's hashes."""
-    from cirtlib.evidence import verify as run
+def verify(
+    case: CaseDir,
+    keys: Annotated[
+        Path | None, typer.Option(help="Public keys: JSON of `aws cloudtrail list-public-keys`, or PEM.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", "-f", help="table, or json for every verdict.")] = Format.TABLE,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with status 3 when not all of it can be proven.")
+    ] = False,
+) -> None:
+    """Check the evidence against the manifest's hashes, and log files against CloudTrail's signed digests."""
+    from cirtlib.verification import verify as run
 
-    faults = run(load_case(case))
-    for fault in faults:
-        say(str(fault))
-    if faults:
-        warn(f"cirt: {len(faults)} faults: the evidence is not what was collected")
+    found = run(load_case(case), keys=keys)
+    if form is Format.JSON:
+        show_json(found.to_dict())
+    else:
+        say("\n".join(found.lines()))
+    for text in found.warnings():
+        warn(text)
+    if found.faults:
         raise typer.Exit(FAILED)
-    say("the evidence is as it was collected")
+    if strict and found.lacks:
+        raise typer.Exit(INCOMPLETE)
 
 
 @app.command()
