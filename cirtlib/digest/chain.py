@@ -96,7 +96,7 @@ def _verdict(digest: Digest, said: list[_Statement], ring: Keyring, used: set[st
     if PROVEN in differing:
         return DIGEST_CHANGED, f"its content is not what the next digest ({differing[PROVEN]}) has signed", FALSE
     found = _by_signature(digest, said, ring, used)
-    if UNPROVEN in differing and found[2] == UNPROVEN:
+    if UNPROVEN in differing and found[2] != PROVEN:
         return DIGEST_CHANGED, f"its content is not what the next digest ({differing[UNPROVEN]}) says", FALSE
     return found
 
@@ -237,8 +237,8 @@ def _before(oldest: Judged, there: set[str], logs: list[datetime]) -> Iterator[G
 
 def _after(end: datetime, logs: list[datetime]) -> Iterator[Gap]:
     """The time after the newest digest; one comes an hour later, and may itself be late by some time."""
-    later = [at for at in logs if at > end + 2 * HOUR]
-    if later:
+    later = [at for at in logs if at > end]
+    if later and max(later) > end + 2 * HOUR:
         why = (
             f"{len(later):,} log files were delivered after the newest digest: validation was off, or digests are gone"
         )
