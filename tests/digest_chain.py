@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 
 
 @cache
-def key(_name: str = "") -> rsa.RSAPrivateKey:
+def key(_name: str) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 

@@ -73,12 +73,19 @@ def test_one_byte_of_a_log_file_is_noticed(tmp_path: Path, trail: Trail) -> None
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[:-9], lambda data: data + gzip.compress(b"[]"), lambda _: b"\x1f\x8bno"]
+    "damage", [lambda data: data[:-40], lambda data: data + gzip.compress(b"[]"), lambda _: b"\x1f\x8bno"]
 )
 def test_a_log_file_is_one_gzip_member(tmp_path: Path, trail: Trail, damage: Any) -> None:
     """A truncated log file, one with something after its end, and one that is no gzip are changed."""
     trail.bucket.objects[trail.logs[4]] = damage(trail.bucket.objects[trail.logs[4]])
     assert of(validated(tmp_path, trail.bucket), trail.logs[4])[0] == "log changed"
+
+
+def test_a_lost_trailer_changes_nothing(tmp_path: Path, trail: Trail) -> None:
+    """A log file whose gzip ends early but whose content is whole is valid, as for the AWS CLI, and that is told."""
+    trail.bucket.objects[trail.logs[4]] = trail.bucket.objects[trail.logs[4]][:-8]
+    verdict, reason = of(validated(tmp_path, trail.bucket), trail.logs[4])
+    assert (verdict, reason) == ("valid", "its content is whole, though its gzip is truncated")
 
 
 def test_compressing_anew_changes_nothing(tmp_path: Path, trail: Trail) -> None:
@@ -244,7 +251,7 @@ def test_a_chain_goes_on_in_another_bucket(tmp_path: Path, trail: Trail) -> None
 
 
 def test_logging_that_was_stopped_is_no_missing_digest(tmp_path: Path, trail: Trail) -> None:
-    """Hours without digests and log files before a chain that starts anew: logging was stopped, and nothing is missing."""
+    """Hours without digests and log files before a chain that starts anew: logging was stopped, nothing is missing."""
     trail.digest(trail.at, trail.at + HOUR / 4, [trail.log(trail.at + timedelta(minutes=8))], trail.previous)
     trail.pause(5).hours(2)
     found = validated(tmp_path, trail.bucket)
@@ -283,7 +290,7 @@ def test_the_first_collected_digest_names_one_that_was_not_collected(tmp_path: P
 
 
 def test_a_day_that_was_not_collected_is_not_missing(tmp_path: Path) -> None:
-    """The first digest of a day names files of the day before; when that day was not collected, they are not missing."""
+    """The first digest of a day names files of the day before; if that was not collected, they are not missing."""
     trail = Trail(Bucket(), at=START.replace(hour=22)).hours(4)
     night = [name for name in trail.logs if "/10/" in name]
     for name in night:
@@ -335,8 +342,38 @@ def test_an_empty_digest_is_valid(tmp_path: Path, trail: Trail) -> None:
     assert counted(validated(tmp_path, trail.bucket)) == {("digest", "valid"): 8, ("log", "valid"): 12}
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"logFiles": 1},
+        {"logFiles": [1, {}, {"s3Object": None}, {"s3Object": "\ud800/../../x", "hashValue": 3}]},
+        {"digestStartTime": "0001-01-01T00:00:00+23:59"},
+        {"digestStartTime": "9999-12-31T23:59:59-23:59", "previousDigestS3Object": "\ud800"},
+        {"digestPublicKeyFingerprint": "\ud800" * 100},
+        {"previousDigestS3Object": "../" * 9 + "20010101T000000Z.json", "previousDigestSignature": "zz"},
+    ],
+)
+@pytest.mark.parametrize("local", [False, True])
+def test_hostile_digests_break_nothing(tmp_path: Path, trail: Trail, changed: dict[str, Any], local: bool) -> None:
+    """Whatever a digest that nobody signed says, the others are judged, and what is found can be kept and shown."""
+    trail.digest(trail.at, trail.at + HOUR, [], None, signer="forger", **changed)
+    case = case_of(tmp_path / "case", trail.bucket, local=local)
+    found = digest.fresh(case, keys=keys())
+    assert counted(found)["digest", "valid"] >= 5
+    pd.testing.assert_frame_equal(digest.verdicts(case), found)
+
+
+def test_a_hole_of_years_is_one_row(tmp_path: Path, trail: Trail) -> None:
+    """A digest of years ago does not make a row for every hour since."""
+    old = Trail(trail.bucket, at=START.replace(year=2015)).hours(1)
+    trail.bucket.delete(trail.digests[0])
+    found = validated(tmp_path, trail.bucket)
+    assert of(found, old.digests[0])[0] == "valid"
+    assert counted(found)["digest", "digest missing"] == 1
+
+
 def test_only_what_overlaps_the_time_is_returned(tmp_path: Path, trail: Trail) -> None:
-    """start and end choose rows, not what is validated."""
+    """Start and end choose rows, not what is validated."""
     found = validated(tmp_path, trail.bucket, start=START + 2.5 * HOUR, end=START + 2.9 * HOUR)
     assert list(found["name"]) == [trail.digests[2], trail.logs[5]]
 
@@ -368,7 +405,7 @@ def test_keys_are_read_as_the_cli_prints_them_and_as_pem(tmp_path: Path, trail: 
 
     pem = tmp_path / "key.pem"
     form = serialization.PublicFormat.SubjectPublicKeyInfo
-    pem.write_bytes(key().public_key().public_bytes(serialization.Encoding.PEM, form))
+    pem.write_bytes(key("").public_key().public_bytes(serialization.Encoding.PEM, form))
     assert set(validated(tmp_path, trail.bucket, keys=read_file(pem))["verdict"]) == {"valid"}
     for junk in (b"", b"{}", b'{"PublicKeyList": [{"Value": "AAAA"}]}', b"-----BEGIN PUBLIC KEY-----\nAAAA"):
         pem.write_bytes(junk)

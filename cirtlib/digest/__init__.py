@@ -78,7 +78,7 @@ def validate(
     rows += work.unnamed()
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in ("start", "end"):
-        frame[column] = pd.to_datetime(frame[column], utc=True)
+        frame[column] = pd.to_datetime(frame[column], utc=True).dt.as_unit("us")
     if start is not None:
         frame = frame[frame["end"].isna() | (frame["end"] >= start)]
     if end is not None:
@@ -141,7 +141,7 @@ class _Work:
     def _log(self, group: files.Group, by: Judged, log: dict[str, Any]) -> Iterator[Row]:
         """A row for every version of a log file that a digest names, or for its absence."""
         account, region, trail, _ = group
-        name = str(log.get("s3Object") or "")
+        name = files.plain(str(log.get("s3Object") or ""))
         base, at = files.last(name), files.delivered(name)
         self.named.add(base)
         entries = {entry["object"]: entry for entry in self.found.named(base)}
@@ -166,11 +166,9 @@ class _Work:
         if original not in self.contents:
             self.contents[original] = files.inflated(self.case, original)
         content, fault = self.contents[original]
-        if fault:
-            return chain.LOG_CHANGED, fault
-        if content != log.get("hashValue"):
-            return chain.LOG_CHANGED, "its content is not what the digest says"
-        return chain.VALID, ""
+        if content == log.get("hashValue"):
+            return chain.VALID, f"its content is whole, though {fault}" if fault else ""
+        return chain.LOG_CHANGED, fault or "its content is not what the digest says"
 
     def unnamed(self) -> Iterator[Row]:
         """Log files that were delivered while digests were, and that none names."""
@@ -191,7 +189,7 @@ def _weighed(by: Judged, verdict: str, reason: str, at: datetime | None) -> tupl
     """Verdict on a log file, given the digest that names it and the time of delivery."""
     if by.trust == FALSE:
         return chain.UNCHECKED, f"named by a digest that is not valid ({by.verdict}){f'; {reason}' if reason else ''}"
-    if verdict != chain.VALID:
+    if verdict != chain.VALID or reason:
         return verdict, reason
     if at is not None and not by.digest.backfill and not by.start - _SLACK <= at <= by.digest.end:
         return (
@@ -230,11 +228,15 @@ def verdicts(case: Case) -> pd.DataFrame:
 def fresh(case: Case, *, keys: Iterable[PublicKey] = ()) -> pd.DataFrame:
     """As `validate` for the whole case; what is found is kept for `verdicts`."""
     frame = validate(case, keys=keys)
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    columns = {name: _column(frame[name]) for name in COLUMNS}
     case.out.mkdir(parents=True, exist_ok=True)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"evidence": _mark(case)})
-    pq.write_table(table, case.out / "digests.parquet")
+    pq.write_table(pa.table(columns, metadata={b"evidence": _mark(case)}), case.out / "digests.parquet")
     return frame
+
+
+def _column(values: pd.Series) -> pa.Array:
+    kind = pa.timestamp("us", tz="UTC") if values.name in {"start", "end"} else pa.string()
+    return pa.array([None if pd.isna(value) else value for value in values], kind)
 
 
 def _mark(case: Case) -> bytes:

@@ -27,6 +27,7 @@ UNNAMED, UNCHECKED, STOPPED, OFF = "not in any digest", "not checked", "logging 
 PROVEN, UNPROVEN, FALSE = "proven", "unproven", "false"
 
 HOUR = timedelta(hours=1)
+_NAMED = 1_000  # missing digests in a row that are named one by one
 _NEEDED = ("digestStartTime", "digestEndTime", "digestS3Bucket", "digestS3Object", "digestPublicKeyFingerprint")
 
 
@@ -156,7 +157,7 @@ def _check(digest: Digest, signature: str | None, ring: Keyring) -> str | None:
             text("previousDigestSignature") or "null",
         )
     )
-    return ring.check(signed.encode("utf-8", "surrogatepass"), signature, text("digestPublicKeyFingerprint"))
+    return ring.check(signed.encode(), signature, text("digestPublicKeyFingerprint"))
 
 
 def _in_time(digest: Digest) -> tuple[str, str]:
@@ -214,6 +215,9 @@ def _between(newer: Judged, older: Judged, there: set[str], logs: list[datetime]
             yield Gap("", start, end, STOPPED, why)
         return
     count = max(1, round((end - start) / HOUR))
+    if count > _NAMED:
+        yield Gap(named, start, end, DIGEST_MISSING, f"{count:,} in a row, which are not named one by one")
+        return
     for number in range(count):
         at = end - number * HOUR
         name = named if named and not number else _name_at(newer, at)

@@ -22,9 +22,9 @@ from cirtlib.records import compression
 
 _DIGEST = re.compile(
     r"(?P<account>[0-9]{12})_CloudTrail-Digest_(?P<region>[a-z0-9-]+)_(?P<trail>.+)_(?P<home>[a-z0-9-]+)_"
-    r"(?P<stamp>[0-9]{8}T[0-9]{6}Z)(?P<backfill>_backfill)?\.json"
+    r"(?P<stamp>20[0-9]{6}T[0-9]{6}Z)(?P<backfill>_backfill)?\.json"
 )
-_LOG = re.compile(r"(?P<account>[0-9]{12})_CloudTrail_(?P<region>[a-z0-9-]+)_(?P<stamp>[0-9]{8}T[0-9]{4}Z)_\w+\.json")
+_LOG = re.compile(r"(?P<account>[0-9]{12})_CloudTrail_(?P<region>[a-z0-9-]+)_(?P<stamp>20[0-9]{6}T[0-9]{4}Z)_\w+\.json")
 _FOLDER = re.compile(r"(?:^|(?<=/))CloudTrail(?:-Digest)?/")
 # A digest of a busy hour names some thousands of files, in a megabyte or two.
 _MAX_DIGEST = 256 << 20
@@ -72,7 +72,7 @@ class Digest:
     def text(self, key: str) -> str:
         """One field of the document; '' when it is absent or no text."""
         value = self.document.get(key)
-        return value if isinstance(value, str) else ""
+        return plain(value) if isinstance(value, str) else ""
 
     @property
     def start(self) -> datetime | None:
@@ -176,7 +176,8 @@ def _inside(case: Case, entry: dict[str, Any]) -> tuple[str, dict[str, Any], str
 def inflated(case: Case, digest: str) -> tuple[str, str]:
     """SHA-256 of the uncompressed content of an original, and what is wrong with it.
 
-    As for the AWS CLI, a log file is one gzip member and nothing after it; a copy that was expanded is taken as it is.
+    As for the AWS CLI, a log file is one gzip member and nothing after it, which would be read as further records. A
+    copy that was expanded is taken as it is.
     """
     try:
         with evidence.original(case, digest).open("rb") as file:
@@ -199,10 +200,10 @@ def _expanded(file: BinaryIO) -> tuple[str, str]:
             return "", f"it expands to more than {records.MAX_EXPANDED:,} bytes"
         if member.eof:
             rest = member.unused_data or file.read(1)
-            return total.hexdigest(), "there are bytes after the end of its gzip" if rest else ""
+            return ("", "there are bytes after the end of its gzip") if rest else (total.hexdigest(), "")
         piece = member.unconsumed_tail or file.read(_PIECE)
         if not piece and not text:
-            return "", "its gzip is truncated"
+            return total.hexdigest(), "its gzip is truncated"
 
 
 def _group(made: re.Match[str]) -> Group:
@@ -227,12 +228,19 @@ def delivered(name: str) -> datetime | None:
 
 
 def moment(text: str) -> datetime | None:
-    """Aware time of ISO text; None when it is no time."""
+    """Aware time of ISO text; None when it is no time in which there was CloudTrail."""
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
         return None
+    if not 2000 <= value.year < 2100:
+        return None
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def plain(text: str) -> str:
+    """Text that can be written: half characters, which JSON can spell, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _stamp(text: str) -> datetime | None:

@@ -127,7 +127,10 @@ def _rsa(load: Any, data: bytes) -> RSAPublicKey:  # noqa: ANN401 - one of the l
 def _time(value: object) -> datetime | None:
     """ISO text or epoch seconds, both of which the AWS CLI prints."""
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError):
+            raise ValueError(f"{value} is no time") from None
     if not isinstance(value, str):
         return None
     moment = datetime.fromisoformat(value)
