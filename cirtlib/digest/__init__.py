@@ -9,7 +9,9 @@ Source: AWS CloudTrail user guide, "Validating CloudTrail log file integrity", "
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -216,8 +218,8 @@ def _inside(log: LogFile, spans: Iterable[tuple[datetime, datetime]]) -> bool:
 
 
 def verdicts(case: Case) -> pd.DataFrame:
-    """What the last `cirt verify` found (out/digests.parquet) if the evidence is still the same, else as `validate`."""
-    file = case.out / "digests.parquet"
+    """What the last `cirt verify` found (evidence/digests.parquet) if nothing was collected since, else `validate`."""
+    file = _kept(case)
     if file.is_file():
         schema = pq.read_schema(file)
         if (schema.metadata or {}).get(b"evidence") == _mark(case):
@@ -229,9 +231,15 @@ def fresh(case: Case, *, keys: Iterable[PublicKey] = ()) -> pd.DataFrame:
     """As `validate` for the whole case; what is found is kept for `verdicts`."""
     frame = validate(case, keys=keys)
     columns = {name: _column(frame[name]) for name in COLUMNS}
-    case.out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns, metadata={b"evidence": _mark(case)}), case.out / "digests.parquet")
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, metadata={b"evidence": _mark(case)}), buffer)
+    with suppress(OSError):  # evidence that may only be read is verified all the same
+        evidence.write(_kept(case), buffer.getvalue().to_pybytes())
     return frame
+
+
+def _kept(case: Case) -> Path:
+    return case.evidence / "digests.parquet"
 
 
 def _column(values: pd.Series) -> pa.Array:
@@ -241,6 +249,13 @@ def _column(values: pd.Series) -> pa.Array:
 
 def _mark(case: Case) -> bytes:
     return json.dumps(evidence.head(case)).encode()
+
+
+def doubtful(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose verdict is not `valid`, worst first."""
+    rank = {verdict: number for number, verdict in enumerate(_ORDER)}
+    rows = frame[~frame["verdict"].eq(chain.VALID)]
+    return rows.sort_values("verdict", key=lambda column: column.map(rank), kind="stable").reset_index(drop=True)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
