@@ -215,19 +215,21 @@ def _between(newer: Judged, older: Judged, there: set[str], logs: list[datetime]
             yield Gap("", start, end, STOPPED, why)
         return
     count = max(1, round((end - start) / HOUR))
+    key = newer.digest.text("previousDigestS3Object")
     if count > _NAMED:
-        yield Gap(named, start, end, DIGEST_MISSING, f"{count:,} in a row, which are not named one by one")
+        yield Gap(key, start, end, DIGEST_MISSING, f"{count:,} in a row, which are not named one by one")
         return
     for number in range(count):
         at = end - number * HOUR
-        name = named if named and not number else _name_at(newer, at)
+        name = key if named and not number else _key_at(newer.digest, at)
         why = "the next digest names it" if named and not number else "no digest for this hour of the chain"
         yield Gap(name, max(start, at - HOUR), at, DIGEST_MISSING, f"{why}; {count} in a row" if count > 1 else why)
 
 
-def _name_at(newer: Judged, at: datetime) -> str:
-    head = newer.digest.base.rpartition("_")[0]
-    return f"{head}_{at:%Y%m%dT%H%M%SZ}.json"
+def _key_at(digest: Digest, at: datetime) -> str:
+    """Key that the digest of another hour would have."""
+    folder = (digest.text("digestS3Object") or digest.name).rpartition("/")[0].rsplit("/", 3)[0]
+    return f"{folder}/{at:%Y/%m/%d}/{digest.base.rpartition('_')[0]}_{at:%Y%m%dT%H%M%SZ}.json.gz"
 
 
 def _before(oldest: Judged, there: set[str], logs: list[datetime]) -> Iterator[Gap]:
@@ -236,7 +238,8 @@ def _before(oldest: Judged, there: set[str], logs: list[datetime]) -> Iterator[G
     earlier = sum(at <= oldest.start - HOUR / 4 for at in logs)
     if named and named not in there and oldest.trust != FALSE and earlier:
         why = f"the next digest names it, and {earlier:,} log files from before are in no digest"
-        yield Gap(named, oldest.start - HOUR, oldest.start, DIGEST_MISSING, why)
+        key = oldest.digest.text("previousDigestS3Object")
+        yield Gap(key, oldest.start - HOUR, oldest.start, DIGEST_MISSING, why)
 
 
 def _after(end: datetime, logs: list[datetime]) -> Iterator[Gap]:
@@ -253,6 +256,6 @@ def _backfills(judged: list[Judged], there: set[str]) -> Iterator[Gap]:
     """Backfill digests that a later one names; they follow no hours."""
     backfills = [one for one in judged if one.digest.backfill and one.trust != FALSE]
     for newer, older in pairwise(backfills):
-        named = last(newer.digest.text("previousDigestS3Object"))
-        if named and named not in there:
-            yield Gap(named, older.digest.end, newer.start, DIGEST_MISSING, "a later backfill digest names it")
+        key = newer.digest.text("previousDigestS3Object")
+        if key and last(key) not in there:
+            yield Gap(key, older.digest.end, newer.start, DIGEST_MISSING, "a later backfill digest names it")

@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cirtlib.aws import Aws, explain, targets
 from cirtlib.case import Case
 from cirtlib.errors import CaseError
 from cirtlib.sources import Blob, Known, Place, Slice
+
+if TYPE_CHECKING:
+    from cirtlib.aws import Aws
 
 WHERE = "public_keys"
 KIND = "public keys"  # of the object, in the manifest
@@ -40,6 +40,8 @@ def place(case: Case, kind: str, options: Mapping[str, Any]) -> Place:
 
 
 def _read(case: Case, known: Known) -> Iterator[Blob | Slice]:
+    from cirtlib.aws import Aws, targets  # noqa: PLC0415 - boto3 costs as much as verifying a small case
+
     aws = Aws(case.access)
     now = datetime.now(UTC)
     start = case.window.start - timedelta(days=case.baseline_days) if case.window.start else now - _YEARS
@@ -54,9 +56,13 @@ def _read(case: Case, known: Known) -> Iterator[Blob | Slice]:
 
 
 def _region(
-    aws: Aws, known: Known, region: str, accounts: list[str], times: tuple[datetime, datetime]
+    aws: "Aws", known: Known, region: str, accounts: list[str], times: tuple[datetime, datetime]
 ) -> Iterator[Blob | Slice]:
     """Keys of one Region, and how asking for them ended."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    from cirtlib.aws import explain  # noqa: PLC0415
+
     start, end = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times)
     status, reason = "failed", "no account to ask"
     for account in accounts:
@@ -73,7 +79,7 @@ def _region(
     yield Slice(region, status, accounts[0] if accounts else None, region, start, end, KIND, reason)
 
 
-def _ask(aws: Aws, account: str, region: str, times: tuple[datetime, datetime]) -> list[dict[str, Any]]:
+def _ask(aws: "Aws", account: str, region: str, times: tuple[datetime, datetime]) -> list[dict[str, Any]]:
     client = aws.client("cloudtrail", account=account, region=region)
     found: list[dict[str, Any]] = []
     token: dict[str, str] = {}
