@@ -41,7 +41,8 @@ def place(case: Case, kind: str, options: dict[str, Any]) -> Place:
     def read(known: Known) -> Iterator[Blob | Slice]:
         return _read(case, kind, (bucket, prefix, account), known)
 
-    return Place(kind, f"s3://{bucket}/{prefix}", read)
+    # The bucket alone: a key is one object of it, however many sources name a prefix above it.
+    return Place(kind, f"s3://{bucket}", read)
 
 
 def _read(case: Case, kind: str, where: tuple[str, str, str | None], known: Known) -> Iterator[Blob | Slice]:

@@ -90,14 +90,16 @@ class Bucket:
         session = self.aws.session(self.account)
         credentials = session.get_credentials()
         key = _frozen(credentials).access_key
-        region = self._region()
-        client = self.aws.client("s3", account=self.account, region=region)
+        client = self.aws.client("s3", account=self.account)
+        region = self._region(client)
+        if region != client.meta.region_name:
+            client = self.aws.client("s3", account=self.account, region=region)
         return Access(client, self._store(client, region, credentials), key, credentials)
 
-    def _region(self) -> str:
+    def _region(self, client: Any) -> str:  # noqa: ANN401 - botocore's
         """Region of the bucket, which S3 tells even to those it refuses."""
         try:
-            answer = self.aws.client("s3", account=self.account).head_bucket(Bucket=self.name)
+            answer = client.head_bucket(Bucket=self.name)
         except ClientError as error:
             answer = error.response
         except BotoCoreError:

@@ -93,7 +93,9 @@ class Inventory:
         if self._beside:
             said = ", ".join(f"{kind} ({_number(places)})" for kind, places in sorted(self._beside.items())[:20])
             facts = {"beside": {kind: sorted(places)[:100] for kind, places in self._beside.items()}}
-            made = Slice("beside", "read", extent="names only", reason=f"beside the logs, and not read: {said}")
+            made = Slice(
+                f"beside:{self.prefix}", "read", extent="names only", reason=f"beside the logs, and not read: {said}"
+            )
             yield replace(made, facts=facts)
 
     def _start(self, loose: list[Ref]) -> list[_Task]:
