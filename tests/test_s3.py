@@ -108,7 +108,13 @@ def test_every_layout_is_read_from_the_bucket_alone(top: str, bucket: Server, tm
     assert "CloudTrail-Future (1 place), CloudTrail-Lake (1 place), Config (1 place)" in slices["beside:"].reason
 
 
-@pytest.mark.parametrize("top", LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.mark.parametrize(
+    "top",
+    [
+        pytest.param(top, id=name, marks=[pytest.mark.integration] * (name != "Control Tower"))
+        for name, top in LAYOUTS.items()
+    ],
+)
 def test_a_prefix_may_stand_anywhere_in_the_layout(top: str, bucket: Server) -> None:
     """From the bucket down to one object, with or without the slash at the end, the object is found, alone or not."""
     one = key(top=top)
@@ -300,7 +306,7 @@ def test_a_collect_from_a_bucket_equals_that_of_its_copy(bucket: Server, tmp_pat
     bucket.objects = {
         key(day=f"2026/06/{day}"): trail([record(n, str(day)) for n in range(4)] + [record(0)]) for day in (10, 11)
     }
-    bucket.objects[key(kind="CloudTrail-Digest")] = gzip.compress(b'{"digestS3Bucket": "b", "logFiles": []}')
+    bucket.objects[key(kind="CloudTrail-Digest")] = gzip.compress(b'{"digestS3Object": "d", "logFiles": []}')
     for name, data in bucket.objects.items():
         (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "copy" / name).write_bytes(data)

@@ -54,6 +54,7 @@ class Bucket:
     aws: Aws
     account: str | None = None
     _access: Access | None = None
+    _spent: AccessError | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def access(self) -> Access:
@@ -80,11 +81,14 @@ class Bucket:
         with self._lock:
             if self._access is not stale:
                 return  # another thread was here before
-            self.aws.forget(self.account)
-            fresh = self._open()
-            if fresh.key == stale.key:
-                raise why
-            self._access = fresh
+            if self._spent is None:
+                self.aws.forget(self.account)
+                fresh = self._open()
+                if fresh.key != stale.key:
+                    self._access = fresh
+                    return
+                self._spent = why
+            raise self._spent
 
     def _open(self) -> Access:
         session = self.aws.session(self.account)

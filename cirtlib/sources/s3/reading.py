@@ -5,8 +5,10 @@ its asynchronous calls 240, boto3 1,500 (5,000 objects of 3.4 KB on loopback).
 """
 
 import queue
+import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +30,8 @@ _CHUNK = 1 << 20
 _ROOM = 64 << 20  # bytes of objects that are in memory at a time
 _LEAST = 16 << 10  # that an object counts for, so that there are not too many of small ones either
 _TRIES = 3  # of one object, beyond the retries of each request
+_PAUSE = 1.0  # seconds, doubled with each try, times chance
+_PASSES = re.compile(r"SlowDown|InternalError|ServiceUnavailable|TooManyRequests|RequestTimeout|.*Throttl|5\d\d|429")
 # Keys that obstore asks for letter by letter; all that AWS writes are such.
 _PLAIN = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9_.=@,:~-]+(?:/[A-Za-z0-9_.=@,:~-]+)*")
 
@@ -151,7 +155,9 @@ def _read(bucket: Bucket, ref: Ref, scratch: Path) -> Blob:
         when the credentials have run out and there are no others.
     """
     said = Answer("", "failed", "")
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
+        if number:
+            time.sleep(random.uniform(0, _PAUSE * 2**number))  # noqa: S311 - no secret
         access = bucket.access()
         take = _by_obstore if _PLAIN.fullmatch(ref.key) else _by_boto3
         try:
@@ -164,7 +170,7 @@ def _read(bucket: Bucket, ref: Ref, scratch: Path) -> Blob:
                 continue
         if said.code in {"PreconditionFailed", "412"}:  # it was replaced since it was listed
             ref = Ref(ref.key, ref.size, storage=ref.storage)
-        elif said.code and said.code != "RequestTimeout":  # AWS would say the same again, and was asked often enough
+        elif said.code and not _PASSES.match(said.code):  # AWS would say the same again
             break
     gone = said.code in {"NoSuchKey", "NotFound", "404"}
     fault = f"{'is gone since it was listed' if gone else 'cannot be read'}: {said.reason}"
