@@ -204,6 +204,12 @@ def test_findings_of_guardduty_are_read_for_their_kind(bucket: Server, tmp_path:
     assert set(read(bucket, tmp_path)[0]) == {key()}
 
 
+def test_findings_of_security_hub_have_no_layout(bucket: Server, tmp_path: Path) -> None:
+    """All of what the address names is read."""
+    bucket.objects = {"securityhub/2026/06/10/stream-1": b"f", f"AWSLogs/{ACCOUNT}/x.json": b"f"}
+    assert set(read(bucket, tmp_path, kind="security_hub")[0]) == set(bucket.objects)
+
+
 def test_an_empty_listing_is_a_row_and_no_error(bucket: Server, tmp_path: Path) -> None:
     """Nothing there is an answer."""
     blobs, slices = read(bucket, tmp_path, uri=f"s3://logs/AWSLogs/{ACCOUNT}/CloudTrail/us-east-1/")

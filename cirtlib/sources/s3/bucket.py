@@ -5,11 +5,13 @@ where their names are unusual, through boto3, because obstore's paths leave out 
 either end, `.` and `..`), and its listing does not tell the class of storage.
 """
 
+import math
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import unescape
@@ -30,6 +32,7 @@ RETRIES: "RetryConfig" = {
     "retry_timeout": timedelta(minutes=3),
 }
 TIMES: "ClientConfig" = {"connect_timeout": "10s", "read_timeout": "30s", "timeout": "15m"}
+_SOON = 60.0  # seconds in which new credentials cannot expire: who refuses them means something else
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,1000})</Message>")
 _STATUS = re.compile(r"status code: ([0-9]{3})")
@@ -55,6 +58,7 @@ class Bucket:
     account: str | None = None
     _access: Access | None = None
     _spent: AccessError | None = None
+    _renewed: float = -math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def access(self) -> Access:
@@ -81,13 +85,13 @@ class Bucket:
         with self._lock:
             if self._access is not stale:
                 return  # another thread was here before
-            if self._spent is None:
+            if self._spent is None and time.monotonic() - self._renewed > _SOON:
                 self.aws.forget(self.account)
                 fresh = self._open()
                 if fresh.key != stale.key:
-                    self._access = fresh
+                    self._access, self._renewed = fresh, time.monotonic()
                     return
-                self._spent = why
+            self._spent = self._spent or why
             raise self._spent
 
     def _open(self) -> Access:
@@ -150,11 +154,12 @@ def _provider(credentials: Any) -> Callable[[], Any]:  # noqa: ANN401 - botocore
 
     def provide() -> dict[str, Any]:
         now = credentials.get_frozen_credentials()
+        until = getattr(credentials, "_expiry_time", None)
         return {
             "access_key_id": now.access_key,
             "secret_access_key": now.secret_key,
             "token": now.token,
-            "expires_at": getattr(credentials, "_expiry_time", None),
+            "expires_at": until.astimezone(UTC) if until else None,
         }
 
     return provide

@@ -22,7 +22,7 @@ TRAILS = (
     "CloudTrail-NetworkActivity",
     "CloudTrail-Aggregated",
 )
-_KINDS = {"cloudtrail": TRAILS, "guardduty": ("GuardDuty",), "findings": ("GuardDuty",)}
+_KINDS = {"cloudtrail": TRAILS, "guardduty": ("GuardDuty",), "findings": ("GuardDuty",), "security_hub": ()}
 _ALL = (*TRAILS, "GuardDuty")
 _LATE = timedelta(days=1)  # an event may be delivered on the day after
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # the oldest buckets have capitals and underscores
@@ -49,7 +49,7 @@ class Wanted:
     Attributes
     ----------
     kinds
-        Folders below an account.
+        Folders below an account; none: there is no layout to look for, as for Security Hub, which has none.
     accounts, regions
         Those alone, where there are any.
     first, last
@@ -87,7 +87,7 @@ def wanted(case: Case, kind: str) -> Wanted:
     window = case.window
     first = _day(window.start, -case.baseline_days)
     last = _day(window.end, 0)
-    return Wanted(_KINDS.get(kind, _ALL), case.accounts, case.regions, first, last + _LATE if last else None)
+    return Wanted(_KINDS[kind], case.accounts, case.regions, first, last + _LATE if last else None)
 
 
 def _day(moment: datetime | None, days: int) -> date | None:

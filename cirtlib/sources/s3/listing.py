@@ -104,13 +104,13 @@ class Inventory:
         if prefix is None:
             return []
         spot = layout.spot(prefix)
-        if spot.account:  # what the address names is read, whatever else the case says
+        if spot.account and self.wanted.kinds:  # what the address names is read, whatever else the case says
             self._accounts.add(spot.account)
             known = not spot.kind or layout.is_log(spot.kind)
             if spot.kind and known:
                 self.wanted = replace(self.wanted, kinds=(spot.kind,))
             return [_Task(prefix, spot, folders=known and not spot.region)]
-        tasks = self._search(prefix, loose)
+        tasks = self._search(prefix, loose) if self.wanted.kinds else None
         if tasks is not None:
             return tasks
         loose.clear()
