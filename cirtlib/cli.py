@@ -97,18 +97,26 @@ def new(  # noqa: PLR0913 - each is an option of its own
     region: Annotated[list[str] | None, typer.Option(help="Region. Repeatable.")] = None,
     responder: Annotated[list[str] | None, typer.Option(help="ARN of a principal of ours. Repeatable.")] = None,
     title: Annotated[str, typer.Option(help="What it is about.")] = "",
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the accounts: event history, findings, settings; up to now.")
+    ] = False,
+    profile: Annotated[str, typer.Option(help="AWS profile to ask with.")] = "",
+    role: Annotated[str, typer.Option(help="Role to assume in each account; {account} stands for its id.")] = "",
+    endpoint_url: Annotated[str, typer.Option(help="Where AWS answers, if not at AWS.")] = "",
 ) -> None:
     """Start a case."""
     from cirtlib.intake import start
 
-    lists = {"accounts": account, "regions": region, "responders": responder}
+    access = {"profile": profile, "role": role, "endpoint_url": endpoint_url}
+    content = {"title": title, "accounts": account, "regions": region, "responders": responder}
     made = start(
         folder,
         logs=logs or [],
         findings=findings or [],
         seeds=seed or [],
         window=window,
-        content={"title": title, **{key: value for key, value in lists.items() if value}},
+        live=live,
+        content={**content, "access": {key: value for key, value in access.items() if value}},
     )
     say(f"case {made.name} is in {made.path}")
     say(f"next: cirt collect {folder}" if made.sources else f"next: name its sources in {made.path / 'case.yaml'}")
@@ -136,9 +144,9 @@ def collect(
     if form is Format.JSON:
         show_json(account)
     else:
-        from cirtlib.accounting import describe
+        from cirtlib.accounting import describe, history_line
 
-        say(describe(account))
+        say("\n".join(line for line in (describe(account), history_line(loaded)) if line))
     _end(loaded, strict)
 
 

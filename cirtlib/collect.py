@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,9 +25,22 @@ from cirtlib import evidence, records, store
 from cirtlib.case import Case, Source
 from cirtlib.errors import AccessError, CaseError, EvidenceError
 from cirtlib.progress import Progress
-from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder, s3
+from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder
 from cirtlib.store import tally, worker
 from cirtlib.store.reading import now
+
+_Opener = Callable[[Case, str, dict[str, Any]], Place]
+
+
+def _later(name: str) -> _Opener:
+    """Opener of a source that asks AWS; its module, which loads boto3, is loaded when it is first wanted."""
+
+    def place(case: Case, kind: str, options: dict[str, Any]) -> Place:
+        opened: Place = import_module(f"cirtlib.sources.{name}").place(case, kind, options)
+        return opened
+
+    return place
+
 
 # Bytes of JSON that are read between two writes; compressed objects count for what they are likely to become. Small
 # enough for memory to be used again while it is warm: 16 MiB took a third less time for each record than 64.
@@ -35,8 +49,12 @@ _EXPANSION = 8
 _LINES = 2_000  # manifest lines in one batch
 _SECONDS = 15  # that a batch waits for more, so that what comes slowly is soon safe
 _MAX_PROCESSES = 8
-_OPENERS: dict[str, Callable[[Case, str, dict[str, Any]], Place]] = {"folder": folder.place, "s3": s3.place}
-_API_OPENERS: dict[str, Callable[[Case, str, dict[str, Any]], Place]] = {}
+_OPENERS: dict[str, _Opener] = {
+    "folder": folder.place,
+    "s3": _later("s3"),
+    "event_history": _later("event_history"),
+}
+_API_OPENERS: dict[str, _Opener] = {}
 
 
 @dataclass

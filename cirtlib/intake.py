@@ -16,9 +16,12 @@ def start(
     findings: Sequence[str | Path] = (),
     seeds: Sequence[str] = (),
     window: str = "",
+    live: bool = False,
     content: dict[str, Any] | None = None,
 ) -> Case:
-    """Make a case from files: `seeds` as kind=value, `window` as START/END, `content` any other key of case.yaml.
+    """Make a case from files, or of a `live` account.
+
+    `seeds` are written as kind=value, `window` as START/END; `content` is any other key of case.yaml.
 
     `logs` and `findings` are folders, files or addresses such as s3://bucket/prefix/, which are not looked into.
 
@@ -29,14 +32,21 @@ def start(
     """
     sources = [{"cloudtrail": _place(path, "--logs")} for path in logs]
     sources += [{"findings": _place(path, "--findings")} for path in findings]
+    sources += _live_sources() if live else []
     parsed = [parse_seed(text) for text in seeds]
     keys = {
-        "window": _window(window),
+        "window": _window(window) or ({"end": "now"} if live else {}),
         "seeds": [{seed.kind: seed.value} for seed in parsed],
         **(content or {}),
         "sources": sources,
     }
     return new_case(folder, {key: value for key, value in keys.items() if value or key == "sources"})
+
+
+def _live_sources() -> list[dict[str, Any]]:
+    """What an account itself tells, whether or not a trail is on; each collect fetches what is new."""
+    api = [{kind: {"api": True}} for kind in ("guardduty", "security_hub", "account")]
+    return [{"cloudtrail": {"event_history": True}}, *api]
 
 
 def _place(given: str | Path, option: str) -> dict[str, str]:

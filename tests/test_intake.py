@@ -67,3 +67,13 @@ def test_a_mistake_makes_no_case(tmp_path: Path, given: dict, said: str) -> None
         start(tmp_path / "c", **given)
     assert said in str(caught.value)
     assert not (tmp_path / "c").exists()
+
+
+def test_a_live_case_asks_the_account_up_to_now(tmp_path: Path) -> None:
+    """Event history, findings and settings; its window ends now, unless another is named."""
+    case = start(tmp_path / "c", live=True, content={"accounts": ["111122223333"], "access": {"profile": "ir"}})
+    assert [source.kind for source in case.sources] == ["cloudtrail", "guardduty", "security_hub", "account"]
+    assert case.sources[0].options == {"event_history": True}
+    assert case.window.live
+    assert case.access == {"profile": "ir"}
+    assert not start(tmp_path / "d", live=True, window="2026-06-10/2026-06-12").window.live
