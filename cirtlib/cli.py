@@ -82,14 +82,9 @@ def _root(
 def new(  # noqa: PLR0913 - each is an option of its own
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.", show_default=False)],
     *,
-    logs: Annotated[
-        list[str] | None, typer.Option(metavar="PLACE", help="Folder, file or s3://... of CloudTrail logs. Repeatable.")
-    ] = None,
+    logs: Annotated[list[str] | None, typer.Option(help="Folder, file or s3:// of CloudTrail. Repeatable.")] = None,
     findings: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PLACE", help="Folder, file or s3://... of GuardDuty or Security Hub findings. Repeatable."
-        ),
+        list[str] | None, typer.Option(help="Folder, file or s3:// of GuardDuty or Security Hub findings. Repeatable.")
     ] = None,
     seed: SeedOption = None,
     window: Annotated[str, typer.Option(metavar="START/END", help="Time under investigation; END may be now.")] = "",

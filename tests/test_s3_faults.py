@@ -146,6 +146,7 @@ def test_memory_is_bounded_when_the_reader_is_slow(
     """No more is fetched ahead than there is room for; who stops taking ends the reading."""
     monkeypatch.setattr(reading, "_LEAST", 1)
     monkeypatch.setattr(reading, "_ROOM", 2_500)
+    monkeypatch.setattr(reading, "_FEW", 1)
     server.objects = {f"{TOP}{number}": b"x" * 1000 for number in range(50)}
     bucket = Bucket("logs", Aws({"endpoint_url": server.endpoint}))
     given = fetch(bucket, [Ref(name, 1000) for name in server.objects], tmp_path)

@@ -69,6 +69,9 @@ class Bucket:
         AccessError
             when there are no credentials.
         """
+        made = self._access  # without the lock, for which 64 threads would queue
+        if made is not None:
+            return made
         with self._lock:
             if self._access is None:
                 self._access = self._open()

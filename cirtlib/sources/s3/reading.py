@@ -29,6 +29,7 @@ SPOOLED = 8 << 20  # larger objects go through a file
 _CHUNK = 1 << 20
 _ROOM = 64 << 20  # bytes of objects that are in memory at a time
 _LEAST = 16 << 10  # that an object counts for, so that there are not too many of small ones either
+_FEW = 8  # objects that a thread takes at a time
 _TRIES = 3  # of one object, beyond the retries of each request
 _PAUSE = 1.0  # seconds, doubled with each try, times chance
 _PASSES = re.compile(r"SlowDown|InternalError|ServiceUnavailable|TooManyRequests|RequestTimeout|.*Throttl|5\d\d|429")
@@ -85,12 +86,20 @@ class _Work:
     scratch: Path
     room: _Room = field(default_factory=lambda: _Room(_ROOM))
     turn: threading.Lock = field(default_factory=threading.Lock)
-    done: queue.SimpleQueue[tuple[Blob | Exception | None, int]] = field(default_factory=queue.SimpleQueue)
+    done: queue.SimpleQueue[tuple[list[Blob] | Exception | None, int]] = field(default_factory=queue.SimpleQueue)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def next(self) -> Ref | None:
+    def next(self) -> tuple[list[Ref], int]:
+        """A few objects and what they weigh: the threads meet once for several small ones, which halves their cost."""
+        taken: list[Ref] = []
+        weight = 0
         with self.turn:
-            return None if self.stopped.is_set() else next(self.refs, None)
+            while len(taken) < _FEW and weight < _CHUNK and not self.stopped.is_set():
+                if (ref := next(self.refs, None)) is None:
+                    break
+                taken.append(ref)
+                weight += max(ref.size, _LEAST) if ref.size <= SPOOLED else _CHUNK
+        return taken, weight
 
 
 def fetch(bucket: Bucket, refs: Iterable[Ref], scratch: Path, threads: int = THREADS) -> Iterator[Blob]:
@@ -115,8 +124,8 @@ def fetch(bucket: Bucket, refs: Iterable[Ref], scratch: Path, threads: int = THR
     try:
         while left:
             item, size = work.done.get()
-            if isinstance(item, Blob):
-                yield item
+            if isinstance(item, list):
+                yield from item
                 work.room.leave(size)
             elif item is None:
                 left -= 1
@@ -130,14 +139,19 @@ def fetch(bucket: Bucket, refs: Iterable[Ref], scratch: Path, threads: int = THR
 
 
 def _run(work: _Work) -> None:
-    """One thread: object after object, until there are none, or somebody found that there is no going on."""
+    """One thread: a few objects at a time, until there are none, or somebody found that there is no going on."""
     try:
-        while (ref := work.next()) is not None:
-            size = max(ref.size, _LEAST) if ref.size <= SPOOLED else _CHUNK
-            work.room.enter(size)
-            if work.stopped.is_set():
-                break
-            work.done.put((_read(work.bucket, ref, work.scratch), size))
+        while (taken := work.next())[0]:
+            refs, weight = taken
+            work.room.enter(weight)
+            made: list[Blob] = []
+            try:
+                for ref in refs:
+                    if work.stopped.is_set():
+                        break
+                    made.append(_read(work.bucket, ref, work.scratch))
+            finally:
+                work.done.put((made, weight))
     except Exception as error:
         work.stopped.set()
         work.room.abandon()
