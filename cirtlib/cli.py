@@ -179,7 +179,7 @@ def sql(
     form: FormatOption = Format.TABLE,
     out: OutOption = None,
 ) -> None:
-    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, sightings."""
+    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, finding_history, sightings."""
     from cirtlib.queries import sql as run
 
     given = _parameters(parameter or [])
