@@ -63,7 +63,8 @@ FINDINGS = {
 # the version of each finding that counts: GuardDuty's own form says more than Security Hub's copy of it, then the last
 # update, and of those the one that somebody put away since, which leaves the time of update as it was
 LATEST = (
-    "row_number() OVER (PARTITION BY finding_id, account_id ORDER BY form = 'guardduty' DESC, updated_at DESC NULLS LAST, "
+    "row_number() OVER (PARTITION BY finding_id, account_id "
+    "ORDER BY form = 'guardduty' DESC, updated_at DESC NULLS LAST, "
     "archived OR COALESCE(workflow_status = 'SUPPRESSED', false) DESC, source_object, source_position) = 1"
 )
 

@@ -38,7 +38,7 @@ class Leaf(Struct, frozen=True, gc=False):
 
 
 def kind(fields: dict[str, bytes]) -> str:
-    """Kind of one JSON object by its keys: cloudtrail, insight, aggregated, digest, finding, finding_history, unknown."""
+    """Kind of one JSON object by its keys: what stands above (cloudtrail, insight, finding, ...), or unknown."""
     names = {name.lower(): content for name, content in fields.items()}
     if "digests3object" in names or "digeststarttime" in names:
         return DIGEST
@@ -56,7 +56,7 @@ def kind(fields: dict[str, bytes]) -> str:
 
 
 def _kind_of_finding(names: dict[str, bytes]) -> str:
-    """Kind by the keys of a GuardDuty, ASFF or OCSF finding (`cirtlib.findings` has the last word), or of its history."""
+    """Kind by the keys of a GuardDuty, ASFF or OCSF finding, of which `cirtlib.findings` says more, or of its history."""
     if {"findingidentifier", "updatetime"} <= set(names):
         return HISTORY  # of GetFindingHistory, whose list is called Records too
     if "finding_info" in names or "productarn" in names:
