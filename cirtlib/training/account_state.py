@@ -42,6 +42,26 @@ def load(state: State) -> None:
         for trail in content.get("trails", []):
             _load_trail(account, trail)
         _load_compute(account, content)
+    _load_organization(state)
+
+
+def _load_organization(state: State) -> None:
+    """Make the accounts one organization, managed by the one that has the organization's trail."""
+    managers = [
+        account
+        for account, content in state["accounts"].items()
+        if any(trail.get("IsOrganizationTrail") for trail in content.get("trails", []))
+    ]
+    if not managers:
+        return
+    organizations = backend("organizations", managers[0])
+    organizations.create_organization("us-east-1", FeatureSet="ALL")
+    for account in sorted(state["accounts"].keys() - {managers[0]}):
+        organizations.create_account(AccountName=f"training-{account}", Email=f"training-{account}@example.com")
+        made = organizations.accounts[-1]
+        masters = get_backend("organizations").master_accounts
+        masters[account] = masters.pop(made.id)
+        made.id = account
 
 
 def _load_identities(account: str, content: State) -> None:
