@@ -4,16 +4,18 @@ Each function collects into a case that lasts no longer than the question.
 """
 
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cirtlib import queries
-from cirtlib.case import Case, new_case
+from cirtlib import evidence, queries
+from cirtlib.case import Case, new_case, parse_time
 from cirtlib.collect import collect
-from cirtlib.errors import CaseError
+from cirtlib.errors import AccessError, CaseError
 
 
 def cloudtrail_files(path: str | Path) -> pd.DataFrame:
@@ -27,28 +29,113 @@ def cloudtrail_files(path: str | Path) -> pd.DataFrame:
     return _ask({"sources": [{"cloudtrail": {"folder": _present(path)}}]}, queries.events)
 
 
-def guardduty_findings(path: str | Path) -> pd.DataFrame:
-    """GuardDuty findings in a file or folder tree, without a case: the columns of `findings`.
+def guardduty_findings(  # noqa: PLR0913 - each is a choice of its own, and all but the path are named
+    path: str | Path | None = None,
+    *,
+    accounts: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
+    start: str | datetime | None = None,
+    end: str | datetime | None = None,
+    profile: str | None = None,
+    role: str | None = None,
+    endpoint_url: str | None = None,
+) -> pd.DataFrame:
+    """GuardDuty findings in a file or folder tree, or without a path from the API, without a case.
+
+    Parameters
+    ----------
+    accounts, regions
+        Whom to ask; default: the account of the credentials, and every Region that it has enabled.
+    start, end
+        Only findings that were made before the end and updated since the start; default: all of the last 90 days.
+    profile, role, endpoint_url
+        Access, as below `access` in case.yaml: a profile of the AWS CLI, a role to assume with {account} in its ARN, and
+        another endpoint than AWS's.
+
+    Returns
+    -------
+    DataFrame
+        the columns of `findings`. From the API, `attrs["gaps"]` lists the Regions that gave nothing (account, region,
+        status, reason): those in which GuardDuty is off, and those that could not be read, of which a warning tells.
 
     Raises
     ------
     CaseError
-        when there is nothing at `path`.
+        when there is nothing at `path`, or there is a path and a word on the API as well.
+    AccessError
+        when no Region could be read.
     """
-    found = _ask({"sources": [{"guardduty": {"folder": _present(path)}}]}, queries.findings)
+    access = {"profile": profile, "role": role, "endpoint_url": endpoint_url}
+    found = _findings("guardduty", path, (accounts, regions), (start, end), access)
     return found[found["form"].eq("guardduty")].reset_index(drop=True)
 
 
-def security_hub_findings(path: str | Path) -> pd.DataFrame:
-    """Security Hub findings (ASFF and OCSF) in a file or folder tree, without a case: the columns of `findings`.
+def security_hub_findings(  # noqa: PLR0913 - each is a choice of its own, and all but the path are named
+    path: str | Path | None = None,
+    *,
+    accounts: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
+    start: str | datetime | None = None,
+    end: str | datetime | None = None,
+    profile: str | None = None,
+    role: str | None = None,
+    endpoint_url: str | None = None,
+) -> pd.DataFrame:
+    """Security Hub findings (ASFF and OCSF) in a file or folder tree, or without a path from the API, without a case.
+
+    Parameters, result and errors are those of `guardduty_findings`. Archived and suppressed findings are among them;
+    their history needs a case.
+    """
+    access = {"profile": profile, "role": role, "endpoint_url": endpoint_url}
+    found = _findings("security_hub", path, (accounts, regions), (start, end), access)
+    return found[found["form"].isin(["asff", "ocsf"])].reset_index(drop=True)
+
+
+def _findings(
+    kind: str,
+    path: str | Path | None,
+    whom: tuple[Sequence[str] | None, Sequence[str] | None],
+    times: tuple[str | datetime | None, str | datetime | None],
+    access: dict[str, str | None],
+) -> pd.DataFrame:
+    """Findings from a path, or from the API of that kind."""
+    if path is not None:
+        if any((*whom, *times, *access.values())):
+            raise CaseError(f"{kind} findings: accounts, regions, times and access are for the API; leave the path out")
+        return _ask({"sources": [{kind: {"folder": _present(path)}}]}, queries.findings)
+    chosen: dict[str, Any] = {
+        name: parse_time(moment, name) for name, moment in zip(("start", "end"), times, strict=True) if moment
+    }
+    if kind == "security_hub":
+        chosen["history"] = 0
+    accounts, regions = whom
+    content = {
+        "accounts": list(accounts or ()),
+        "regions": list(regions or ()),
+        "access": {name: value for name, value in access.items() if value},
+        "sources": [{kind: {"api": chosen or True}}],
+    }
+    return _ask(content, _with_gaps)
+
+
+def _with_gaps(case: Case) -> pd.DataFrame:
+    """Findings of the case, and what gave none.
 
     Raises
     ------
-    CaseError
-        when there is nothing at `path`.
+    AccessError
+        when nothing could be read.
     """
-    found = _ask({"sources": [{"security_hub": {"folder": _present(path)}}]}, queries.findings)
-    return found[found["form"].isin(["asff", "ocsf"])].reset_index(drop=True)
+    table, asked = queries.findings(case), [line["slice"] for line in evidence.slices(case)]
+    gaps = [one for one in asked if one["status"] not in {"read", "empty"}]
+    refused = [one for one in gaps if one["status"] in {"denied", "failed"}]
+    said = [f"{one['account']} {one['region']}: {one['reason']}" for one in refused[:3]]
+    if refused and len(refused) == len(asked):
+        raise AccessError(f"no Region could be read, such as {'; '.join(said)}")
+    if refused:
+        warnings.warn(f"{len(refused)} Regions could not be read, such as {'; '.join(said)}", stacklevel=5)
+    table.attrs["gaps"] = [{name: one[name] for name in ("account", "region", "status", "reason")} for one in gaps]
+    return table
 
 
 def _present(path: str | Path) -> str:

@@ -49,33 +49,33 @@ class Cloud:
             fault = self.wrong(region, operation, given)
             if fault:
                 return fault[0], {"__type": fault[1], "message": f"{fault[1]} by test", "code": fault[1]}
-            return 200, getattr(self, operation)(region, detector, given)
+            return 200, getattr(self, re.sub("(?<!^)([A-Z])", r"_\1", operation).lower())(region, detector, given)
 
-    def ListDetectors(self, region, *_):
+    def list_detectors(self, region, *_):
         return {"detectorIds": list(self.detectors.get(region, {}))}
 
-    def GetDetector(self, region, detector, _):
+    def get_detector(self, region, detector, _):
         return {"status": self.detectors[region][detector].get("status", "ENABLED"), "serviceRole": "r"}
 
-    def ListFindings(self, region, detector, given):
+    def list_findings(self, region, detector, given):
         found = self.detectors[region][detector]["findings"]
         if self.honest:
             found = list(filter(criteria(long(given.get("findingCriteria", {}).get("criterion", {})))[0], found))
         found = sorted(found, key=lambda one: one.get("updatedAt", ""))
         return page([one["id"] for one in found], given, "maxResults", "nextToken", "findingIds")
 
-    def GetFindings(self, region, detector, given):
+    def get_findings(self, region, detector, given):
         known = self.detectors[region][detector]
         found = [one for one in known["findings"] if one["id"] in given["findingIds"]]
         return {"findings": [one for one in found if one["id"] not in known.get("gone", ())]}
 
-    def HubFindings(self, region, _, given):
+    def hub_findings(self, region, _, given):
         found = self.hubs[region]
         if self.honest:
             found = list(filter(filters(given.get("Filters", {}))[0], found))
         return page(found, given, "MaxResults", "NextToken", "Findings")
 
-    def GetFindingHistory(self, _, __, given):
+    def get_finding_history(self, _, __, given):
         return page(
             self.histories.get(given["FindingIdentifier"]["Id"], []), given, "MaxResults", "NextToken", "Records"
         )
@@ -126,7 +126,7 @@ def serve(cloud):
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815 - the name that the server calls
 
         def log_message(self, *_):
             pass
@@ -148,7 +148,8 @@ def finding(number, *, region="us-east-1", detector="d1", **changes):
         "schemaVersion": "2.0", "accountId": ACCOUNT, "region": region, "partition": "aws", "id": f"f{number}",
         "arn": f"arn:aws:guardduty:{region}:{ACCOUNT}:detector/{detector}/finding/f{number}",
         "type": "Stealth:IAMUser/CloudTrailLoggingDisabled", "title": "t", "description": "d", "severity": 2,
-        "createdAt": "2026-06-10T10:00:00.000Z", "updatedAt": f"2026-06-10T{10 + number // 60:02d}:{number % 60:02d}:00.000Z",
+        "createdAt": "2026-06-10T10:00:00.000Z",
+        "updatedAt": f"2026-06-10T{10 + number // 60:02d}:{number % 60:02d}:00.000Z",
         "resource": {
             "resourceType": "AccessKey",
             "accessKeyDetails": {
@@ -169,7 +170,7 @@ def control(number, status="FAILED", *, region="us-east-1", **changes):
         "GeneratorId": "security-control/EC2.19", "Types": ["Software and Configuration Checks"], "Title": "EC2.19",
         "CreatedAt": "2026-05-01T00:00:00.000Z", "Description": "d", "Severity": {"Label": "CRITICAL"},
         "UpdatedAt": f"2026-06-10T{number // 60:02d}:{number % 60:02d}:00.000Z", "RecordState": "ACTIVE",
-        "Resources": [{"Type": "AwsEc2SecurityGroup", "Id": f"arn:aws:ec2:{region}:{ACCOUNT}:security-group/sg-{number}"}],
+        "Resources": [{"Type": "AwsEc2SecurityGroup", "Id": f"arn:aws:ec2:{region}:{ACCOUNT}:security-group/{number}"}],
         "Compliance": {"Status": status, "SecurityControlId": "EC2.19"}, "Workflow": {"Status": "NEW"},
     }  # fmt: skip
     return {**made, **changes}

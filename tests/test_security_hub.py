@@ -1,4 +1,4 @@
-"""Security Hub's findings and the history of its controls come through the API: all of them, once, and what is not is said."""
+"""Security Hub's findings, and the history of its controls, come through its API: once each, and what lacks is said."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 from fake_findings import ACCOUNT, balanced, case_of, change, cloud, control, ended
 
 from cirtlib import evidence, queries, store
+from cirtlib.case import load_case
 from cirtlib.collect import collect
 from cirtlib.errors import CaseError
 from cirtlib.findings import history
@@ -84,8 +85,6 @@ def test_histories_of_failing_controls_come_first_and_what_was_left_out_is_said(
     assert "4 of 10 control findings was not asked for" in ended(case)["us-east-1/history"]["reason"]
     text = (case.path / "case.yaml").read_text().replace("history: 6", "history: 100")
     (case.path / "case.yaml").write_text(text)
-    from cirtlib.case import load_case
-
     collect(load_case(case.path))
     assert cloud.count("GetFindingHistory") == 10
     assert ended(case)["us-east-1/history"]["reason"] == ""
@@ -146,7 +145,7 @@ def test_the_users_filter_is_applied_on_both_sides(cloud, tmp_path, honest):
 
 
 def test_a_region_that_shows_the_findings_of_another_does_not_double_them(cloud, tmp_path):
-    """Cross-Region aggregation gives the same finding twice; it is one row, and its history is asked for once or twice."""
+    """Cross-Region aggregation gives the same finding twice; it is one row, and so is its history."""
     one = control(1, region="eu-west-1")
     cloud.hubs = {"us-east-1": [control(2), one], "eu-west-1": [one]}
     cloud.histories = {one["Id"]: [change(one, "2026-06-08T10:00:00.000Z")]}

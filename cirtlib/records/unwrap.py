@@ -56,7 +56,7 @@ def kind(fields: dict[str, bytes]) -> str:
 
 
 def _kind_of_finding(names: dict[str, bytes]) -> str:
-    """Kind by the keys of a GuardDuty, ASFF or OCSF finding, of which `cirtlib.findings` says more, or of its history."""
+    """Kind by the keys of a finding (GuardDuty, ASFF, OCSF; `cirtlib.findings` has the last word) or of its history."""
     if {"findingidentifier", "updatetime"} <= set(names):
         return HISTORY  # of GetFindingHistory, whose list is called Records too
     if "finding_info" in names or "productarn" in names:
