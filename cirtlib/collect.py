@@ -302,7 +302,7 @@ def _submit(run: _Run) -> None:
         staging = str(store.staging(run.case))
         future = run.pool.submit(worker.Task(batch.name, batch.objects, staging, str(run.case.quarantine), run.limit))
     run.waiting.append((batch, future))
-    while run.waiting and (len(run.waiting) > 2 * _MAX_PROCESSES or _is_done(run.waiting[0][1])):
+    while run.waiting and (len(run.waiting) > 2 * run.pool.processes or _is_done(run.waiting[0][1])):
         _finish(run, *run.waiting.popleft())
 
 

@@ -79,8 +79,10 @@ class Pool:
     """Runs tasks in up to `processes` workers; the first few in this process, so that a small collect starts none."""
 
     def __init__(self, processes: int) -> None:
+        self.processes = processes
         self._local = threading.local()
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._starting, self._closed = threading.Lock(), False
         self._threads = ThreadPoolExecutor(processes) if processes > 1 else None
         self._here = _FEW
 
@@ -99,8 +101,11 @@ class Pool:
     def _send(self, task: Task) -> Done:
         worker = getattr(self._local, "worker", None)
         if worker is None:
-            worker = self._local.worker = _start()
-            self._workers.append(worker)
+            with self._starting:
+                if self._closed:
+                    raise EvidenceError("the collect has ended")
+                worker = self._local.worker = _start()
+                self._workers.append(worker)
         try:
             _write(worker.stdin, msgspec.msgpack.encode(task))
             answer = msgspec.msgpack.decode(_receive(worker.stdout), type=Done)
@@ -117,6 +122,8 @@ class Pool:
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""
+        with self._starting:
+            self._closed = True
         for worker in self._workers:
             worker.kill()
         if self._threads is not None:
