@@ -49,8 +49,8 @@ def guardduty_findings(  # noqa: PLR0913 - each is a choice of its own, and all 
     start, end
         Only findings that were made before the end and updated since the start; default: all of the last 90 days.
     profile, role, endpoint_url
-        Access, as below `access` in case.yaml: a profile of the AWS CLI, a role to assume with {account} in its ARN, and
-        another endpoint than AWS's.
+        Access, as below `access` in case.yaml: a profile of the AWS CLI, a role to assume with {account} in its ARN,
+        and another endpoint than AWS's.
 
     Returns
     -------

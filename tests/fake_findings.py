@@ -132,6 +132,7 @@ def serve(cloud):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # a client that was killed
     thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     cloud.endpoint = f"http://127.0.0.1:{server.server_port}"
