@@ -62,9 +62,9 @@ def distinct(findings: pd.DataFrame) -> pd.DataFrame:
     """
     if findings.empty:
         return findings
-    latest = findings["latest"].astype(bool) if "latest" in findings else False
-    order = findings.assign(_latest=latest, _copy=findings["form"].ne("guardduty"))
-    order = order.sort_values(["_latest", "_copy", "updated_at"], ascending=[False, True, False], kind="stable")
+    old = ~findings["latest"].astype(bool) if "latest" in findings else False
+    order = pd.DataFrame({"old": old, "copy": findings["form"].ne("guardduty")})
+    order = order.sort_values(["old", "copy"], kind="stable")
     return findings.loc[order.index].drop_duplicates("finding_id").sort_index()
 
 

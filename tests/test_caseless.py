@@ -64,9 +64,15 @@ def test_the_incident_through_the_api_is_the_incident_from_files(incident, tmp_p
         made = new_case(tmp_path / "case", content)
         total = collect(made)
         again = collect(made)
+        failed = [{"Value": "FAILED", "Comparison": "EQUALS"}]
+        api = {"filters": {"ComplianceStatus": failed}, "history": 0}
+        some = new_case(tmp_path / "failed", {**content, "sources": [{"security_hub": {"api": api}}]})
+        collect(some)
     assert total["rejected"] == again["new"] == 0
     expected, found = queries.findings(case), queries.findings(made)
     assert set(found["finding_id"]) == set(expected["finding_id"])
+    failing = set(expected.loc[expected["compliance_status"] == "FAILED", "finding_id"])
+    assert set(queries.findings(some)["finding_id"]) == failing
     assert {line["slice"]["status"] for line in evidence.slices(made)} <= {"read", "empty", "absent"}
     controls = set(expected.loc[expected["control_id"].notna() & expected["form"].eq("asff"), "finding_id"])
     histories = [one for one in (line["slice"] for line in evidence.slices(made)) if one["name"].endswith("/history")]

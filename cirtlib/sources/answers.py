@@ -22,7 +22,7 @@ from botocore.parsers import ResponseParserError
 from cirtlib.aws import Aws
 from cirtlib.case import parse_time
 from cirtlib.errors import CaseError
-from cirtlib.findings.fields import at, items, time
+from cirtlib.findings.fields import at, items, text, time
 from cirtlib.sources import Blob, Known, Slice
 
 FAULTS = (ClientError, BotoCoreError, ResponseParserError)
@@ -112,8 +112,10 @@ class Reading:
         What the case holds of this place.
     window
         Start and end of what is asked for, and the filter as text: for the ledger.
-    found, dropped
-        Findings that were given, and those of them that the user's filter drops though AWS gave them.
+    found
+        Number of findings that were given and match.
+    dropped
+        Stand-ins of those that the user's filter drops though AWS gave them, in earlier collects too.
     latest
         Latest update of any of them.
     remarks
@@ -126,7 +128,7 @@ class Reading:
     window: tuple[datetime | None, datetime | None, str]
     asked: datetime = field(default_factory=lambda: datetime.now(UTC))
     found: int = 0
-    dropped: int = 0
+    dropped: set[str] = field(default_factory=set)
     latest: datetime | None = None
     remarks: list[str] = field(default_factory=list)
 
@@ -153,23 +155,24 @@ class Reading:
         `hidden` gives a stand-in for a finding that somebody put away, '' for others: see `put_away`.
         """
         given = items(at(json.loads(data), "Findings"))
-        kept = [finding for finding in given if matches(finding)]
-        self.dropped += len(given) - len(kept)
+        kept, others = [one for one in given if matches(one)], [one for one in given if not matches(one)]
+        self.dropped |= {short(text(one, "Id")) for one in others}
         self.found += len(kept)
         if not kept:
             return
-        if len(kept) < len(given):
+        if others:
             data = json.dumps({"Findings": kept}, separators=(",", ":")).encode()
         until = max((moment for moment in map(updated, kept) if moment), default=None)
         self.latest = max(filter(None, (self.latest, until)), default=None)
         folder = "/".join([self.name, *map(str, facts.values())])
-        mark = hashlib.sha256(data).hexdigest()
+        # Of the findings alone: the token of the next page is another one each time.
+        mark = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         name = f"{folder}/{until or datetime.fromtimestamp(0, UTC):%Y%m%dT%H%M%SZ}-{mark[:16]}.json"
         if self.known.has(name, mark):
             return
         said = {"account": self.account, "region": self.region, **facts, "updated_until": iso(until), "ids": len(kept)}
-        if len(kept) < len(given):
-            said["dropped"] = len(given) - len(kept)
+        if others:
+            said["dropped"] = len(others)
         put_away = [stand_in for stand_in in map(hidden, kept) if stand_in]
         yield Blob(name, data, mark=mark, facts={**said, **({"put_away": put_away} if put_away else {})})
 
@@ -188,9 +191,10 @@ class Reading:
     def end(self, status: str, reason: str = "", facts: Mapping[str, Any] | None = None) -> Slice:
         """How it ended; without `facts` the next collect goes on from where this one did."""
         start, end, extent = self.window
-        if self.dropped:
-            self.remarks.append(f"{self.dropped} findings that AWS gave do not match the filter and were left out")
-        said = {**(self.facts if facts is None else facts), "dropped": self.dropped}
+        dropped = sorted(self.dropped | set(self.facts.get("dropped", ())))
+        if dropped:
+            self.remarks.append(f"{len(dropped)} findings that AWS gave do not match the filter and were left out")
+        said = {**(self.facts if facts is None else facts), "dropped": dropped}
         return Slice(
             self.name, status, self.account, self.region, iso(start), iso(min(end or self.asked, self.asked)), extent,
             "; ".join(filter(None, (reason, *self.remarks))), said,

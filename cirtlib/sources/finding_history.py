@@ -6,7 +6,7 @@ failed then, so histories of those are asked for too, after those of the ones th
 """
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +17,7 @@ from cirtlib.findings.fields import at, text
 from cirtlib.sources import Blob, Known, Slice, answers
 
 _PAGE = 100
+_REMEMBERED = 10_000
 _AT_ONCE = 4  # a Region; several Regions are read side by side
 
 
@@ -54,12 +55,24 @@ class Controls:
             here[made.name] = made
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How many histories to ask for, which were left out earlier (stand-ins), and what is not to be asked for again.
+
+    `done` is joined by what is read: where Regions show each other's findings, one of them is enough.
+    """
+
+    limit: int
+    left: Collection[str]
+    done: set[tuple[str, str]]
+
+
 @dataclass
 class Ended:
-    """How asking for histories ended: whether all was answered that was asked, and how many were not asked for."""
+    """How asking for histories ended: whether all was answered that was asked, and what was not (stand-ins)."""
 
     is_whole: bool = True
-    left: int = 0
+    left: list[str] = field(default_factory=list)
 
 
 def known(held: Known) -> set[tuple[str, str]]:
@@ -69,21 +82,14 @@ def known(held: Known) -> set[tuple[str, str]]:
 
 
 def read(
-    client: answers.Client,
-    controls: Controls,
-    done: set[tuple[str, str]],
-    *,
-    limit: int,
-    reading: answers.Reading,
+    client: answers.Client, controls: Controls, bounds: Bounds, reading: answers.Reading
 ) -> Generator[Blob | Slice, None, Ended]:
-    """Blob of every answer, and a slice that says how it ended; returns the same as `Ended`.
-
-    Histories in `done` are not asked for again, and those that are read join it: where Regions show each other's
-    findings, one of them is enough.
-    """
+    """Blob of every answer, and a slice that says how it ended; returns the same as `Ended`."""
+    limit, done = bounds.limit, bounds.done
     wanted = [*controls.failing.values(), *controls.passing.values()]
     fresh = [one for one in wanted if (one.name, one.version) not in done]
-    ended = Ended(left=max(0, len(fresh) - limit))
+    left = ({*bounds.left} - {one.name for one in fresh[:limit]}) | {one.name for one in fresh[limit:]}
+    ended = Ended(left=sorted(left)[:_REMEMBERED])
     waiting, refused, failures = iter(fresh[:limit]), "", list[str]()
     reading.known.expect(min(limit, len(fresh)), 0)
     with ThreadPoolExecutor(_AT_ONCE) as threads:
@@ -98,7 +104,7 @@ def read(
                 refused = reason if status == "denied" else refused
     ended.is_whole = not failures
     if fresh:
-        yield _slice(reading, len(fresh), ended, (refused, failures))
+        yield _slice(reading, min(limit, len(fresh)), ended, (refused, failures))
     return ended
 
 
@@ -124,20 +130,21 @@ def _blobs(one: _Control, given: list[bytes], reading: answers.Reading, *, whole
         yield Blob(f"{reading.name}/history/{one.name}-{number}.json", data, mark=mark, facts={**facts, **last})
 
 
-def _slice(reading: answers.Reading, count: int, ended: Ended, faults: tuple[str, list[str]]) -> Slice:
+def _slice(reading: answers.Reading, asked: int, ended: Ended, faults: tuple[str, list[str]]) -> Slice:
     refused, failures = faults
     remarks = []
     if refused:
         remarks.append(f"the history of findings may not be read: {refused}")
     elif failures:
-        remarks.append(f"the history of {len(failures)} of {count} control findings could not be read: {failures[0]}")
+        remarks.append(f"the history of {len(failures)} of {asked} control findings could not be read: {failures[0]}")
     if ended.left:
+        count = f"{len(ended.left)}{' or' if len(ended.left) == _REMEMBERED else ''} more"
         remarks.append(
-            f"the history of {ended.left} of {count} control findings was not asked for, those that pass first; "
+            f"the history of {count} control findings was not asked for, those that pass first; "
             "raise api.history of this source to have them"
         )
     status = "denied" if refused else "failed" if failures else "read"
     return Slice(
         f"{reading.name}/history", status, reading.account, reading.region, "", answers.iso(reading.asked),
-        "history of control findings", "; ".join(remarks), {"asked": count - ended.left, "failed": len(failures)},
+        "history of control findings", "; ".join(remarks), {"asked": asked, "failed": len(failures)},
     )  # fmt: skip

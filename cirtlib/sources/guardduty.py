@@ -100,7 +100,7 @@ def _region(aws: Aws, asked: _Asked, known: Known, account: str, region: str) ->
         yield reading.end(*explain(error))
         return
     if not detectors:
-        yield reading.end("absent", _OFF)
+        yield reading.end("absent", _OFF + (", though there was one when it was last asked" if reading.facts else ""))
         return
     total = reading.found + int(reading.facts.get("given", 0))
     suspended = any(remark.startswith("GuardDuty is suspended") for remark in reading.remarks)
@@ -133,14 +133,11 @@ def _detector(
     listed = list(ids)
     reading.known.expect(-(-len(listed) // _PAGE), 0)
     missing: list[str] = []
-    latest, reading.latest = reading.latest, None
     for start in range(0, len(listed), _PAGE):
         missing += yield from _given(client, detector, listed[start : start + _PAGE], asked, reading)
     if missing:
         missing = yield from _again(client, detector, missing, asked, reading)
-    until = reading.until(earlier.get("until", ""))
-    reading.latest = latest
-    return {"until": until, **({"missing": missing[:_REMEMBERED]} if missing else {})}
+    return {"until": reading.until(earlier.get("until", "")), **({"missing": missing[:_REMEMBERED]} if missing else {})}
 
 
 def _listed(client: answers.Client, detector: str, criterion: dict[str, Any]) -> Iterator[str]:

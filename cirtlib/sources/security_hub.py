@@ -109,7 +109,8 @@ def _region(aws: Aws, asked: _Asked, known: Known, account: str, region: str) ->
         return
     ended = None
     if controls and asked.histories:
-        ended = yield from finding_history.read(client, controls, asked.done, limit=asked.histories, reading=reading)
+        how = finding_history.Bounds(asked.histories, _left(asked, reading), asked.done)
+        ended = yield from finding_history.read(client, controls, how, reading)
     if fault is not None:
         yield reading.end(*explain(fault))
         return
@@ -121,6 +122,11 @@ def _region(aws: Aws, asked: _Asked, known: Known, account: str, region: str) ->
     if ended is not None:
         facts["history"] = {"limit": asked.histories, "left": ended.left}
     yield reading.end("read" if total else "empty", facts=facts)
+
+
+def _left(asked: _Asked, reading: answers.Reading) -> list[str]:
+    """Histories that earlier collects did not ask for, unless this one is given all findings anew."""
+    return list((reading.facts.get("history") or {}).get("left", ())) if _since(asked, reading) else []
 
 
 def _is_off(error: Exception) -> bool:
