@@ -104,15 +104,30 @@ def test_a_finding_that_was_archived_since_comes_again_though_its_time_did_not_c
 
 def test_what_was_listed_and_not_given_is_said_and_asked_for_again(cloud, tmp_path):
     """A finding that is missing in the answer is named in the ledger; once it is there, it is read."""
-    detector = {"findings": [finding(n) for n in range(3)], "gone": ["f1"]}
+    detector = {"findings": [finding(n) for n in (1, 200, 400)], "gone": ["f1"]}
     cloud.detectors = {"us-east-1": {"d1": detector}}
     case = case_of(cloud, tmp_path)
     collect(case)
     assert "1 findings were listed and not given (f1)" in ended(case)["us-east-1"]["reason"]
     detector["gone"] = []
     collect(case)
-    assert [name for name, _ in versions(case)] == ["f0", "f1", "f2"]
+    assert [name for name, _ in versions(case)] == ["f1", "f200", "f400"]
     assert ended(case)["us-east-1"]["reason"] == ""
+
+
+def test_a_region_that_fails_once_goes_on_from_where_it_was(cloud, tmp_path):
+    """A failure between two collects does not cost reading everything again."""
+    cloud.detectors = {"us-east-1": {"d1": {"findings": [finding(n) for n in range(0, 400, 4)]}}}
+    case = case_of(cloud, tmp_path)
+    collect(case)
+    cloud.wrong = lambda *_: (403, "AccessDeniedException")
+    collect(case)
+    assert ended(case)["us-east-1"]["status"] == "denied"
+    cloud.wrong = lambda *_: None
+    cloud.asked.clear()
+    assert collect(case)["new"] == 0
+    assert ended(case)["us-east-1"]["status"] == "read"
+    assert cloud.count("GetFindings") == 1
 
 
 def test_a_throttled_call_is_tried_again(cloud, tmp_path):
