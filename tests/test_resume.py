@@ -26,7 +26,7 @@ import json, sys
 from cirtlib import collect as module
 from cirtlib.case import load_case
 from cirtlib.store import worker
-module._LINES, worker._FEW = 250, 0
+module._LINES, worker._FEW = 120, 0
 read, keep = [], module._keep
 module._keep = lambda run, blob: (read.append(blob.name), keep(run, blob))[1]
 account = module.collect(load_case(sys.argv[1]), progress=False, processes=2)
@@ -73,7 +73,7 @@ def test_a_collect_killed_at_any_moment_goes_on(incident: tuple[Case, dict[str, 
         assert {**account, "new": 0, "read": 0} == {**expected, "new": 0, "read": 0}
         assert tables(case) == expected_tables
         assert evidence.verify(case) == []
-    assert len(reached) > 5  # the moments were moments of work
+    assert len(reached) > 3  # the moments were moments of work
 
 
 @pytest.fixture

@@ -198,7 +198,10 @@ def main() -> None:
             done = Done(error=error.strerror or str(error), errno=error.errno or 0)
         except Exception as error:  # the collect tells the user
             done = Done(error=f"{type(error).__name__}: {error}")
-        _write(outgoing, msgspec.msgpack.encode(done))
+        try:
+            _write(outgoing, msgspec.msgpack.encode(done))
+        except BrokenPipeError:  # the collect was killed: nobody waits for the answer
+            os._exit(1)
 
 
 if __name__ == "__main__":
