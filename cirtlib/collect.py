@@ -12,7 +12,7 @@ import errno
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -24,7 +24,7 @@ from cirtlib import evidence, records, store
 from cirtlib.case import Case, Source
 from cirtlib.errors import AccessError, CaseError, EvidenceError
 from cirtlib.progress import Progress
-from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder, guardduty, security_hub
+from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder, guardduty, s3, security_hub
 from cirtlib.store import tally, worker
 from cirtlib.store.reading import now
 
@@ -35,8 +35,11 @@ _EXPANSION = 8
 _LINES = 2_000  # manifest lines in one batch
 _SECONDS = 15  # that a batch waits for more, so that what comes slowly is soon safe
 _MAX_PROCESSES = 8
-_OPENERS = {"folder": folder.place}
-_API_OPENERS: dict[str, Any] = {"guardduty": guardduty.place, "security_hub": security_hub.place}
+_OPENERS: dict[str, Callable[[Case, str, dict[str, Any]], Place]] = {"folder": folder.place, "s3": s3.place}
+_API_OPENERS: dict[str, Callable[[Case, str, dict[str, Any]], Place]] = {
+    "guardduty": guardduty.place,
+    "security_hub": security_hub.place,
+}
 
 
 @dataclass
@@ -134,7 +137,7 @@ def _open(case: Case, source: Source) -> Place:
     """
     (how, *further), said = source.options or ("nothing",), ", ".join(map(str, source.options)) or "nothing"
     opener = _API_OPENERS.get(source.kind) if how == "api" else _OPENERS.get(how)
-    if opener is None or further or (source.kind == "account" and how != "api"):
+    if opener is None or (further and how == "folder") or (source.kind == "account" and how != "api"):
         known = [f"{{{name}: ...}}" for name in _OPENERS] + (["{api: true}"] if source.kind in _API_OPENERS else [])
         raise CaseError(f"source {source.kind} names {said}: write one of {', '.join(known)} in case.yaml")
     return opener(case, source.kind, source.options)

@@ -80,7 +80,9 @@ def emulated_incident(
     case = incident[0]
     source = case.path.parent / "source"
     state = json.loads((source / "truth" / "state_after.json").read_text(encoding="utf-8"))
-    told = {"logs": source / "logs", "findings": source / "findings", "now": case.as_of}
+    told: dict[str, Any] = {"logs": source / "logs", "findings": source / "findings", "now": case.as_of}
+    beside = {"metadata": source / "s3-metadata.json", "keys": source / "public-keys.json"}
+    told |= {name: file for name, file in beside.items() if file.is_file()}
     with serve(state, tmp_path_factory.mktemp("emulated"), **told) as emulated:
         yield emulated
 

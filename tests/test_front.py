@@ -1,5 +1,6 @@
 """What no emulator has is answered in the shape of the botocore models, with the services' pages, limits and errors."""
 
+import base64
 import datetime as dt
 import gzip
 import json
@@ -93,7 +94,7 @@ def emulated(tmp_path_factory):
     write_logs(logs, [record(504, eventCategory="Insight", insightDetails=details)], kind="CloudTrail-Insight")
     digest = write_logs(logs, [], kind="CloudTrail-Digest")
     said = {"signature": "ab12", "signature-algorithm": "SHA256withRSA"}
-    digest.with_name(digest.name + ".metadata.json").write_text(json.dumps(said))
+    (folder / "s3-metadata.json").write_text(json.dumps({digest.relative_to(logs).as_posix(): said}))
     broken = write_logs(logs, [], at="20260620T1100Z")
     broken.write_bytes(broken.read_bytes()[:9])
     lost = record(505, account=HOME, at=NOW - dt.timedelta(seconds=30), eventName="Lost")
@@ -106,7 +107,10 @@ def emulated(tmp_path_factory):
            control(9, "HIGH", "arn:aws:ec2:x")]  # fmt: skip
     (found / "security_hub.json").write_text(json.dumps({"Findings": hub}))
     state = {"accounts": {HOME: {"trails": [TRAIL], "users": [{"UserName": "alice"}]}, OTHER: {}}}
-    told = {"logs": logs, "findings": found, "history": folder / "history", "now": NOW, "keys": [PUBLIC_KEY]}
+    printed = {"PublicKeyList": [PUBLIC_KEY | {"Value": base64.b64encode(PUBLIC_KEY["Value"]).decode()}]}
+    (folder / "public-keys.json").write_text(json.dumps(printed, default=stamp))
+    told = {"logs": logs, "findings": found, "history": folder / "history", "now": NOW}
+    told |= {"metadata": folder / "s3-metadata.json", "keys": folder / "public-keys.json"}
     with serve(state, folder / "aws", **told) as running:
         yield running
 
@@ -289,7 +293,6 @@ def test_logs_lie_in_the_trails_bucket(client, emulated):
     assert emulated.buckets["logs"] == "amzn-s3-demo-logs"
     found = {one["Key"]: one for one in s3.list_objects_v2(Bucket="amzn-s3-demo-logs")["Contents"]}
     (digest,) = [key for key in found if "CloudTrail-Digest" in key]
-    assert not any("metadata" in key for key in found)
     assert found[digest]["LastModified"] == dt.datetime(2026, 6, 20, 12, tzinfo=dt.UTC)
     said = s3.head_object(Bucket="amzn-s3-demo-logs", Key=digest)["Metadata"]
     assert said == {"signature": "ab12", "signature-algorithm": "SHA256withRSA"}

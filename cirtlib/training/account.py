@@ -18,7 +18,7 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from cirtlib.errors import TrainingError
-from cirtlib.training.account_evidence import Logs, deliver_findings, enabled_regions, trail_bucket
+from cirtlib.training.account_evidence import Logs, deliver_findings, enabled_regions, organization_id, trail_bucket
 from cirtlib.training.account_state import State, backend, load, read, reset
 from cirtlib.training.front import Clock, Deny, Faults, Log, Served, front
 from cirtlib.training.front_cloudtrail import History, Keys, cloudtrail
@@ -50,7 +50,9 @@ class Evidence(TypedDict, total=False):
     ----------
     logs
         Folder of log files in S3 layout (AWSLogs/…): they lie in the trail's bucket, and their management events are
-        the event history. A file beside one of them, `<its name>.metadata.json`, holds its object's user metadata.
+        the event history.
+    metadata
+        JSON file of what S3 knows of the logs' objects: key -> user metadata, such as a digest's signature.
     history
         Folder of more log files, in event history only: what a stopped trail did not deliver.
     findings
@@ -60,17 +62,19 @@ class Evidence(TypedDict, total=False):
     live
         Whether log files that are delivered later than `now` are held back until then.
     keys
-        Rows of ListPublicKeys (Value, ValidityStartTime, ValidityEndTime, Fingerprint), for all Regions or by Region.
+        Rows of ListPublicKeys (Value, ValidityStartTime, ValidityEndTime, Fingerprint), for all Regions or by Region;
+        or a file of what `aws cloudtrail list-public-keys` prints.
     deny, expire_after, lookups_per_second
         See `Faults`.
     """
 
     logs: Path
+    metadata: Path
     history: Path
     findings: Path
     now: dt.datetime
     live: bool
-    keys: Keys
+    keys: Keys | Path
     deny: Deny
     expire_after: int
     lookups_per_second: int
@@ -168,7 +172,7 @@ def serve(
         when `host` is not loopback.
     """
     require_loopback(f"http://{host}")
-    load(state)
+    load(state, organization=organization_id(evidence["logs"]) if "logs" in evidence else "")
     log = Log(watch=watch)
     faults = Faults(evidence.get("deny", frozenset()), evidence.get("expire_after"), evidence.get("lookups_per_second"))
     clock = Clock(evidence.get("now") or dt.datetime.now(dt.UTC))
@@ -194,7 +198,7 @@ def _deliver(state: State, evidence: Evidence, clock: Clock) -> tuple[str, dict[
     """Put logs and findings into their buckets; return the account with the bucket, the buckets' names, the logs."""
     home, buckets, logs = next(iter(state["accounts"]), ""), {}, None
     if "logs" in evidence:
-        logs = trail_bucket(state, evidence["logs"])
+        logs = trail_bucket(state, evidence["logs"], evidence.get("metadata"))
         home, buckets["logs"] = logs.account, logs.bucket
         logs.deliver(until=clock.now if evidence.get("live") else None)
     if "findings" in evidence:

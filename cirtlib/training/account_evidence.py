@@ -9,29 +9,35 @@ from pathlib import Path
 
 from cirtlib.training.account_state import State, backend
 
-METADATA = ".metadata.json"  # beside a file: user metadata of its S3 object, such as a digest's signature
-
 _DELIVERED = re.compile(r"_(\d{8}T\d{4}(?:\d\d)?)Z[_.]")
 
 
 @dataclass(frozen=True)
 class Logs:
-    """Log files in S3 layout (AWSLogs/…), and the account and bucket to which a trail delivers them."""
+    """Log files in S3 layout (AWSLogs/…), the account and bucket to which a trail delivers them, and their metadata.
+
+    `metadata` is the user metadata of objects by key, such as a digest's signature.
+    """
 
     folder: Path
     account: str
     bucket: str
+    metadata: dict[str, dict[str, str]]
 
     def deliver(self, *, after: dt.datetime | None = None, until: dt.datetime | None = None) -> None:
         """Put the files into the bucket; of a span of time those that were delivered in it, by their names."""
         for path in _files(self.folder):
             at = _delivered(path)
             if (after is None or (at is not None and at > after)) and (until is None or at is None or at <= until):
-                _put(self.account, self.bucket, self.folder, path)
+                key = path.relative_to(self.folder).as_posix()
+                _put(self.account, self.bucket, key, path, self.metadata.get(key, {}))
 
 
-def trail_bucket(state: State, folder: Path) -> Logs:
-    """Logs in the bucket of the organization's trail where there is one, else of the first trail."""
+def trail_bucket(state: State, folder: Path, metadata: Path | None) -> Logs:
+    """Logs in the bucket of the organization's trail where there is one, else of the first trail.
+
+    `metadata` is a JSON file: key -> user metadata of its object.
+    """
     accounts = state["accounts"]
     trails = [(account, trail) for account, content in accounts.items() for trail in content.get("trails", [])]
     trails.sort(key=lambda pair: not pair[1].get("IsOrganizationTrail"))
@@ -40,7 +46,7 @@ def trail_bucket(state: State, folder: Path) -> Logs:
     holders = [account for account, content in accounts.items() if name in _buckets(content)]
     owner = holders[0] if holders else owner
     _bucket(owner, name)
-    return Logs(folder, owner, name)
+    return Logs(folder, owner, name, json.loads(metadata.read_text(encoding="utf-8")) if metadata else {})
 
 
 def deliver_findings(account: str, folder: Path) -> str:
@@ -48,8 +54,13 @@ def deliver_findings(account: str, folder: Path) -> str:
     name = f"amzn-s3-demo-findings-{account}"
     _bucket(account, name)
     for path in _files(folder / "AWSLogs"):
-        _put(account, name, folder, path)
+        _put(account, name, path.relative_to(folder).as_posix(), path, {})
     return name
+
+
+def organization_id(folder: Path) -> str:
+    """Organization whose trail delivered the log files; '' where it was an account's own."""
+    return next((path.name for path in sorted(folder.glob("AWSLogs/o-*"))), "")
 
 
 def enabled_regions(folders: Sequence[Path]) -> set[str]:
@@ -67,19 +78,15 @@ def _bucket(account: str, name: str) -> None:
         s3.create_bucket(name, "us-east-1")
 
 
-def _put(account: str, bucket: str, folder: Path, path: Path) -> None:
-    key = path.relative_to(folder).as_posix()
+def _put(account: str, bucket: str, key: str, path: Path, metadata: dict[str, str]) -> None:
     made = backend("s3", account).put_object(bucket, key, path.read_bytes(), disable_notification=True)
-    beside = path.with_name(path.name + METADATA)
-    if beside.is_file():
-        said = json.loads(beside.read_text(encoding="utf-8"))
-        made.set_metadata({f"x-amz-meta-{name}": value for name, value in said.items()})
+    made.set_metadata({f"x-amz-meta-{name}": value for name, value in metadata.items()})
     if at := _delivered(path):
         made.last_modified = at.replace(tzinfo=None)  # moto holds times in UTC without saying so
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(METADATA))
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def _delivered(path: Path) -> dt.datetime | None:

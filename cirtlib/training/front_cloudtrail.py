@@ -4,6 +4,7 @@ Event history is the management events of each account and Region of the last 90
 CloudTrail API reference, LookupEvents and ListPublicKeys; user guide, "Working with CloudTrail event history".
 """
 
+import base64
 import datetime as dt
 import gzip
 import json
@@ -64,11 +65,12 @@ class History:
         return self._rows.get((account, region, insight), [])
 
 
-def cloudtrail(history: History, keys: Keys) -> dict[tuple[str, str], Served]:
+def cloudtrail(history: History, keys: Keys | Path) -> dict[tuple[str, str], Served]:
     """What the front answers of CloudTrail."""
+    known = _read_keys(keys) if isinstance(keys, Path) else keys
     return {
         ("cloudtrail", "LookupEvents"): Served(lambda asked: _lookup(history, asked), _CODES),
-        ("cloudtrail", "ListPublicKeys"): Served(lambda asked: _public_keys(keys, history.clock.now, asked)),
+        ("cloudtrail", "ListPublicKeys"): Served(lambda asked: _public_keys(known, history.clock.now, asked)),
     }
 
 
@@ -172,6 +174,19 @@ def _names(value: object) -> Iterator[tuple[str, str]]:
                 yield _NAMED[key], item
             else:
                 yield from _names(item)
+
+
+def _read_keys(path: Path) -> list[Json]:
+    """Keys as the AWS CLI prints them."""
+    return [
+        {
+            **row,
+            "Value": base64.b64decode(row["Value"]),
+            "ValidityStartTime": dt.datetime.fromisoformat(row["ValidityStartTime"]),
+            "ValidityEndTime": dt.datetime.fromisoformat(row["ValidityEndTime"]),
+        }
+        for row in json.loads(path.read_text(encoding="utf-8"))["PublicKeyList"]
+    ]
 
 
 def _public_keys(keys: Keys, now: dt.datetime, asked: Asked) -> Json:
