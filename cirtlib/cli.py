@@ -14,6 +14,7 @@ import typer
 
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
+from cirtlib.cli_train import train
 from cirtlib.errors import CirtError
 from cirtlib.terminal import Format, say, show, show_json, warn
 from cirtlib.text import visible
@@ -28,7 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks print local variables, which hold evidence
     rich_markup_mode=None,
 )
-train = typer.Typer(help="Exercises: generated incidents with a known truth.", no_args_is_help=True)
 questions = typer.Typer(help="The questions that `cirt ask` knows.", no_args_is_help=True)
 app.add_typer(train, name="train")
 app.add_typer(questions, name="questions")
@@ -188,7 +188,7 @@ def sql(
     form: FormatOption = Format.TABLE,
     out: OutOption = None,
 ) -> None:
-    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, sightings."""
+    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, finding_history, sightings."""
     from cirtlib.queries import sql as run
 
     given = _parameters(parameter or [])
@@ -352,33 +352,6 @@ def questions_list(form: FormatOption = Format.TABLE, out: OutOption = None) -> 
         for q in known()
     ]
     show(pd.DataFrame(rows, columns=["name", "topic", "question", "parameters"]), form, out=out)
-
-
-@train.command("generate")
-def train_generate(
-    scenario: Annotated[str, typer.Argument(help="Name of a scenario, or its folder.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
-) -> None:
-    """Generate an incident's logs and findings, and its truth beside them."""
-    from cirtlib.training.generator import generate
-
-    made = generate(scenario, seed=seed, out=out)
-    say(f"logs: {made.logs}\nfindings: {made.findings}\ntruth (not for the case): {made.truth}")
-    say(f"next: cirt new DIR --logs {made.logs} --findings {made.findings} --seed finding={made.seed_finding}")
-
-
-@train.command("demo")
-def train_demo(
-    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
-    folder: Annotated[
-        Path | None, typer.Option("--dir", help="Folder to make; default: cases/exposed-credentials-SEED.")
-    ] = None,
-) -> None:
-    """Generate an incident and investigate it, from one finding to the report and the plan."""
-    from cirtlib.training.demo import demo
-
-    say("\n".join(demo(folder or Path("cases", f"exposed-credentials-{seed}"), seed=seed, say=warn)))
 
 
 def _parameters(texts: list[str]) -> dict[str, str]:

@@ -54,7 +54,10 @@ _OPENERS: dict[str, _Opener] = {
     "s3": _later("s3"),
     "event_history": _later("event_history"),
 }
-_API_OPENERS: dict[str, _Opener] = {}
+_API_OPENERS: dict[str, _Opener] = {
+    "guardduty": _later("guardduty"),
+    "security_hub": _later("security_hub"),
+}
 
 
 @dataclass

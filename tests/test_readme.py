@@ -68,7 +68,7 @@ def test_the_examples_in_python_run(
 
 def test_there_are_examples() -> None:
     """The pattern above finds them."""
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_every_command_is_in_the_readme_and_the_other_way_round() -> None:
