@@ -49,8 +49,15 @@ _EXPANSION = 8
 _LINES = 2_000  # manifest lines in one batch
 _SECONDS = 15  # that a batch waits for more, so that what comes slowly is soon safe
 _MAX_PROCESSES = 8
-_OPENERS: dict[str, _Opener] = {"folder": folder.place, "event_history": _later("event_history")}
-_API_OPENERS: dict[str, _Opener] = {}
+_OPENERS: dict[str, _Opener] = {
+    "folder": folder.place,
+    "s3": _later("s3"),
+    "event_history": _later("event_history"),
+}
+_API_OPENERS: dict[str, _Opener] = {
+    "guardduty": _later("guardduty"),
+    "security_hub": _later("security_hub"),
+}
 
 
 @dataclass
@@ -148,7 +155,7 @@ def _open(case: Case, source: Source) -> Place:
     """
     (how, *further), said = source.options or ("nothing",), ", ".join(map(str, source.options)) or "nothing"
     opener = _API_OPENERS.get(source.kind) if how == "api" else _OPENERS.get(how)
-    if opener is None or further or (source.kind == "account" and how != "api"):
+    if opener is None or (further and how == "folder") or (source.kind == "account" and how != "api"):
         known = [f"{{{name}: ...}}" for name in _OPENERS] + (["{api: true}"] if source.kind in _API_OPENERS else [])
         raise CaseError(f"source {source.kind} names {said}: write one of {', '.join(known)} in case.yaml")
     return opener(case, source.kind, source.options)

@@ -33,6 +33,15 @@ def test_a_case_of_logs_findings_seeds_and_a_window(tmp_path: Path, monkeypatch:
     assert case.accounts == ("111122223333",)
 
 
+def test_a_bucket_is_named_as_it_is(tmp_path: Path) -> None:
+    """An address in S3 keeps its slashes and is not looked for on disk."""
+    case = start(tmp_path / "c", logs=["s3://org-trail-bucket/AWSLogs/o-abc1234567/"], findings=["s3://guardduty"])
+    assert case.sources == (
+        Source("cloudtrail", {"s3": "s3://org-trail-bucket/AWSLogs/o-abc1234567/"}),
+        Source("findings", {"s3": "s3://guardduty"}),
+    )
+
+
 @pytest.mark.parametrize("window", ["2026-06-10/", "/2026-06-12", "2026-06-10T00:00:00+02:00/2026-06-12"])
 def test_a_window_may_be_open_at_one_end(tmp_path: Path, window: str) -> None:
     """Either side may be left out."""
@@ -45,7 +54,7 @@ def test_a_window_may_be_open_at_one_end(tmp_path: Path, window: str) -> None:
     ("given", "said"),
     [
         ({"logs": [Path("nowhere")]}, "--logs nowhere: there is no such file or folder"),
-        ({"findings": [Path("s3://bucket/x")]}, "S3 is not read yet"),
+        ({"findings": ["s3:bucket/x"]}, "--findings s3:bucket/x: write it as s3://BUCKET/PREFIX/"),
         ({"seeds": ["colour=red"]}, "unknown kind 'colour'"),
         ({"window": "2026-06-10"}, "START/END"),
         ({"window": "2026-06-12/2026-06-10"}, "before it starts"),

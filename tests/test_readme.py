@@ -10,6 +10,7 @@ import pytest
 
 from cirtlib import cli
 from cirtlib.case import Case
+from tests.s3_server import credentials, serve
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,13 +18,19 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture
-def desk(incident: tuple[Case, dict[str, Any]], own_incident: Case, tmp_path: Path) -> Path:
-    """A folder as the README speaks of it: logs/, findings/ and the collected case ir-001."""
+def desk(
+    incident: tuple[Case, dict[str, Any]], own_incident: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A place as the README speaks of it: logs/, also in a bucket, findings/ and the collected case ir-001."""
     logs, findings = (Path(source.options["folder"]) for source in incident[0].sources)
     (tmp_path / "logs").symlink_to(logs)
     (tmp_path / "findings").symlink_to(findings)
     (tmp_path / "ir-001").symlink_to(own_incident.path)
-    return tmp_path
+    credentials(monkeypatch, tmp_path)
+    files = [file for file in logs.rglob("*.gz") if "us-east-1" in file.parts]
+    with serve({file.relative_to(logs).as_posix(): file.read_bytes() for file in files}) as bucket:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+        yield tmp_path
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_the_examples_in_python_run(
 
 def test_there_are_examples() -> None:
     """The pattern above finds them."""
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_every_command_is_in_the_readme_and_the_other_way_round() -> None:

@@ -53,6 +53,13 @@ class Builder:
         names = schema.FINDINGS.names[: -len(place) - len(schema.LINK)]
         self._rows["findings"].append((*(row.get(name) for name in names), *link, False, *place))
 
+    def finding_history(self, row: dict[str, Any], link: tuple[str, int, str]) -> None:
+        """Add what changed in a finding: the columns of `cirtlib.findings.history`."""
+        account = row["account_id"] or ""
+        place = (account if _is_account(account) else UNKNOWN, f"{row['updated_at']:%Y-%m-%d}")
+        names = schema.FINDING_HISTORY.names[: -len(place) - len(schema.LINK)]
+        self._rows["finding_history"].append((*(row[name] for name in names), *link, False, *place))
+
     def tables(self) -> dict[str, pa.Table]:
         """Everything that was added, by table; tables without rows are left out."""
         for name in self._rows:
