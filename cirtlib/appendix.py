@@ -3,7 +3,6 @@
 import pandas as pd
 
 from cirtlib import coverage
-from cirtlib.accounting import only_in_event_history as only_in_event_history
 from cirtlib.case import Case, read_json
 from cirtlib.facts import Facts
 
