@@ -5,17 +5,18 @@
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from msgspec import Struct
 
-from cirtlib.records import scan, unwrap
+from cirtlib.records import layout, scan, unwrap
 from cirtlib.records.compression import MAX_EXPANDED, Part, parts
 from cirtlib.records.layout import COLUMNS, Record, identifier, row, strict, typed
 from cirtlib.records.redact import redact
 
 __all__ = [
-    "COLUMNS", "MAX_EXPANDED", "Item", "Other", "Record", "Rejected", "identifier", "kind", "redact", "row", "split",
-    "strict", "typed",
+    "COLUMNS", "MAX_EXPANDED", "Item", "Other", "Record", "Rejected", "Run", "identifier", "kind", "read", "redact",
+    "row", "split", "strict", "typed",
 ]  # fmt: skip
 
 # What is named so is meant to hold JSON; if it does not, that is a rejection and not a file of another kind.
@@ -31,6 +32,13 @@ class Item(Struct, frozen=True, gc=False):
     kind: str
     origin: str
     record: Record | None = None
+
+
+class Run(Struct, frozen=True, gc=False):
+    """Records of one object that are as documented, decoded, from one position on; with all of the object's bytes."""
+
+    position: int
+    records: list[Record]
 
 
 class Rejected(Struct, frozen=True, gc=False):
@@ -67,26 +75,44 @@ def split(data: bytes, *, name: str = "", limit: int = MAX_EXPANDED) -> Iterator
     Item, Rejected or Other
         positions count from 0 over all of them.
     """
-    position = -1
+    for item in read(data, name=name, limit=limit, runs=False):
+        if not isinstance(item, Run):
+            yield item
+
+
+def read(
+    data: bytes | Path, *, name: str = "", limit: int = MAX_EXPANDED, runs: bool = True
+) -> Iterator[Run | Item | Rejected | Other]:
+    """Every record in one object, as `split` gives them, but records that are as documented in runs where that can be.
+
+    A run has no bytes of its records; positions are the same either way.
+    """
+    position = 0
+    if isinstance(data, Path):
+        data = data.read_bytes()
     for part in parts(data, limit=limit):
-        for leaf in _leaves(part, name):
-            position += 1
+        for leaf in _leaves(part, name, runs):
+            if isinstance(leaf, list):
+                yield Run(position, leaf)
+                position += len(leaf)
+                continue
             if leaf.kind == unwrap.BROKEN:
                 yield Rejected(position, leaf.reason, leaf.raw)
             elif leaf.kind in {unwrap.DIGEST, unwrap.UNKNOWN}:
                 yield Other(position, leaf.kind, leaf.raw, leaf.reason)
             else:
                 yield Item(position, leaf.raw, leaf.kind, leaf.origin, leaf.record)
+            position += 1
 
 
-def _leaves(part: Part, name: str) -> Iterator[unwrap.Leaf]:
+def _leaves(part: Part, name: str, runs: bool) -> Iterator[unwrap.Leaf | list[Record]]:
     """Leaves of one text; a fault of its archive is one more broken leaf, unless the text itself ends broken."""
     last = None
-    for leaf in _texts(part, part.name or name):
+    for leaf in _texts(part, part.name or name, runs):
         if last is not None:
             yield last
         last = leaf
-    if last is not None and part.fault and last.kind == unwrap.BROKEN:
+    if isinstance(last, unwrap.Leaf) and part.fault and last.kind == unwrap.BROKEN:
         yield unwrap.Leaf(unwrap.BROKEN, last.raw, last.origin, f"{part.fault}: {last.reason}")
         return
     if last is not None:
@@ -95,7 +121,7 @@ def _leaves(part: Part, name: str) -> Iterator[unwrap.Leaf]:
         yield unwrap.Leaf(unwrap.BROKEN, b"", "object", part.fault)
 
 
-def _texts(part: Part, name: str) -> Iterator[unwrap.Leaf]:
+def _texts(part: Part, name: str, runs: bool) -> Iterator[unwrap.Leaf | list[Record]]:
     data = part.data
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
@@ -108,17 +134,19 @@ def _texts(part: Part, name: str) -> Iterator[unwrap.Leaf]:
             meant = _suffix(name) in _MEANT_AS_JSON
             yield unwrap.Leaf(unwrap.BROKEN if meant else unwrap.UNKNOWN, data, "object", "not JSON from byte 0 on")
     else:
-        yield from _json(data)
+        yield from _json(data.strip(b" \t\r\n\0\x1e"), runs)
 
 
-def _json(data: bytes) -> Iterator[unwrap.Leaf]:
+def _json(data: bytes, runs: bool) -> Iterator[unwrap.Leaf | list[Record]]:
     """Leaves of one JSON value, or of several that stand one after another. An empty list has none."""
-    stripped = data.strip(b" \t\r\n\0\x1e")
-    if scan.is_whole(stripped):
-        yield from unwrap.leaves(stripped)
-        return
-    for value, _ in scan.documents(stripped):
-        yield from unwrap.leaves(value)
+    if runs and (found := layout.run(data)) is not None:
+        if found:
+            yield found
+    elif scan.is_whole(data):
+        yield from unwrap.leaves(data)
+    else:
+        for value, _ in scan.documents(data):
+            yield from unwrap.leaves(value)
 
 
 def _suffix(name: str) -> str:

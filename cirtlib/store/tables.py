@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from cirtlib import records
 from cirtlib.case import Case
-from cirtlib.store.settle import staging, sync
+from cirtlib.store.reading import Account, read_each
+from cirtlib.store.settle import staging
+from cirtlib.store.staging import Stage
 
 
 def paths(case: Case, table: str) -> list[Path]:
@@ -14,13 +16,26 @@ def paths(case: Case, table: str) -> list[Path]:
     return sorted((case.store / table).glob("**/*.parquet"))
 
 
-def stage(case: Case, batch: str, tables: dict[str, pa.Table]) -> None:
-    """Write the tables of one batch aside, where they wait for `settle`; on disk before this returns."""
-    folder = staging(case)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name, table in tables.items():
-        scratch = folder / f"{batch}-{name}.new"
-        pq.write_table(table, scratch, compression="lz4", store_schema=False)
-        scratch.chmod(0o600)
-        sync(scratch)
-        scratch.replace(folder / f"{batch}-{name}.parquet")
+def stage(place: Case | Path, batch: str, tables: dict[str, list[pa.Table]]) -> None:
+    """Write the tables of one batch aside, where they wait for `settle`; on disk before this returns.
+
+    `place` is the case, or its folder `staging(case)` for a process that does not have the case.
+    """
+    made = Stage(staging(place) if isinstance(place, Case) else place, batch)
+    for name, found in tables.items():
+        for table in found:
+            made.add(name, table)
+    made.finish()
+
+
+def read_and_stage(
+    folder: Path, batch: str, objects: list[tuple[str, str, bytes | Path]], *, limit: int = records.MAX_EXPANDED
+) -> list[Account]:
+    """Read objects (name, SHA-256, bytes or file) straight into a batch below `folder`; the account of each.
+
+    Rows go to disk as they are read, so that a large object needs no more memory than a small one.
+    """
+    made = Stage(folder, batch)
+    accounts = read_each(objects, made.add, limit=limit)
+    made.finish()
+    return accounts
