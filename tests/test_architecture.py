@@ -25,7 +25,8 @@ STAGES = """
     engine standard queries
     techniques identity trust
     snapshot sources digest
-    collect
+    progress
+    collect caseless
     coverage accounting
     baseline scope triage
     reconcile exposure

@@ -1,4 +1,4 @@
-"""A made-up trail in the layout of S3, the same on every machine: many accounts, Regions and days, sizes as skewed as real.
+"""A made-up trail in the layout of S3, the same on every machine: accounts, Regions and days, sizes as skewed as real.
 
 A large trail is a few huge objects and many small ones; a quiet one is tens of thousands of tiny objects.
 """
@@ -41,9 +41,12 @@ class Plan:
 def skewed(objects: int, mean: int, *, name: str) -> Plan:
     """Objects of which half are small, and a few hold most of the events: log-normal, at most 18,263 each."""
     draw = random.Random(name)
-    weights = [min(draw.lognormvariate(0.0, 2.5), 400.0) for _ in range(objects)]
-    unit = objects * mean / sum(weights)
-    return Plan(name, tuple(max(1, min(18_263, round(weight * unit))) for weight in weights))
+    weights = [draw.lognormvariate(0.0, 2.5) for _ in range(objects)]
+    unit, sizes = objects * mean / sum(weights), (0,)
+    while sum(sizes) < objects * mean:  # what the bound cuts off, the others get
+        sizes = tuple(max(1, min(18_263, round(weight * unit))) for weight in weights)
+        unit *= 1.02
+    return Plan(name, sizes)
 
 
 def tiny(objects: int, *, name: str) -> Plan:
@@ -185,7 +188,7 @@ def _call(draw: random.Random, kind: float, account: str, region: str, bits: str
         f'{{"instanceId":"i-{bits[i : i + 17]}","imageId":"ami-{bits[:17]}","instanceType":"m6i.large","subnetId":'
         f'"subnet-{bits[3:20]}","vpcId":"vpc-{bits[4:21]}","privateIpAddress":"10.0.{i}.{draw.randrange(256)}",'
         f'"monitoring":{{"state":"pending"}},"rootDeviceType":"ebs","architecture":"x86_64"}}'
-        for i in range(draw.randrange(1, 15))
+        for i in range(draw.randrange(1, 8))
     )
     return (
         "ec2",

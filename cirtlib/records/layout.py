@@ -112,7 +112,7 @@ def run(data: bytes) -> list[Record] | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     known = all(_is_time(text) for text in {record.eventtime for record in found})
-    return found if known and all([record.eventid for record in found]) and _is_utf8(data) else None
+    return found if known and all(record.eventid for record in found) and _is_utf8(data) else None
 
 
 def plain(record: Record, raw: bytes) -> bool:

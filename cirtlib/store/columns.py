@@ -1,4 +1,4 @@
-"""CloudTrail records -> one Arrow table, column by column: what repeats is decoded once, nested values are never rebuilt.
+"""CloudTrail records -> an Arrow table, column by column: what repeats is decoded once, nested values stay as they are.
 
 A nested value stays the bytes that were logged. Those of one column are joined, and cut again by Arrow: an object for
 each would cost more than reading the JSON did. Texts that repeat are dictionaries, which Parquet writes as they are.
@@ -122,7 +122,7 @@ def _joined(values: Sequence[Raw]) -> pa.StringArray:
 
 
 def _unmodelled(rows: Rows, beyond: dict[int, dict[str, str]]) -> pa.Array:
-    """What resources and TLS details hold beyond the table's structs; of odd records what the forgiving reader found."""
+    """What resources and TLS details hold beyond the table's structs; of odd records what the forgiving reader has."""
     found = {row: json_object(parts) for row, parts in beyond.items()} | rows.unmodelled
     if not found:
         return pa.nulls(len(rows.records), _TEXT)
@@ -154,7 +154,7 @@ def _repeat(rows: Rows) -> np.ndarray:
     return np.repeat(np.arange(len(rows.positions), dtype=np.int32), [len(one) for one in rows.positions])
 
 
-def _taken(values: list[str], where: np.ndarray) -> pa.DictionaryArray:
+def _taken(values: list[str | None], where: np.ndarray) -> pa.DictionaryArray:
     codes = pa.array(values, _TEXT).dictionary_encode()
     return pa.DictionaryArray.from_arrays(codes.indices.take(pa.array(where)), codes.dictionary)
 

@@ -35,22 +35,13 @@ class Account:
     other: str | None = None
 
 
-def read_many(
-    objects: list[tuple[str, str, bytes | Path]], *, limit: int = records.MAX_EXPANDED
-) -> tuple[dict[str, list[pa.Table]], list[Account]]:
-    """Read objects as `read_each` does; all their rows by table, and the account of each object."""
-    tables: dict[str, list[pa.Table]] = {}
-    made = read_each(objects, lambda name, rows: tables.setdefault(name, []).append(rows), limit=limit)
-    return tables, made
-
-
 def read_each(
-    objects: list[tuple[str, str, bytes | Path]],
+    objects: list[tuple[str, str, Path]],
     give: Callable[[str, pa.Table], None],
     *,
     limit: int = records.MAX_EXPANDED,
 ) -> list[Account]:
-    """Read objects (name, SHA-256, bytes or the file that holds them), and account for each.
+    """Read objects (name, SHA-256, the file that holds its bytes), and account for each.
 
     However large an object is, no more than a part of it is in memory at a time.
 
@@ -66,7 +57,7 @@ def read_each(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        made = [_read(data, (name, digest), builder, limit) for name, digest, data in objects]
+        made = [_read(file, (name, digest), builder, limit) for name, digest, file in objects]
         builder.finish()
     finally:
         if collecting:
@@ -74,12 +65,12 @@ def read_each(
     return made
 
 
-def _read(data: bytes | Path, known: tuple[str, str], builder: Builder, limit: int) -> Account:
+def _read(file: Path, known: tuple[str, str], builder: Builder, limit: int) -> Account:
     """Add every record in one object, known as (name, SHA-256), to the builder, and account for it."""
     name, digest = known
     made, strangers = Account(), list[records.Other]()
     account = path_account(name)
-    for item in records.read(data, name=name, limit=limit):
+    for item in records.read(file, name=name, limit=limit):
         if isinstance(item, records.Other):
             made.digests += item.kind == "digest"
             strangers += [item] if item.kind != "digest" else []

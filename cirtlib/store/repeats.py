@@ -70,15 +70,17 @@ def judge(connection: duckdb.DuckDBPyConnection, table: str) -> None:
         "GROUP BY number HAVING count(*) > 1 AND bool_or(NOT is_old)"
     )
     run(
-        "CREATE OR REPLACE TEMP TABLE lit AS SELECT *, count(*) OVER same AS times, bool_or(NOT is_old) OVER same AS is_new "
-        f"FROM ({light}) WHERE hash(event_id, account_id) IN (FROM likely) WINDOW same AS (PARTITION BY event_id, account_id)"
+        "CREATE OR REPLACE TEMP TABLE lit AS "
+        "SELECT *, count(*) OVER same AS times, bool_or(NOT is_old) OVER same AS is_new "
+        f"FROM ({light}) WHERE hash(event_id, account_id) IN (FROM likely) "
+        "WINDOW same AS (PARTITION BY event_id, account_id)"
     )
     run("DELETE FROM lit WHERE times < 2 OR NOT is_new")
     parts = ", ".join(f"""COALESCE(CAST("{column}" AS VARCHAR), chr(30))""" for column in _CONTENT[table])
     whole = f"FROM ({_rows(connection, 'lit')}) SEMI JOIN lit USING ({_AT})"
     run(
-        f"CREATE OR REPLACE TEMP TABLE candidate AS SELECT lit.* EXCLUDE (times, is_new), content FROM lit JOIN (SELECT {_AT}, "
-        f"md5(concat_ws(chr(31), {parts})) AS content {whole}) USING ({_AT})"
+        "CREATE OR REPLACE TEMP TABLE candidate AS SELECT lit.* EXCLUDE (times, is_new), content FROM lit JOIN "
+        f"(SELECT {_AT}, md5(concat_ws(chr(31), {parts})) AS content {whole}) USING ({_AT})"
     )
     _compare_closely(connection, table)
     run(_verdict("true" if table == "findings" else f"rank = 0 AND {_RANK} = 0", table != "findings"))

@@ -40,13 +40,14 @@ def recover(case: Case, batches: set[str]) -> None:
     drop_unanswered(staging(case), batches)
 
 
-def settle(case: Case, names: dict[str, list[str]]) -> None:
+def settle(case: Case, names: dict[str, list[str]], *, batches: set[str]) -> None:
     """Merge all staged batches into the store, and tell every place of what was seen more than once.
 
     A staged file of one account and day becomes a file of the table as it is, unless a row of it is a repeat. Rows of
     mixed batches, files with repeats, and the small files of a folder that gets such rows are written anew, as one.
 
-    `names` gives for each object (SHA-256) the names it was collected under, sorted.
+    `names` gives for each object (SHA-256) the names it was collected under, sorted; `batches` are those that the
+    manifest answers for: what a worker that outlived its collect still wrote is not among them.
     """
     run = uuid4().hex[:12]
     made = staging(case) / f"{run}.new"
@@ -56,7 +57,7 @@ def settle(case: Case, names: dict[str, list[str]]) -> None:
     try:
         repeats.begin(connection, names, _sightings(case))
         for table in schema.TABLES:
-            ready, mixed = waiting(staging(case), table)
+            ready, mixed = waiting(staging(case), table, batches)
             stored = sorted((case.store / table).glob("account_id=*/day=*/*.parquet"))
             _views(connection, table, (ready, mixed, stored))
             if ready or mixed:

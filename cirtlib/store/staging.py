@@ -101,10 +101,11 @@ def _by_folder(table: pa.Table) -> list[tuple[tuple[str, str], pa.Table]]:
     return found
 
 
-def waiting(folder: Path, table: str) -> tuple[list[Path], list[Path]]:
-    """Files of one table that wait: those that can be moved into the table as they are, and those of mixed rows."""
-    ready = sorted(folder.glob(f"*{_SUFFIX}/{table}/account_id=*/day=*/*.parquet"))
-    return ready, sorted(folder.glob(f"*{_SUFFIX}/{table}/mixed/*.parquet"))
+def waiting(folder: Path, table: str, batches: set[str]) -> tuple[list[Path], list[Path]]:
+    """Files of one table in these batches: those that can be moved into the table, and those of mixed rows."""
+    known = [batch for batch in sorted(folder.glob(f"*{_SUFFIX}")) if batch.name.removesuffix(_SUFFIX) in batches]
+    ready = [file for batch in known for file in sorted(batch.glob(f"{table}/account_id=*/day=*/*.parquet"))]
+    return ready, [file for batch in known for file in sorted(batch.glob(f"{table}/mixed/*.parquet"))]
 
 
 def drop_unanswered(folder: Path, batches: set[str]) -> None:

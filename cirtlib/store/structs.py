@@ -49,6 +49,7 @@ class _Identity(Struct, gc=False, rename="camel"):
 
 _DECODER = msgspec.json.Decoder(_Identity)
 _WHO = _Identity.__struct_fields__[:-1]
+_ISSUER, _ATTRIBUTES = _Issuer.__struct_fields__, _Attributes.__struct_fields__
 _MAP = pa.map_(pa.string(), pa.string())
 
 
@@ -64,7 +65,7 @@ def column(name: str, codes: pa.DictionaryArray) -> tuple[pa.Array, list[int]]:
         return _resources(texts, where)
     odd = [code for code, text in enumerate(texts) if not fits(text, TLS)]
     found = [identity.tls(text.encode()) for text in texts]
-    children = [_leaf([one and one[part] for one in found], where) for part in schema.TLS.names]
+    children = [_leaf([None if one is None else one[part] for one in found], where) for part in schema.TLS.names]
     return _struct(schema.TLS.names, found, where, children), odd
 
 
@@ -115,27 +116,22 @@ def _identity(text: str) -> _Identity | None:
 
 
 def _identities(found: list[_Identity | None], where: pa.Array) -> pa.Array:
-    sessions = [one and one.session_context for one in found]
-    issuers = [one and one.session_issuer for one in sessions]
-    attributes = [one and one.attributes for one in sessions]
+    sessions = [None if one is None else one.session_context for one in found]
+    issuers = [None if one is None else one.session_issuer for one in sessions]
+    attributes = [None if one is None else one.attributes for one in sessions]
     pairs = [_pairs(one) for one in sessions]
-    session = _struct(
-        schema.SESSION.names,
-        sessions,
-        where,
-        [
-            _struct(["mfaauthenticated", "creationdate"], attributes, where, _leaves(attributes, _Attributes, where)),
-            _struct(schema.ISSUER.names, issuers, where, _leaves(issuers, _Issuer, where)),
-            _leaf([one and one.ec2_role_delivery for one in sessions], where),
-            pa.array(pairs, _MAP).take(where) if any(one is not None for one in pairs) else pa.nulls(len(where), _MAP),
-        ],
-    )
-    who = [_leaf([one and getattr(one, name) for one in found], where) for name in _WHO]
-    return _struct(schema.IDENTITY.names, found, where, [*who, session])
+    members = [
+        _struct(["mfaauthenticated", "creationdate"], attributes, where, _leaves(attributes, _ATTRIBUTES, where)),
+        _struct(schema.ISSUER.names, issuers, where, _leaves(issuers, _ISSUER, where)),
+        *_leaves(sessions, ("ec2_role_delivery",), where),
+        pa.array(pairs, _MAP).take(where) if any(one is not None for one in pairs) else pa.nulls(len(where), _MAP),
+    ]
+    session = _struct(schema.SESSION.names, sessions, where, members)
+    return _struct(schema.IDENTITY.names, found, where, [*_leaves(found, _WHO, where), session])
 
 
-def _leaves(found: Sequence[Any], kind: type[Struct], where: pa.Array) -> list[pa.Array]:
-    return [_leaf([one and getattr(one, name) for one in found], where) for name in kind.__struct_fields__]
+def _leaves(found: Sequence[Any], names: Sequence[str], where: pa.Array) -> list[pa.Array]:
+    return [_leaf([None if one is None else getattr(one, name) for one in found], where) for name in names]
 
 
 def _leaf(values: list[str | None], where: pa.Array) -> pa.DictionaryArray:

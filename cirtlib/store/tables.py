@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from cirtlib import records
 from cirtlib.case import Case
 from cirtlib.store.reading import Account, read_each
-from cirtlib.store.settle import staging
 from cirtlib.store.staging import Stage
 
 
@@ -16,22 +13,10 @@ def paths(case: Case, table: str) -> list[Path]:
     return sorted((case.store / table).glob("**/*.parquet"))
 
 
-def stage(place: Case | Path, batch: str, tables: dict[str, list[pa.Table]]) -> None:
-    """Write the tables of one batch aside, where they wait for `settle`; on disk before this returns.
-
-    `place` is the case, or its folder `staging(case)` for a process that does not have the case.
-    """
-    made = Stage(staging(place) if isinstance(place, Case) else place, batch)
-    for name, found in tables.items():
-        for table in found:
-            made.add(name, table)
-    made.finish()
-
-
 def read_and_stage(
-    folder: Path, batch: str, objects: list[tuple[str, str, bytes | Path]], *, limit: int = records.MAX_EXPANDED
+    folder: Path, batch: str, objects: list[tuple[str, str, Path]], *, limit: int = records.MAX_EXPANDED
 ) -> list[Account]:
-    """Read objects (name, SHA-256, bytes or file) straight into a batch below `folder`; the account of each.
+    """Read objects (name, SHA-256, file) straight into a batch below `folder`; the account of each.
 
     Rows go to disk as they are read, so that a large object needs no more memory than a small one.
     """
