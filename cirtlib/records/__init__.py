@@ -9,10 +9,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from cirtlib.records import layout, scan, unwrap
+from cirtlib.records import large, layout, scan, unwrap
 from cirtlib.records.compression import MAX_EXPANDED, Part, parts
 from cirtlib.records.layout import COLUMNS, Record, identifier, row, strict, typed
 from cirtlib.records.redact import redact
+from cirtlib.records.windows import BLANK, Text, transcoded
 
 __all__ = [
     "COLUMNS", "MAX_EXPANDED", "Item", "Other", "Record", "Rejected", "Run", "identifier", "kind", "read", "redact",
@@ -21,6 +22,7 @@ __all__ = [
 
 # What is named so is meant to hold JSON; if it does not, that is a rejection and not a file of another kind.
 _MEANT_AS_JSON = (".json", ".jsonl", ".ndjson", ".gz", ".zip", ".cloudtrail", "")
+_SHOWN = 2 << 20  # of a large text that is no JSON
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
@@ -58,13 +60,13 @@ class Other(Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-def split(data: bytes, *, name: str = "", limit: int = MAX_EXPANDED) -> Iterator[Item | Rejected | Other]:
+def split(data: bytes | Path, *, name: str = "", limit: int = MAX_EXPANDED) -> Iterator[Item | Rejected | Other]:
     """Every record in one object, in order; the one function that knows every container.
 
     Parameters
     ----------
     data
-        The object as delivered: JSON, JSON lines, gzip, zip.
+        The object as delivered, or the file that holds it: JSON, JSON lines, gzip, zip.
     name
         Its name, which only decides what bytes that are no JSON are: rejected, or a file of another kind.
     limit
@@ -88,8 +90,6 @@ def read(
     A run has no bytes of its records; positions are the same either way.
     """
     position = 0
-    if isinstance(data, Path):
-        data = data.read_bytes()
     for part in parts(data, limit=limit):
         for leaf in _leaves(part, name, runs):
             if isinstance(leaf, list):
@@ -123,18 +123,32 @@ def _leaves(part: Part, name: str, runs: bool) -> Iterator[unwrap.Leaf | list[Re
 
 def _texts(part: Part, name: str, runs: bool) -> Iterator[unwrap.Leaf | list[Record]]:
     data = part.data
+    beginning = data[:4] if isinstance(data, bytes) else data.read(0, 4)
     for mark, encoding in _MARKS.items():
-        if data.startswith(mark):
-            data = data.decode(encoding, "replace").encode()
-    start = data.lstrip(b" \t\r\n\0\x1e")[:1]
+        if beginning.startswith(mark):
+            data = data.decode(encoding, "replace").encode() if isinstance(data, bytes) else transcoded(data, encoding)
+            part.data = data
+            break
+    inner = data.strip(BLANK) if isinstance(data, bytes) else b""
+    start = inner[:1] if isinstance(data, bytes) else data.read(data.blank(0), 1)
     if not start and not part.fault:
         yield unwrap.Leaf(unwrap.BROKEN, b"", "object", "empty")
-    elif start not in {b"{", b"["}:
-        if data:
-            meant = _suffix(name) in _MEANT_AS_JSON
-            yield unwrap.Leaf(unwrap.BROKEN if meant else unwrap.UNKNOWN, data, "object", "not JSON from byte 0 on")
+    elif start and start not in {b"{", b"["}:
+        yield from _no_json(data, name)
+    elif start:
+        yield from _json(inner, runs) if isinstance(data, bytes) else large.leaves(data, runs=runs)
+
+
+def _no_json(data: bytes | Text, name: str) -> unwrap.Found:
+    """A text of another kind, or one that is broken from its beginning on: its name tells."""
+    reason = "not JSON from byte 0 on"
+    if _suffix(name) not in _MEANT_AS_JSON:
+        shown = data if isinstance(data, bytes) else data.read(0, _SHOWN)
+        yield unwrap.Leaf(unwrap.UNKNOWN, shown, "object", reason)
+    elif isinstance(data, bytes):
+        yield from unwrap.salvaged(data, "object", reason)
     else:
-        yield from _json(data.strip(b" \t\r\n\0\x1e"), runs)
+        yield from large.salvaged(data, reason)
 
 
 def _json(data: bytes, runs: bool) -> Iterator[unwrap.Leaf | list[Record]]:
