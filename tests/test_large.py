@@ -125,7 +125,9 @@ CODE = """
 import gzip, json, resource, sys
 from pathlib import Path
 from cirtlib import records
+from cirtlib.store import worker
 from cirtlib.store.tables import read_and_stage
+sys.meta_path.insert(0, worker._NoPandas())
 if sys.argv[1] == "make":
     one = Path(sys.argv[3]).read_bytes()
     with gzip.open(sys.argv[2], "wb", 1) as file:

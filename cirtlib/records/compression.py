@@ -83,12 +83,14 @@ def _plain(source: BinaryIO) -> Pieces:
 
 
 def _gzip(source: bytes | Path | BinaryIO, limit: int, name: str, depth: int) -> Iterator[Part]:
-    if isinstance(source, bytes):
+    # The last bytes tell the size of the last member, and mostly truly: what is large is not expanded in vain.
+    if isinstance(source, bytes) and int.from_bytes(source[-4:], "little") <= max(windows.LARGE, len(source)):
         bound = min(limit, windows.LARGE)
         data, fault = gunzip(source, bound)
         if bound == limit or fault != _too_large(bound):
             yield from _inner(data, fault, limit, (name, depth))
             return
+        del data
     yield from _streamed(lambda: expanded(_open(source), limit), limit, (name, depth))
 
 

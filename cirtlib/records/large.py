@@ -224,9 +224,11 @@ def _many(window: bytes, runs: bool) -> tuple[int, bytes | list[Record]] | None:
         place = window.rfind(key[0], 1, place)
         if place < 0:
             break
-        before = window[:place].rstrip(_SPACE)
-        if before.endswith(b","):
-            data = b"[" + before[:-1] + b"]"
+        cut = place - 1
+        while window[cut : cut + 1].isspace():
+            cut -= 1
+        if window[cut : cut + 1] == b",":
+            data = b"".join((b"[", memoryview(window)[:cut], b"]"))
             if runs and (found := layout.run(data)) is not None:
                 return place, found
             if scan.is_whole(data):

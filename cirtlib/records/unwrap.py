@@ -6,6 +6,7 @@ log shippers, lists, lines, and what test collections put around one record.
 """
 
 from collections.abc import Callable, Generator, Iterator
+from typing import cast
 
 from msgspec import Struct
 
@@ -81,7 +82,7 @@ def leaves(raw: bytes, *, origin: str = "object", depth: int = 0) -> Iterator[Le
     elif mark == b"[":
         yield from _list(raw, origin, depth)
     elif mark == b"{":
-        yield from _object(raw, origin, depth)
+        yield from cast("Iterator[Leaf]", _object(raw, origin, depth))
     elif mark == b'"' and (inner := (scan.text(raw) or "").strip().encode())[:1] in {b"{", b"["}:
         yield from leaves(inner, origin=origin, depth=depth + 1)
     elif scan.is_whole(raw):

@@ -6,7 +6,7 @@ from typing import Any
 
 # Texts up to this many bytes are read whole.
 LARGE = 32 << 20
-WINDOW = 8 << 20
+WINDOW = 2 << 20
 BLANK = b" \t\r\n\0\x1e"
 
 # Pieces of a text in order; what is wrong with it is returned at the end, '' when nothing is.
@@ -38,7 +38,8 @@ class Text:
             except StopIteration as end:
                 self.fault, self._ended = end.value or "", True
         start = place - self._place
-        return bytes(self._buffer[start : start + size])
+        with memoryview(self._buffer) as view:
+            return bytes(view[start : start + size])
 
     @property
     def end(self) -> int:

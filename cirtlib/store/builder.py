@@ -11,7 +11,7 @@ from cirtlib.store import columns, schema
 from cirtlib.store.columns import UNKNOWN, is_account
 
 # Enough rows to write columns at speed, few enough to stay small in memory.
-FLUSH = 20_000
+FLUSH = 10_000
 
 
 class Builder:

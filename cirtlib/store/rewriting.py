@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cirtlib.store import schema
-from cirtlib.store.staging import how
+from cirtlib.store.batches import how
 
 _ROWS = 10_000
 # Rows that wait in memory, over all folders, and folders that are held open; what is more is written and closed.

@@ -22,7 +22,7 @@ from cirtlib.errors import EvidenceError
 from cirtlib.store import repeats, schema
 from cirtlib.store.rewriting import Verdicts, rewrite
 from cirtlib.store.schema import literal
-from cirtlib.store.staging import drop_settled, drop_unanswered, sync, waiting
+from cirtlib.store.batches import drop_settled, drop_unanswered, sync, waiting
 
 _MEMORY = "300MB"
 # Bytes below which a file had better be merged with its neighbours.

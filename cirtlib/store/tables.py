@@ -5,7 +5,7 @@ from pathlib import Path
 from cirtlib import records
 from cirtlib.case import Case
 from cirtlib.store.reading import Account, read_each
-from cirtlib.store.staging import Stage
+from cirtlib.store.batches import Stage
 
 
 def paths(case: Case, table: str) -> list[Path]:
