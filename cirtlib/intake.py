@@ -8,7 +8,6 @@ from typing import Any
 from cirtlib.case import Case, new_case, parse_seed
 from cirtlib.errors import CaseError
 
-
 # The keys that CloudTrail signs digest files with: with them the evidence can be validated later, without AWS.
 _PUBLIC_KEYS: dict[str, Any] = {"cloudtrail": {"public_keys": True}}
 
