@@ -21,7 +21,7 @@ STAGES = """
     records findings evidence
     intake decisions
     aws
-    store
+    progress store
     engine standard queries
     techniques identity trust
     snapshot sources digest
