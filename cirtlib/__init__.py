@@ -14,9 +14,9 @@ _HOME = {
     "Case": "case",
     "load_case": "case",
     "new_case": "case",
-    "cloudtrail_files": "collect",
-    "guardduty_findings": "collect",
-    "security_hub_findings": "collect",
+    "cloudtrail_files": "caseless",
+    "guardduty_findings": "caseless",
+    "security_hub_findings": "caseless",
     "ask": "queries",
     "sql": "queries",
     "events": "queries",
@@ -71,9 +71,9 @@ if TYPE_CHECKING:
     from cirtlib.case import Case as Case
     from cirtlib.case import load_case as load_case
     from cirtlib.case import new_case as new_case
-    from cirtlib.collect import cloudtrail_files as cloudtrail_files
-    from cirtlib.collect import guardduty_findings as guardduty_findings
-    from cirtlib.collect import security_hub_findings as security_hub_findings
+    from cirtlib.caseless import cloudtrail_files as cloudtrail_files
+    from cirtlib.caseless import guardduty_findings as guardduty_findings
+    from cirtlib.caseless import security_hub_findings as security_hub_findings
     from cirtlib.containment import plan as plan
     from cirtlib.plots import plot_actions as plot_actions
     from cirtlib.plots import plot_addresses as plot_addresses

@@ -1,7 +1,7 @@
 """Clients of AWS: the only place that makes them, and so the only place that can call AWS.
 
 Every client refuses an operation that is not in data/allowed_calls.tsv: they read, and change nothing. Where the case
-names a role to assume, its credentials are refreshed before they run out; credentials that cannot be are an AccessError.
+names a role to assume, its credentials are refreshed before they run out; those that cannot be are an AccessError.
 """
 
 import csv

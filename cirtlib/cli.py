@@ -114,13 +114,19 @@ def collect(
     form: Annotated[Format, typer.Option("--format", "-f", help="table, or json for the whole account.")] = (
         Format.TABLE
     ),
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many read side by side; default: one for each core, at most 8.")
+    ] = None,
+    expand: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="To how much one compressed object may expand.")
+    ] = 1024,
     strict: StrictOption = False,
 ) -> None:
     """Pull the evidence into the case, and account for it."""
     from cirtlib.collect import collect as run
 
     loaded = load_case(case)
-    account = run(loaded)
+    account = run(loaded, processes=processes, limit=expand << 20)
     if form is Format.JSON:
         show_json(account)
     else:

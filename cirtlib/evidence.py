@@ -17,11 +17,19 @@ from cirtlib.records import redact
 
 # A broken tail can be as large as its object, which is kept whole anyway.
 _QUARANTINED = 1 << 20
+_PIECE = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 def sha256(data: bytes) -> str:
     """SHA-256 of bytes as lower-case hexadecimal text."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of(file: Path) -> tuple[str, int]:
+    """SHA-256 of a file's content as hexadecimal text, and its size in bytes."""
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest(), source.tell()
 
 
 def prepare(case: Case) -> None:
@@ -49,10 +57,43 @@ def keep(case: Case, data: bytes) -> str:
     """Keep the original as delivered; its SHA-256 as hexadecimal text."""
     digest = sha256(data)
     place = original(case, digest)
-    # One that was damaged since is replaced: these are the very bytes that belong there.
-    if not place.is_file() or place.stat().st_size != len(data):
+    if not _is_kept(place, len(data)):
         write(place, data)
     return digest
+
+
+def keep_file(case: Case, file: Path, *, move: bool = False) -> tuple[str, int]:
+    """Keep the original that lies in `file`, however large, and take the file away if it is ours to `move`.
+
+    Returns
+    -------
+    tuple
+        SHA-256 as hexadecimal text, and the size in bytes of what was kept: what was read, should the file be growing.
+    """
+    scratch = case.raw / f"{os.getpid()}.new"
+    digest, size = hashlib.sha256(), 0
+    with file.open("rb") as source, os.fdopen(os.open(scratch, _NEW, 0o600), "wb") as target:
+        while piece := source.read(_PIECE):
+            digest.update(piece)
+            target.write(piece)
+            size += len(piece)
+    place = original(case, digest.hexdigest())
+    if _is_kept(place, size):
+        scratch.unlink()
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        scratch.replace(place)
+    if move:
+        file.unlink()
+    return digest.hexdigest(), size
+
+
+def _is_kept(place: Path, size: int) -> bool:
+    """Whether the original lies there. One that was damaged since is replaced by the very bytes that belong there."""
+    try:
+        return place.stat().st_size == size
+    except OSError:
+        return False
 
 
 def load(case: Case, digest: str) -> bytes:
@@ -72,39 +113,62 @@ def load(case: Case, digest: str) -> bytes:
     return data
 
 
-def set_aside(case: Case, digest: str, position: int, raw: bytes) -> str:
+def set_aside(quarantine: Path, digest: str, position: int, raw: bytes) -> str:
     """Put what could not be decoded into the quarantine (first MiB, redacted); the SHA-256 of what was put there."""
     data = redact(raw)[:_QUARANTINED]
-    write(_quarantined(case, digest, position), data)
+    write(_quarantined(quarantine, digest, position), data)
     return sha256(data)
 
 
-def _quarantined(case: Case, digest: str, position: int) -> Path:
-    return case.quarantine / digest[:2] / f"{digest}-{position}"
+def _quarantined(quarantine: Path, digest: str, position: int) -> Path:
+    return quarantine / digest[:2] / f"{digest}-{position}"
 
 
 def write(place: Path, data: bytes) -> None:
     """Write a file for the owner alone, whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = place.with_name(place.name + ".new")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(os.open(scratch, _NEW, 0o600), "wb") as file:
         file.write(data)
     scratch.replace(place)
 
 
 def entries(case: Case) -> list[dict[str, Any]]:
-    """Lines of the manifest, one for each object that was read, in the order of reading.
+    """Lines of the manifest for objects and API pages, in the order of reading.
 
-    Keys: name, object (SHA-256; None when it could not be read), size, source, collected_at, batch, seen, rejected,
-    rejections (position, reason, sha256 of what is in the quarantine), other (kind of a file that holds no records).
+    Keys: name, place, object (SHA-256; None when it could not be read), size, source, mark and facts (of its place),
+    collected_at, batch, seen, rejected, rejections (position, reason, sha256 of what is in the quarantine), other (kind
+    of an object that holds no records), status (of one that could not be read: failed or denied).
 
     Raises
     ------
     EvidenceError
         when a line is no JSON.
     """
-    if not case.manifest.is_file():
-        return []
+    return [line for line in lines(case) if "slice" not in line]
+
+
+def slices(case: Case) -> list[dict[str, Any]]:
+    """Lines of the manifest for what was asked as a whole: the last of each name in a place, in order of reading.
+
+    Keys: slice (that of `cirtlib.sources.Slice`), place, source, collected_at.
+
+    Raises
+    ------
+    EvidenceError
+        when a line is no JSON.
+    """
+    return list({(line["place"], line["slice"]["name"]): line for line in lines(case) if "slice" in line}.values())
+
+
+def lines(case: Case) -> list[dict[str, Any]]:
+    """All lines of the manifest; `entries` and `slices` say what they hold.
+
+    Raises
+    ------
+    EvidenceError
+        when a line is no JSON.
+    """
     found = []
     for number, line in enumerate(_lines(case), 1):
         try:
@@ -120,22 +184,37 @@ def _lines(case: Case) -> Iterator[bytes]:
     yield from data.split(b"\n")[:-1]
 
 
-def append(case: Case, new: Iterable[dict[str, Any]]) -> None:
-    """Add entries to the manifest: each names the hash of the line before, and all reach the disk at once."""
-    lines = list(_lines(case))
-    previous = sha256(lines[-1]) if lines else ""
-    text = b""
-    for entry in new:
-        line = json.dumps({**entry, "previous": previous}, ensure_ascii=True, separators=(",", ":")).encode()
-        previous = sha256(line)
-        text += line + b"\n"
-    size = sum(len(line) + 1 for line in lines)
-    with os.fdopen(os.open(case.manifest, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-        file.truncate(size)  # what a crash left unfinished
-        file.seek(size)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+class Manifest:
+    """The manifest, open for one collect to add to: each line names the hash of the line before."""
+
+    def __init__(self, case: Case) -> None:
+        """Open it, and take away what a crash left unfinished at its end."""
+        whole = list(_lines(case))
+        self._previous = sha256(whole[-1]) if whole else ""
+        self._file = os.fdopen(os.open(case.manifest, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        self._size = sum(len(line) + 1 for line in whole)
+        self._file.truncate(self._size)
+
+    def append(self, new: Iterable[dict[str, Any]]) -> None:
+        """Add lines; all of them have reached the disk when this returns, or none is there."""
+        text, previous = b"", self._previous
+        for entry in new:
+            line = json.dumps({**entry, "previous": previous}, ensure_ascii=True, separators=(",", ":")).encode()
+            previous = sha256(line)
+            text += line + b"\n"
+        try:
+            self._file.seek(self._size)
+            self._file.write(text)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(self._size)
+            raise
+        self._previous, self._size = previous, self._size + len(text)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def head(case: Case) -> dict[str, Any]:
@@ -166,7 +245,7 @@ def verify(case: Case) -> list[str]:
             faults += _check(original(case, digest), digest, f"the original of {entry['name']!r}")
         for item in entry.get("rejections", ()):
             if digest and item.get("sha256"):
-                place = _quarantined(case, digest, item["position"])
+                place = _quarantined(case.quarantine, digest, item["position"])
                 faults += _check(
                     place, item["sha256"], f"item {item['position']} of {entry['name']!r} in the quarantine"
                 )

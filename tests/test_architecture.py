@@ -21,11 +21,12 @@ STAGES = """
     records findings evidence
     intake decisions
     aws
-    progress store
+    store
     engine standard queries
     techniques identity trust
     snapshot sources digest
-    collect
+    progress
+    collect caseless
     coverage accounting
     baseline scope triage
     reconcile exposure

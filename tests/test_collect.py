@@ -15,7 +15,8 @@ from test_store import balanced, logs, make, rows
 import cirtlib
 from cirtlib import store
 from cirtlib.case import Case, load_case, new_case
-from cirtlib.collect import cloudtrail_files, collect, guardduty_findings, security_hub_findings
+from cirtlib.caseless import cloudtrail_files, guardduty_findings, security_hub_findings
+from cirtlib.collect import collect
 from cirtlib.errors import CaseError, EvidenceError
 
 ARN = "arn:aws:guardduty:us-east-1:111122223333:detector/d0/finding/f0"
@@ -164,15 +165,15 @@ def test_a_new_version_of_a_file_is_read_and_the_old_one_stays(tmp_path: Path) -
 def test_a_file_that_becomes_readable_is_no_rejection_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failure stays in the manifest, and counts only as long as it lasts."""
     case = make(tmp_path, {"1.json": logs(event(1))})
-    real = Path.read_bytes
+    real = Path.open
 
-    def refuse(file: Path) -> bytes:
+    def refuse(file: Path, *arguments: Any, **named: Any) -> Any:
         if file.name == "1.json":
-            raise PermissionError(13, "Permission denied")
-        return real(file)
+            raise PermissionError(13, "Permission denied", str(file))
+        return real(file, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", refuse)
+        patch.setattr(Path, "open", refuse)
         account = collect(case)
         assert collect(case) == {**account, "new": 0}
     assert account["rejections"] == [{"object": "1.json", "position": 0, "reason": "cannot be read: Permission denied"}]
@@ -184,10 +185,10 @@ def test_a_file_that_becomes_readable_is_no_rejection_any_more(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ({"cloudtrail": {"s3": "s3://bucket/AWSLogs/"}}, "cloudtrail names s3: this version reads"),
-        ({"guardduty": {"api": True}}, "guardduty names api"),
-        ({"account": {"api": True}}, "account names api"),
-        ({"cloudtrail": {"athena": {"table": "t"}}}, "names athena"),
+        ({"cloudtrail": {"ftp": "ftp://bucket/AWSLogs/"}}, "cloudtrail names ftp: write one of"),
+        ({"cloudtrail": {"api": True}}, "cloudtrail names api"),
+        ({"account": {"folder": "logs"}}, "account names folder"),
+        ({"cloudtrail": {"folder": "logs", "s3": "s3://b"}}, "names folder, s3"),
         ({"cloudtrail": {}}, "names nothing"),
         ({"cloudtrail": {"folder": "nowhere/logs"}}, "nowhere/logs"),
     ],
@@ -195,7 +196,7 @@ def test_a_file_that_becomes_readable_is_no_rejection_any_more(tmp_path: Path, m
 def test_a_source_that_cannot_be_read_is_named_before_anything_is_read(
     tmp_path: Path, source: dict[str, Any], said: str
 ) -> None:
-    """The message says what this version reads, or which folder is missing."""
+    """The message says what can be read, or which folder is missing."""
     (tmp_path / "logs").mkdir()
     case = new_case(tmp_path / "case", {"sources": [{"cloudtrail": {"folder": str(tmp_path / "logs")}}, source]})
     with pytest.raises(CaseError, match=said):

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from cirtlib.case import new_case
 from cirtlib.errors import CaseError
-from cirtlib.sources.folder import read
+from cirtlib.sources import Blob, Known
+from cirtlib.sources.folder import place, read
+
+
+def given(path: Path, known: Known | None = None) -> list[Blob]:
+    return list(read(path, known or Known()))
 
 
 def names(path: Path) -> dict[str, str]:
-    return {blob.name: blob.fault or blob.data.decode() for blob in read(path)}
+    return {blob.name: blob.fault or blob.file.read_text() for blob in given(path)}
 
 
 def test_every_file_is_given_in_the_order_of_names(tmp_path: Path) -> None:
@@ -18,7 +24,7 @@ def test_every_file_is_given_in_the_order_of_names(tmp_path: Path) -> None:
     for name in ("b/2.json", "b/1.json", "a.json", ".hidden", "b/deep/LICENSE"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    found = [blob.name for blob in read(tmp_path)]
+    found = [blob.name for blob in given(tmp_path)]
     assert found == sorted(found) == [".hidden", "a.json", "b/1.json", "b/2.json", "b/deep/LICENSE"]
 
 
@@ -31,7 +37,17 @@ def test_a_single_file_is_a_source(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     """A missing folder is the user's to correct."""
     with pytest.raises(CaseError, match="nowhere"):
-        list(read(tmp_path / "nowhere"))
+        place(new_case(tmp_path / "case", {}), "cloudtrail", {"folder": str(tmp_path / "nowhere")})
+
+
+def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
+    """A file of the same name, size and time is skipped; one that changed since is not."""
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(name)
+    known = Known(marks={(blob.name, blob.mark) for blob in given(tmp_path)})
+    assert given(tmp_path, known) == []
+    (tmp_path / "b.json").write_text("longer")
+    assert [blob.name for blob in given(tmp_path, known)] == ["b.json"]
 
 
 def test_links_are_not_followed_out(tmp_path: Path) -> None:

@@ -108,8 +108,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Place:
-    """One place, ready to be read: kind of evidence, where (as the manifest names it), and how."""
+    """One place, ready to be read: kind of evidence, where (as the manifest names it), and how.
+
+    `needs_store` says that reading it asks the store about what other places gave, which is settled before.
+    """
 
     kind: str
     where: str
     read: Callable[[Known], Iterable[Blob | Slice | Milestone]]
+    needs_store: bool = False

@@ -3,31 +3,46 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from cirtlib.case import Case
 from cirtlib.errors import CaseError
-from cirtlib.sources import Blob
+from cirtlib.sources import Blob, Known, Place
 
 _OUT = "a link that leads out of the folder; copy what it points to, if it is evidence"
 
 
-def read(path: Path) -> Iterator[Blob]:
-    """Every file below `path`, or the file itself, in the order of their names, which are relative to `path`.
-
-    A link is followed only if it leads to a file inside `path`; one that leads out is a fault, and so is a folder that
-    cannot be listed.
+def place(case: Case, kind: str, options: dict[str, Any]) -> Place:
+    """Folder or file of one source; a relative one lies in the case's folder.
 
     Raises
     ------
     CaseError
-        when there is nothing at `path`.
+        when it is not there.
     """
-    if path.is_file():
-        yield _blob(path.resolve(), path.name, path.resolve().parent)  # a link named by the analyst is followed
-    elif path.is_dir():
-        for name in _names(path):
-            yield _blob(path / name, name, path)
+    path = Path(str(options["folder"])).expanduser()
+    path = path if path.is_absolute() else case.path / path
+    if not path.exists():
+        raise CaseError(f"source {kind}: there is no folder or file {path}; correct `sources` in case.yaml")
+    # A place inside the case is relative, so that a case can move.
+    root = path.resolve() if path.is_dir() else path.resolve().parent
+    where = os.path.relpath(root, case.path) if root.is_relative_to(case.path) else str(root)
+    return Place(kind, where, lambda known: read(path, known))
+
+
+def read(path: Path, known: Known) -> Iterator[Blob]:
+    """Every file below `path`, or the file itself, in the order of their names, which are relative to `path`.
+
+    A link is followed only if it leads to a file inside `path`; one that leads out is a fault, and so is a folder that
+    cannot be listed. A file of the same name, size and time of modification as before is not read again.
+    """
+    if not path.is_dir():
+        files = [(path.resolve(), path.name, path.resolve().parent)]  # a link named by the analyst is followed
     else:
-        raise CaseError(f"source {path}: there is no such file or folder; correct `sources` in case.yaml")
+        files = [(path / name, name, path) for name in _names(path)]
+    blobs = [blob for blob in (_blob(*each) for each in files) if not known.has(blob.name, blob.mark)]
+    known.expect(len(blobs), sum(int(blob.mark.partition("-")[0] or 0) for blob in blobs))
+    yield from blobs
 
 
 def _names(path: Path) -> list[str]:
@@ -63,6 +78,7 @@ def _blob(file: Path, name: str, root: Path) -> Blob:
             return Blob(
                 name, fault="cannot be read: no regular file" if file.exists() else "cannot be read: it is gone"
             )
-        return Blob(name, file.read_bytes())
+        state = file.stat()
+        return Blob(name, file=file, mark=f"{state.st_size}-{state.st_mtime_ns}")
     except OSError as error:
         return Blob(name, fault=f"cannot be read: {error.strerror}")

@@ -16,11 +16,11 @@ from cirtlib import evidence, records
 from cirtlib.case import Case
 from cirtlib.errors import NotFoundError
 from cirtlib.store import schema
-from cirtlib.store.settle import files, recover, settle
-from cirtlib.store.tables import paths, stage
+from cirtlib.store.settle import files, recover, settle, staging
+from cirtlib.store.tables import paths
 from cirtlib.store.tally import objects, total
 
-__all__ = ["objects", "paths", "record", "recover", "settle", "stage", "total"]
+__all__ = ["objects", "paths", "record", "recover", "settle", "staging", "total"]
 
 
 def record(case: Case, event_id: str, *, account_id: str | None = None) -> list[bytes]:

@@ -7,6 +7,7 @@ import gc
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -66,15 +67,18 @@ def read(data: bytes, *, name: str, digest: str, builder: Builder, limit: int = 
 
 
 def read_many(
-    objects: list[tuple[str, str, bytes]], *, limit: int = records.MAX_EXPANDED
+    objects: list[tuple[str, str, Path]], *, limit: int = records.MAX_EXPANDED
 ) -> tuple[dict[str, pa.Table], list[Account]]:
-    """Read a batch of objects (name, SHA-256, bytes): Arrow tables by name, and the account of each object."""
+    """Read a batch of objects (name, SHA-256, file): Arrow tables by name, and the account of each object."""
     builder = Builder()
     # Rows hold no cycles: looking for them while millions of texts are made doubles the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        made = [read(data, name=name, digest=digest, builder=builder, limit=limit) for name, digest, data in objects]
+        made = [
+            read(file.read_bytes(), name=name, digest=digest, builder=builder, limit=limit)
+            for name, digest, file in objects
+        ]
         return builder.tables(), made
     finally:
         if collecting:

@@ -41,10 +41,11 @@ def recover(case: Case, batches: set[str]) -> None:
             file.unlink()
 
 
-def settle(case: Case, names: dict[str, list[str]]) -> None:
+def settle(case: Case, names: dict[str, list[str]], *, batches: set[str]) -> None:
     """Merge all staged batches into the store, and tell every place of what was seen more than once.
 
-    `names` gives for each object (SHA-256) the names it was collected under, sorted.
+    `names` gives for each object (SHA-256) the names it was collected under, sorted; `batches` are those that the
+    manifest answers for: what a worker that outlived its collect still wrote is not among them.
     """
     run = uuid4().hex[:12]
     made = staging(case) / run
@@ -54,7 +55,8 @@ def settle(case: Case, names: dict[str, list[str]]) -> None:
     try:
         repeats.begin(connection, names, _sightings(case))
         for table in schema.TABLES:
-            waiting = sorted(staging(case).glob(f"*-{table}.parquet"))
+            found = sorted(staging(case).glob(f"*-{table}.parquet"))
+            waiting = [file for file in found if file.name.partition("-")[0] in batches]
             _views(connection, case, table, waiting)
             if waiting:
                 repeats.judge(connection, table)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cirtlib.case import Case
-from cirtlib.store.settle import staging, sync
+from cirtlib.store.settle import sync
 
 
 def paths(case: Case, table: str) -> list[Path]:
@@ -14,9 +14,8 @@ def paths(case: Case, table: str) -> list[Path]:
     return sorted((case.store / table).glob("**/*.parquet"))
 
 
-def stage(case: Case, batch: str, tables: dict[str, pa.Table]) -> None:
+def write_staged(folder: Path, batch: str, tables: dict[str, pa.Table]) -> None:
     """Write the tables of one batch aside, where they wait for `settle`; on disk before this returns."""
-    folder = staging(case)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, table in tables.items():
         scratch = folder / f"{batch}-{name}.new"
