@@ -1,6 +1,7 @@
 """The command line: argument parsing only. Each command loads what it needs when it runs.
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but, under --strict, with rejected evidence or coverage gaps.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but, under --strict, with rejected evidence, coverage
+gaps or files that nothing proves.
 """
 
 import os
@@ -36,7 +37,7 @@ CaseDir = Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the cas
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the table is written.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write into this file instead of stdout.")]
 StrictOption = Annotated[
-    bool, typer.Option("--strict", help="End with status 3 when evidence was rejected or coverage has gaps.")
+    bool, typer.Option("--strict", help="End with status 3 when the evidence is not whole, or not all proven.")
 ]
 SeedOption = Annotated[
     list[str] | None,
@@ -277,17 +278,24 @@ def report(
 
 
 @app.command()
-def verify(case: CaseDir) -> None:
-    """Check the evidence against the manifest's hashes."""
-    from cirtlib.evidence import verify as run
+def verify(
+    case: CaseDir,
+    keys: Annotated[Path | None, typer.Option(help="Public keys: output of `list-public-keys`, or PEM.")] = None,
+    form: FormatOption = Format.TABLE,
+    strict: StrictOption = False,
+) -> None:
+    """Check the evidence against the manifest's hashes, and log files against CloudTrail's signed digests."""
+    from cirtlib.verification import verify as run
 
-    faults = run(load_case(case))
-    for fault in faults:
-        say(str(fault))
-    if faults:
-        warn(f"cirt: {len(faults)} faults: the evidence is not what was collected")
-        raise typer.Exit(FAILED)
-    say("the evidence is as it was collected")
+    found = run(load_case(case), keys=keys)
+    if form is Format.JSON:
+        show_json(found.to_dict())
+    else:
+        say("\n".join(found.lines()))
+    for text in found.warnings():
+        warn(text)
+    if found.faults or (strict and found.lacks):
+        raise typer.Exit(FAILED if found.faults else INCOMPLETE)
 
 
 @app.command()

@@ -27,6 +27,7 @@ STAGES = """
     snapshot sources digest
     progress
     collect caseless
+    verification
     coverage accounting
     baseline scope triage
     reconcile exposure
