@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -91,12 +91,19 @@ class Held:
     slices: list[dict[str, Any]]
 
     @cached_property
-    def bounds(self) -> tuple[str, str] | None:
-        """First and last day that matter: those of the window and of the baseline before it."""
+    def window(self) -> tuple[datetime, datetime] | None:
+        """Begin and end of the window; None where nothing tells."""
         try:
-            start, end = queries.window(self.case)
+            return queries.window(self.case)
         except NotFoundError:
             return None
+
+    @cached_property
+    def bounds(self) -> tuple[str, str] | None:
+        """First and last day that matter: those of the window and of the baseline before it."""
+        if self.window is None:
+            return None
+        start, end = self.window
         return f"{start - timedelta(days=self.case.baseline_days):%Y-%m-%d}", f"{end:%Y-%m-%d}"
 
     @cached_property
