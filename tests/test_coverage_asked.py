@@ -100,12 +100,14 @@ def test_many_refusals_are_few_gaps(tmp_path: Path) -> None:
 def test_an_object_says_itself_whether_it_was_denied(tmp_path: Path) -> None:
     """The entry's own status counts; a manifest of an earlier version has the reason only."""
     entry = {
-        "place": "s3://bucket", "source": "cloudtrail", "object": None, "size": 0, "batch": "x", "seen": 1, "rejected": 1,
+        "place": "s3://bucket", "source": "cloudtrail", "object": None, "size": 0, "batch": "x", "seen": 1,
+        "rejected": 1,
         "other": None, "rejections": [{"position": 0, "reason": "403", "sha256": None}],
     }  # fmt: skip
     old = {**entry, "rejections": [{"position": 0, "reason": "cannot be read: Permission denied", "sha256": None}]}
     case = with_lines(
-        empty_case(tmp_path), {**entry, "name": key(7), "status": "denied"}, {**entry, "name": key(8), "status": "failed"},
+        empty_case(tmp_path), {**entry, "name": key(7), "status": "denied"},
+        {**entry, "name": key(8), "status": "failed"},
         {**old, "name": key(9)},
     )  # fmt: skip
     assert {(day, status) for _, day, status in statuses(case)} == {
@@ -170,8 +172,8 @@ def answers(case: Case, *said: tuple[str, dict[str, Any]]) -> Case:
         data = json.dumps(answer).encode()
         lines.append({
             "name": operation, "place": "account", "source": "account", "object": evidence.keep(case, data),
-            "size": len(data), "facts": facts, "collected_at": "2026-06-19T00:00:00Z", "batch": "x", "seen": 0, "rejected": 0,
-            "rejections": [], "other": "account snapshot",
+            "size": len(data), "facts": facts, "collected_at": "2026-06-19T00:00:00Z", "batch": "x", "seen": 0,
+            "rejected": 0, "rejections": [], "other": "account snapshot",
         })  # fmt: skip
     return with_lines(case, *lines)
 
@@ -226,7 +228,7 @@ def test_selectors_tell_what_was_recorded(tmp_path: Path) -> None:
     }  # fmt: skip
     network = {"eventCategory": "NetworkActivity", "managementEvent": False}
     insights = {"TrailARN": TRAIL, "InsightSelectors": [{"InsightType": "ApiCallRateInsight"}]}
-    case = made(tmp_path, {key(2): logs(at(2, 1), at(2, 2) | network)})
+    case = made(tmp_path, {key(2): logs(at(2, 1, managementEvent=True), at(2, 2) | network)})
     answers(case, ("GetEventSelectors", selectors), ("GetInsightSelectors", insights))
     found = {row.kind: (row.recorded, row.seen) for row in kinds(case).itertuples()}
     assert found["management events"] == ("all, by main", 1)
