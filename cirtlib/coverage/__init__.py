@@ -66,7 +66,7 @@ def look(case: Case) -> Coverage:
     """Read what a case covers."""
     known = held(case)
     windows = trails.gaps(known)
-    rows = ledger.read(known)
+    rows = asked.marked(known, ledger.read(known))
     rows += [*digests.rows(known, rows), *asked.rows(known, rows), *ledger.refused(known)]
     off = [gap for gap in windows if gap["reason"].startswith(trails.OFF)]
     rows += absent.rows(known, rows, asked.listed(known), (trails.everywhere(known), off))

@@ -30,7 +30,7 @@ class _Seen:
             if not (row.account and row.account.isdigit() and row.region and row.day) or row.extent != ALL:
                 continue
             pair = row.account, row.region
-            if row.source == HISTORY and row.status in {"read", "empty"}:
+            if row.source == HISTORY and row.status in {"read", "empty"} and not row.kind:
                 self.history.add((*pair, row.day))
             elif row.source == LOGS:
                 self.covered[pair].add(row.day)

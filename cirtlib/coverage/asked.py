@@ -4,29 +4,79 @@ A listing that went well makes no row of its own: it says which accounts and Reg
 objects is `absent` (`listed`). Event history that was read for a filter covers that filter, and nothing else.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from cirtlib.coverage.rows import ALL, HISTORY, LOGS, Held, Row, days, gap, source_of
+from cirtlib.coverage.rows import ALL, HISTORY, LOGS, WORDS, Held, Row, days, extent_of, gap, source_of
 
 _TRAIL = "CloudTrail"  # the folder of a trail's log files in a bucket
+Place = tuple[str, str, str]
 
 
 def rows(held: Held, read: list[Row]) -> list[Row]:
     """Rows of everything that was asked, given the rows of what was read."""
     there = {(row.account, row.region, row.day) for row in read if row.source == HISTORY and row.extent == ALL}
-    found: list[Row] = []
+    whole = history(held)
+    quiet = "event history holds no management events of it"
+    empty = [Row(HISTORY, *place, ALL, "empty", reason=quiet) for place in sorted(whole - there)]
+    found = empty
     for line in held.slices:
         source, one = source_of(line), line["slice"]
         if one["status"] not in {"read", "empty"}:
             found += _refused(held, source, one)
         elif source == HISTORY and one["extent"] == ALL:
-            found += _quiet(held, one, there)
+            continue
         elif not _is_listing(one):
             place = (one["account"], one["region"], None)
             found.append(Row(source, *place, one["extent"], one["status"], reason=_words(one)))
         elif one["status"] == "empty" and source != LOGS:
             found.append(Row(source, one["account"], one["region"], None, ALL, "empty", reason=_words(one)))
+    return found
+
+
+def marked(held: Held, read: list[Row]) -> list[Row]:
+    """Rows of what was read, those marked of which event history was not read to the end of the day."""
+    whole, words = history(held), WORDS["partial"]
+    return [
+        row._replace(reason=words, kind="partial")
+        if row.source == HISTORY and row.extent == ALL and row.day and row[1:4] not in whole
+        else row
+        for row in read
+    ]
+
+
+def history(held: Held) -> set[Place]:
+    """Account, Region and day of every day, within bounds, for which event history was read whole."""
+    covered: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for line in held.slices:
+        if source_of(line) == HISTORY and line["slice"]["extent"] == ALL:
+            own = [(start, end) for start, end in line["slice"]["facts"].get("covered") or ()]
+            covered[line["slice"]["account"], line["slice"]["region"]] += own
+    for line in held.objects:
+        facts = line.get("facts") or {}
+        if source_of(line) == HISTORY and extent_of(line) == ALL and len(facts.get("covers") or ()) == 2:
+            covered[facts["account"], facts["region"]].append(tuple(facts["covers"]))
+    return {
+        (account, region, day)
+        for (account, region), spans in covered.items()
+        for start, end in _merged(spans)
+        if (inside := _inside(held, start, end))
+        for day in days(*inside)
+        # The days on which all reading began and ended are as whole as they were asked for.
+        if (start <= f"{day}T00:00:00Z" or start == min(spans)[0])
+        and (end >= f"{day}T23:59:59Z" or end == max(one[1] for one in spans))
+    }
+
+
+def _merged(spans: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Spans of time that touch or overlap made one."""
+    found: list[tuple[str, str]] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
     return found
 
 
@@ -60,19 +110,6 @@ def _refused(held: Held, source: str, one: dict[str, Any]) -> Iterator[Row]:
             ("refused", 1, _words(one, times=day is None)), extent=one["extent"],
         )  # fmt: skip
         yield row._replace(kind=kind)
-
-
-def _quiet(held: Held, one: dict[str, Any], there: set[tuple[Any, ...]]) -> Iterator[Row]:
-    """Rows of days for which event history was read whole, and held nothing."""
-    place = (one["account"], one["region"])
-    for start, end in one["facts"].get("covered") or ():
-        if span := _inside(held, start, end):
-            for day in days(*span):
-                # The day on which reading began or ended is half a day: it is not called empty.
-                whole = start <= f"{day}T00:00:00Z" and end >= f"{day}T23:59:59Z"
-                if whole and (*place, day) not in there:
-                    why = "event history holds no management events of it"
-                    yield Row(HISTORY, *place, day, ALL, "empty", reason=why)
 
 
 def _span(held: Held, one: dict[str, Any]) -> tuple[str, str] | None:

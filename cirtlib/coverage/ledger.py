@@ -6,7 +6,7 @@ Key layout: "Finding your CloudTrail log files" (aws-cloudtrail-user-guide).
 import re
 from typing import Any
 
-from cirtlib.coverage.rows import ALL, LOGS, Held, Row, extent_of, gap, source_of
+from cirtlib.coverage.rows import HISTORY, LOGS, Held, Row, extent_of, gap, source_of
 
 _KEY = re.compile(
     r"(?:^|/)AWSLogs/(?:o-[a-z0-9]+/)?(?P<account>[0-9]{12})/(?P<what>CloudTrail[A-Za-z-]*|GuardDuty)/"
@@ -29,16 +29,18 @@ def delivered(name: str) -> tuple[str, str, str] | None:
 def read(held: Held) -> list[Row]:
     """Rows of what was read, by the day of the events; an object without records counts for its delivery day."""
     counts: dict[tuple[Any, ...], list[int]] = {}
-    origins = {item["object"]: (source_of(item), extent_of(item)) for item in held.objects}
+    origins = {item["object"]: item for item in held.objects}
     for table, region in (("cloudtrail", "awsregion"), ("findings", "region")):
         sql = f"SELECT account_id, {region}, day, source_object, count(*) FROM t GROUP BY ALL"  # noqa: S608
-        for account, where, day, digest, events in held.ask(table, sql):
-            source, extent = origins.get(digest, (LOGS if table == "cloudtrail" else "findings", ALL))
-            if table == "findings" and source == LOGS:
+        for account, told, day, digest, events in held.ask(table, sql):
+            item = origins.get(digest, {"place": "", "source": table, "name": ""})
+            source = source_of(item)
+            if table == "findings" and source in {LOGS, HISTORY}:
                 source = "findings"  # a finding among logs
-            elif table == "cloudtrail" and source not in {LOGS, "event history"}:
+            elif table == "cloudtrail" and source not in {LOGS, HISTORY}:
                 source = LOGS  # a record among findings
-            key = (source, account, where, None if day == "unknown" else day, extent)
+            where = told or (delivered(item["name"]) or (None, None))[1]
+            key = (source, account, where, None if day == "unknown" else day, extent_of(item))
             tally = counts.setdefault(key, [0, 0])
             tally[0] += 1
             tally[1] += events

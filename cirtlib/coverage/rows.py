@@ -29,6 +29,7 @@ WORDS = {
     "failed": "{number:,} rejected, the first in {example}",
     "denied": "{number:,} may not be read, the first is {example}",
     "refused": "{example}",
+    "partial": "event history was not read to its end: collect again",
     "none": "no objects were collected of this account",
     "busy": "no objects were collected, though there are usually {number:,} events on such a day",
     "off": "no objects were collected: logging was off",

@@ -73,7 +73,7 @@ def draw(covered: Coverage) -> go.Figure:
     if not cells:
         return style.empty(TITLE, "Nothing was collected of any account, Region and day.")
     every = {(account, region) for account, region, _ in cells}
-    shown = _chosen(cells)
+    shown = _chosen(cells, _off(covered))
     first, last = min(day for *_, day in cells), max(day for *_, day in cells)
     step = 1 if len(pd.date_range(first, last)) <= _MOST_COLUMNS else _WEEK
     columns = list(pd.date_range(first, last, freq=f"{step}D", tz="UTC"))
@@ -142,14 +142,15 @@ def _mark(rows: list[Row]) -> str:
     return next((name for name in _FAULTS if any(row.status == name for row in history)), "none")
 
 
-def _chosen(cells: dict[tuple[str, str, str], _Cell]) -> list[Pair]:
-    """Rows that are shown: where something is lacking first, then the busiest; in order of account and Region."""
+def _chosen(cells: dict[tuple[str, str, str], _Cell], off: list[dict[str, Any]]) -> list[Pair]:
+    """Rows that are shown: where logging was off or something lacks, then the busiest; by account and Region."""
     bad: dict[Pair, int] = defaultdict(int)
     events: dict[Pair, int] = defaultdict(int)
     for (account, region, _), cell in cells.items():
         bad[account, region] += cell.mark in _BAD
         events[account, region] += cell.events
-    best = sorted(events, key=lambda pair: (-bad[pair], -events[pair], pair))
+    blind = {pair: sum(_concerns(gap, pair) for gap in off) for pair in events}
+    best = sorted(events, key=lambda pair: (-blind[pair], -bad[pair], -events[pair], pair))
     return sorted(best[:_MOST_ROWS])
 
 
@@ -219,11 +220,11 @@ def _overlay(figure: go.Figure, covered: Coverage, pairs: list[Pair], span: tupl
         end = min(pd.Timestamp(gap["to"]), last) if gap["to"] else last
         places = [number for number, pair in enumerate(pairs) if _concerns(gap, pair)]
         if start < end:
-            shapes += [_frame(start, end, low, high) for low, high in _stretches(places)]
+            shapes += [one for low, high in _stretches(places) for one in _frame(start, end, low, high)]
     if shapes:
         line = {"color": style.INK, "width": 2, "dash": "dot"}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name="logging off", line=line, hoverinfo="skip"))
-    for moment, words, side in _edges(covered):
+    for moment, words, side in _edges(covered, (last - first) / 6):
         if first <= moment <= last:
             at = style.moment(moment)
             line = {"color": style.FAINT, "width": 1.5}
@@ -234,12 +235,12 @@ def _overlay(figure: go.Figure, covered: Coverage, pairs: list[Pair], span: tupl
     figure.update_layout(shapes=shapes)
 
 
-def _edges(covered: Coverage) -> list[tuple[pd.Timestamp, str, str]]:
-    """Begin and end of the window, with words."""
-    window = covered.held.window
-    if window is None:
+def _edges(covered: Coverage, room: pd.Timedelta) -> list[tuple[pd.Timestamp, str, str]]:
+    """Begin and end of the window, with words where there is room for them."""
+    if covered.held.window is None:
         return []
-    return [(pd.Timestamp(window[0]), "window →", "left"), (pd.Timestamp(window[1]), "← window", "right")]
+    start, end = map(pd.Timestamp, covered.held.window)
+    return [(start, "window →", "left"), (end, "← window" if end - start > room else "", "right")]
 
 
 def _concerns(gap: dict[str, Any], pair: Pair) -> bool:
@@ -257,8 +258,12 @@ def _stretches(places: list[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _frame(start: pd.Timestamp, end: pd.Timestamp, low: int, high: int) -> dict[str, Any]:
-    return {
+def _frame(start: pd.Timestamp, end: pd.Timestamp, low: int, high: int) -> list[dict[str, Any]]:
+    """A dotted frame on a white one, which shows on dark cells and on light ones."""
+    place = {
         "type": "rect", "x0": style.moment(start), "x1": style.moment(end), "y0": low - 0.48, "y1": high + 0.48,
-        "line": {"color": style.INK, "width": 2, "dash": "dot"},
     }  # fmt: skip
+    return [
+        {**place, "line": {"color": style.PAPER, "width": 4}},
+        {**place, "line": {"color": style.INK, "width": 2, "dash": "dot"}},
+    ]
