@@ -24,7 +24,7 @@ from cirtlib import evidence, records, store
 from cirtlib.case import Case, Source
 from cirtlib.errors import AccessError, CaseError, EvidenceError
 from cirtlib.progress import Progress
-from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder
+from cirtlib.sources import Blob, Known, Milestone, Place, Slice, account, folder
 from cirtlib.store import tally, worker
 from cirtlib.store.reading import now
 
@@ -36,7 +36,7 @@ _LINES = 2_000  # manifest lines in one batch
 _SECONDS = 15  # that a batch waits for more, so that what comes slowly is soon safe
 _MAX_PROCESSES = 8
 _OPENERS = {"folder": folder.place}
-_API_OPENERS: dict[str, Any] = {}
+_API_OPENERS: dict[str, Any] = {"account": account.place}
 
 
 @dataclass
