@@ -188,7 +188,7 @@ def snapshot(case: Case, account: str, *, before: datetime | None = None) -> Sna
     if not found:
         when = f" before {before:%Y-%m-%d %H:%M}" if before else ""
         raise NotFoundError(
-            f"no snapshot of account {account}{when} in {case.path}; add `account: {{api: true}}` to sources and collect"
+            f"no snapshot of account {account}{when} in {case.path}; collect with `account: {{api: true}}`"
         )
     return max(found, key=lambda one: (one.complete, one.taken_at))
 

@@ -190,7 +190,8 @@ def _take(taking: _Taking) -> Iterator[Blob | Slice]:
 
 def _first(taking: _Taking) -> tuple[list[_Ask], list[Slice]]:
     """What is asked without an answer before it."""
-    asks, gaps = [], []
+    asks: list[_Ask] = []
+    gaps: list[Slice] = []
     for row in catalogue():
         for region in ["global"] if row.scope == "global" else taking.regions:
             if not row.each:
@@ -208,7 +209,8 @@ def _touched(taking: _Taking, region: str) -> dict[str, list[str]]:
 
 def _further(taking: _Taking, ask: _Ask, page: dict[str, Any]) -> tuple[list[_Ask], list[Slice]]:
     """What one page of an answer leads to."""
-    asks, gaps = [], []
+    asks: list[_Ask] = []
+    gaps: list[Slice] = []
     for row in catalogue():
         for head, expression in row.each:
             if head == ask.row.name and row.scope == ask.row.scope:
@@ -225,7 +227,8 @@ def _search(expression: str, page: dict[str, Any]) -> list[str]:
 
 def _asks(taking: _Taking, row: Row, region: str, names: list[str], most: int) -> tuple[list[_Ask], list[Slice]]:
     """One call for each name that was not asked about before, up to a bound."""
-    made, count = [], (row.name, row.part, region)
+    made: list[_Ask] = []
+    count = (row.name, row.part, region)
     for name in names:
         ask = _Ask(row, region, name)
         key = (row.name, region, ask.label)

@@ -35,8 +35,10 @@ Touched = dict[tuple[str, str], dict[str, list[str]]]
 
 
 def touched(case: Case) -> Touched:
-    """Names by kind (bucket, key, function, instance; resource: `type/name` of all, as AWS Config calls them) of what
-    the suspects' events name, by account and Region of the event; a bucket's Region is ''. Empty when nothing is known.
+    """What the suspects' events name, by account and Region of the event; a bucket's Region is ''.
+
+    Names by kind: bucket, key, function, instance; and resource, `type/name` of all of them, as AWS Config calls them.
+    Empty when nothing is known yet.
     """
     try:
         given = parameters(case)
