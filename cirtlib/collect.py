@@ -58,6 +58,7 @@ _OPENERS: dict[str, _Opener] = {
 _API_OPENERS: dict[str, _Opener] = {
     "guardduty": _later("guardduty"),
     "security_hub": _later("security_hub"),
+    "account": _later("account"),
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, SSOTokenLoadError
 
-from cirtlib.aws import Aws, allowed, explain
+from cirtlib.aws import Aws, explain
 from cirtlib.case import new_case
 from cirtlib.errors import AccessError, CaseError
 
@@ -105,11 +105,3 @@ def test_a_mistake_in_access_is_named(tmp_path: Path, access: dict, said: str) -
     """Before anything is asked of AWS."""
     with pytest.raises(CaseError, match=re.escape(said)):
         new_case(tmp_path / "case", {"access": access})
-
-
-def test_the_table_says_why_each_call_is_allowed() -> None:
-    """No row is without a reason, and none is there twice."""
-    assert all(row["why"] and row["iam_action"] for row in allowed().values())
-    text = (PACKAGE / "data" / "allowed_calls.tsv").read_text()
-    rows = [line.split("\t")[:2] for line in text.splitlines() if line and not line.startswith("#")][1:]
-    assert len({tuple(row) for row in rows}) == len(rows) > 20
