@@ -95,16 +95,15 @@ def _gzip(source: bytes | Path | BinaryIO, limit: int, name: str, depth: int) ->
 
 
 def _inner(data: bytes | BinaryIO, fault: str, limit: int, where: tuple[str, int]) -> Iterator[Part]:
-    """Texts inside expanded bytes; the fault is that of the last."""
+    """Texts inside expanded bytes, of which `fault` is told once: with the text, or after those of an archive."""
     name, depth = where
-    last = None
+    told = not fault
     for part in parts(data, limit=limit, name=name, depth=depth + 1):
-        if last is not None:
-            yield last
-        last = part
-    if last is not None:
-        last.known_fault = last.known_fault or fault
-        yield last
+        if not told and part.name == name:
+            part.known_fault, told = part.known_fault or fault, True
+        yield part
+    if not told:
+        yield Part(name, b"", fault)
 
 
 def _streamed(pieces: Callable[[], Pieces], limit: int, where: tuple[str, int]) -> Iterator[Part]:

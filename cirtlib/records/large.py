@@ -75,7 +75,7 @@ def _value(text: Text, span: Span, origin: str, depth: int, runs: bool) -> Found
         yield from _object(text, span, origin, depth, runs)
     else:
         reason = f"one value of more than {windows.LARGE:,} bytes that is neither a list nor an object"
-        yield Leaf(BROKEN, _beginning(text, span), origin, reason)
+        yield from _salvaged(text, span, origin, reason, depth)
 
 
 def _beginning(text: Text, span: Span) -> bytes:

@@ -88,7 +88,8 @@ def leaves(raw: bytes, *, origin: str = "object", depth: int = 0) -> Iterator[Le
     elif scan.is_whole(raw):
         yield Leaf(UNKNOWN, raw, origin, "no JSON object")
     else:
-        yield Leaf(BROKEN, raw, origin, "not JSON" if mark != b'"' else "the JSON ends in the middle of a value")
+        reason = "not JSON" if mark != b'"' else "the JSON ends in the middle of a value"
+        yield from salvaged(raw, origin, reason, depth)
 
 
 def salvaged(raw: bytes, origin: str, reason: str, depth: int = 0) -> Iterator[Leaf]:

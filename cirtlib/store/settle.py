@@ -20,9 +20,9 @@ from cirtlib import evidence
 from cirtlib.case import Case, read_json
 from cirtlib.errors import EvidenceError
 from cirtlib.store import repeats, schema
+from cirtlib.store.batches import drop_settled, drop_unanswered, sync, waiting
 from cirtlib.store.rewriting import Verdicts, rewrite
 from cirtlib.store.schema import literal
-from cirtlib.store.batches import drop_settled, drop_unanswered, sync, waiting
 
 _MEMORY = "300MB"
 # Bytes below which a file had better be merged with its neighbours.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from cirtlib import records
 from cirtlib.case import Case
-from cirtlib.store.reading import Account, read_each
 from cirtlib.store.batches import Stage
+from cirtlib.store.reading import Account, read_each
 
 
 def paths(case: Case, table: str) -> list[Path]:
