@@ -75,6 +75,10 @@ class Aws:
             self._sessions[account] = self._session(account)
         return self._sessions[account]
 
+    def forget(self, account: str | None = None) -> None:
+        """Make the next session of an account anew: profiles are read again, and its role is assumed again."""
+        self._sessions.pop(account, None)
+
     def option(self, account: str | None, name: str) -> Any:  # noqa: ANN401 - whatever case.yaml says
         """One key of `access`, as it holds for this account."""
         return {**self.access, **self.access.get("per_account", {}).get(account, {})}.get(name)

@@ -27,6 +27,7 @@ STAGES = """
     snapshot sources digest
     progress
     collect caseless
+    verification
     coverage accounting
     baseline scope triage
     reconcile exposure
@@ -38,7 +39,7 @@ STAGES = """
     kernel page report lab
     investigation
     training
-    terminal cli __main__
+    terminal cli_train cli __main__
 """
 ORDER = STAGES.split()
 

@@ -27,7 +27,7 @@ _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-
 
 
 class Item(Struct, frozen=True, gc=False):
-    """One whole record: bytes as delivered, kind (cloudtrail, insight, aggregated, finding), origin (source_kind)."""
+    """One whole record: bytes as delivered, kind (as `kind` names it), and origin (source_kind)."""
 
     position: int
     raw: bytes
@@ -172,6 +172,6 @@ def _suffix(name: str) -> str:
 
 
 def kind(raw: bytes) -> str:
-    """Kind of one record: cloudtrail, insight, aggregated, digest, finding or unknown."""
+    """Kind of one record: cloudtrail, insight, aggregated, digest, finding, finding_history or unknown."""
     fields, _ = scan.members(raw) if raw.lstrip().startswith(b"{") else ({}, None)
     return unwrap.kind(fields)

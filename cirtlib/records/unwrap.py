@@ -13,6 +13,7 @@ from msgspec import Struct
 from cirtlib.records import layout, scan
 
 LOG, INSIGHT, AGGREGATED, FINDING = "cloudtrail", "insight", "aggregated", "finding"
+HISTORY = "finding_history"
 DIGEST, UNKNOWN, BROKEN = "digest", "unknown", "broken"
 
 # Names in lower case. A list below one of these holds records, rows or wrappers.
@@ -43,7 +44,7 @@ Found = Iterator[Leaf | list[layout.Record]]
 
 
 def kind(fields: dict[str, bytes]) -> str:
-    """Kind of one JSON object by its keys: cloudtrail, insight, aggregated, digest, finding or unknown."""
+    """Kind of one JSON object by its keys: what stands above (cloudtrail, insight, finding, ...), or unknown."""
     names = {name.lower(): content for name, content in fields.items()}
     if "digests3object" in names or "digeststarttime" in names:
         return DIGEST
@@ -57,16 +58,18 @@ def kind(fields: dict[str, bytes]) -> str:
     core = len(_CORE & set(names))
     if ("eventtime" in names and core > 1) or (core > 2 and _STRONG & set(names)):
         return LOG
-    return FINDING if _is_finding(names) else UNKNOWN
+    return _kind_of_finding(names)
 
 
-def _is_finding(names: dict[str, bytes]) -> bool:
-    """Whether the keys are those of a GuardDuty, ASFF or OCSF finding; `cirtlib.findings` has the last word."""
+def _kind_of_finding(names: dict[str, bytes]) -> str:
+    """Kind by the keys of a finding (GuardDuty, ASFF, OCSF; `cirtlib.findings` has the last word) or of its history."""
+    if {"findingidentifier", "updatetime"} <= set(names):
+        return HISTORY  # of GetFindingHistory, whose list is called Records too
     if "finding_info" in names or "productarn" in names:
-        return True
+        return FINDING
     if "service" in names and names.keys() & {"arn", "severity", "resource"}:
-        return names["service"].startswith(b"{")
-    return b'"Sequence"' in names.get("detection", b"")
+        return FINDING if names["service"].startswith(b"{") else UNKNOWN
+    return FINDING if b'"Sequence"' in names.get("detection", b"") else UNKNOWN
 
 
 def leaves(raw: bytes, *, origin: str = "object", depth: int = 0) -> Iterator[Leaf]:

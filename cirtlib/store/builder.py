@@ -59,6 +59,13 @@ class Builder:
         names = schema.FINDINGS.names[: -len(place) - len(schema.LINK)]
         self._add("findings", (*(row.get(name) for name in names), *link, False, *place))
 
+    def finding_history(self, row: dict[str, Any], link: tuple[str, int, str]) -> None:
+        """Add what changed in a finding: the columns of `cirtlib.findings.history`."""
+        account = row["account_id"] or ""
+        place = (account if is_account(account) else UNKNOWN, f"{row['updated_at']:%Y-%m-%d}")
+        names = schema.FINDING_HISTORY.names[: -len(place) - len(schema.LINK)]
+        self._add("finding_history", (*(row[name] for name in names), *link, False, *place))
+
     def _add(self, table: str, row: tuple[Any, ...]) -> None:
         self._rows[table].append(row)
         if len(self._rows[table]) >= FLUSH:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from cirtlib import findings, records
+from cirtlib.findings import history
 from cirtlib.records import scan
 from cirtlib.records.layout import Record, forgiving, identifier, plain, rebuilt, time
 from cirtlib.store.builder import Builder
@@ -112,6 +113,8 @@ def _add(item: records.Item, digest: str, account: str | None, builder: Builder)
         builder.event(record, item.position, (digest, item.origin, account), unmodelled)
     elif item.kind == "finding":
         builder.finding(_finding(item.raw), link)
+    elif item.kind == "finding_history":
+        builder.finding_history(history.row(scan.value(item.raw)), link)
     else:
         builder.other(_TABLE[item.kind], _other(item.raw, account), link)
 

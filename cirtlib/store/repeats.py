@@ -27,6 +27,7 @@ _CONTENT = {
     "insights": ["record"],
     "aggregated": ["record"],
     "findings": ["details"],
+    "finding_history": ["record_id"],
 }
 _AT = "source_object, source_position"
 

@@ -78,8 +78,10 @@ class Pool:
     """Runs tasks in up to `processes` workers; the first few in this process, so that a small collect starts none."""
 
     def __init__(self, processes: int) -> None:
+        self.processes = processes
         self._local = threading.local()
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._starting, self._closed = threading.Lock(), False
         self._threads = ThreadPoolExecutor(processes) if processes > 1 else None
         self._here = _FEW
 
@@ -98,8 +100,11 @@ class Pool:
     def _send(self, task: Task) -> Done:
         worker = getattr(self._local, "worker", None)
         if worker is None:
-            worker = self._local.worker = _start()
-            self._workers.append(worker)
+            with self._starting:
+                if self._closed:
+                    raise EvidenceError("the collect has ended")
+                worker = self._local.worker = _start()
+                self._workers.append(worker)
         try:
             _write(worker.stdin, msgspec.msgpack.encode(task))
             answer = msgspec.msgpack.decode(_receive(worker.stdout), type=Done)
@@ -116,6 +121,8 @@ class Pool:
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""
+        with self._starting:
+            self._closed = True
         for worker in self._workers:
             worker.kill()
         if self._threads is not None:
@@ -199,7 +206,10 @@ def main() -> None:
             done = Done(error=error.strerror or str(error), errno=error.errno or 0)
         except Exception as error:  # the collect tells the user
             done = Done(error=f"{type(error).__name__}: {error}")
-        _write(outgoing, msgspec.msgpack.encode(done))
+        try:
+            _write(outgoing, msgspec.msgpack.encode(done))
+        except BrokenPipeError:  # the collect was killed: nobody waits for the answer
+            os._exit(1)
 
 
 if __name__ == "__main__":

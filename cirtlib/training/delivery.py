@@ -13,8 +13,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from cirtlib.training import signing
 from cirtlib.training.estate import org_bucket
-from cirtlib.training.identifiers import alphanumeric, guid, hexadecimal, source
+from cirtlib.training.identifiers import alphanumeric, guid, source
 from cirtlib.training.shapes import Book, Json, iso
 from cirtlib.training.world import World
 
@@ -31,8 +32,11 @@ class LogFile:
     times: tuple[str, ...]
 
 
-def deliver(world: World, book: Book, folder: Path) -> int:
-    """Write the records as log files below `folder`, with digests and insights beside them; return how many events."""
+def deliver(world: World, book: Book, folder: Path) -> tuple[int, dict[str, Json]]:
+    """Write the records as log files below `folder`, with digests and insights beside them.
+
+    Returns how many events there are, and the metadata of S3 objects by key, which a copy on disk has lost.
+    """
     rng = source(world.seed, "delivery")
     slots = _slots(world, book, rng)
     files: dict[tuple[str, str], list[LogFile]] = defaultdict(list)
@@ -44,13 +48,14 @@ def deliver(world: World, book: Book, folder: Path) -> int:
         _put(folder, key, body)
         times = tuple(record["eventTime"] for record in records)
         files[account, region].append(LogFile(at, key, hashlib.sha256(body).hexdigest(), times))
+    metadata: dict[str, Json] = {}
     if world.scenario.delivery.digests != "none":
         regions = world.regions if world.scenario.delivery.digests == "all" else (world.home,)
         for account in world.accounts:
             for region in regions:
-                _digests(world, account, region, files[account, region], folder=folder)
+                metadata |= _digests(world, account, region, files[account, region], folder=folder)
     _insights(world, rng, folder)
-    return sum(len(records) for records in slots.values())
+    return sum(len(records) for records in slots.values()), metadata
 
 
 def _slots(world: World, book: Book, rng: random.Random) -> dict[Slot, list[Json]]:
@@ -105,14 +110,19 @@ def _put(folder: Path, key: str, body: bytes) -> None:
     path.write_bytes(gzip.compress(body, compresslevel=5, mtime=0))
 
 
-def _digests(world: World, account: str, region: str, files: list[LogFile], *, folder: Path) -> None:
-    """Write an hourly digest for an account and Region, each naming the hash of the one before."""
+def _digests(world: World, account: str, region: str, files: list[LogFile], *, folder: Path) -> dict[str, Json]:
+    """Write an hourly digest for an account and Region, each naming hash and signature of the one before.
+
+    Returns the metadata of their S3 objects, by key.
+    """
     rng = source(world.seed, f"digests-{account}-{region}")
     begin = world.start + dt.timedelta(minutes=rng.randrange(60), seconds=rng.randrange(60))
-    fingerprint, bucket = hexadecimal(rng, 32), org_bucket(world)
-    previous: tuple[str, str] | None = None
+    fingerprint, bucket = signing.fingerprint(), org_bucket(world)
+    previous: tuple[str, str, str] | None = None
+    metadata: dict[str, Json] = {}
     stem = f"{account}_CloudTrail-Digest_{region}_{world.trails['organization']}_{world.home}"
-    for _ in range(world.scenario.days * 24):
+    last = max([world.end, *(item.at for item in files)])
+    while begin < last:
         end = begin + dt.timedelta(hours=1)
         inside = [item for item in sorted(files, key=lambda item: item.key) if begin < item.at <= end]
         name = f"{stem}_{end:%Y%m%dT%H%M%SZ}.json.gz"
@@ -132,13 +142,15 @@ def _digests(world: World, account: str, region: str, files: list[LogFile], *, f
             "previousDigestS3Object": previous[0] if previous else None,
             "previousDigestHashValue": previous[1] if previous else None,
             "previousDigestHashAlgorithm": "SHA-256" if previous else None,
-            # A digest's signature is metadata of its S3 object, which a copy on disk has lost; these are unsigned.
-            "previousDigestSignature": None,
+            "previousDigestSignature": previous[2] if previous else None,
             "logFiles": [_listed(item, bucket) for item in inside],
         }
         body = _json(digest)
         _put(folder, key, body)
-        previous, begin = (key, hashlib.sha256(body).hexdigest()), end
+        signature = signing.sign(digest, body)
+        metadata[key] = {"signature": signature, "signature-algorithm": "SHA256withRSA"}
+        previous, begin = (key, hashlib.sha256(body).hexdigest(), signature), end
+    return metadata
 
 
 def _listed(item: LogFile, bucket: str) -> Json:

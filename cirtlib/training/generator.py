@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cirtlib.errors import TrainingError
+from cirtlib.training import signing
 from cirtlib.training.alarms import raise_alarms
 from cirtlib.training.attack import attack, attack_begins
 from cirtlib.training.automation import programs_at_work
@@ -26,12 +27,15 @@ class Generated:
     """Where a generated incident lies, and what an analyst is told of it.
 
     `logs` and `findings` are the evidence; `truth` (truth.json, beside the states of the accounts before and after) is
-    for grading and is never part of a case.
+    for grading and is never part of a case. `metadata` holds what S3 knows of the log bucket's objects beside their
+    content: {key: {signature, signature-algorithm}}; `public_keys` what `aws cloudtrail list-public-keys` prints.
     """
 
     logs: Path
     findings: Path
     truth: Path
+    metadata: Path
+    public_keys: Path
     seed_finding: str
     accounts: tuple[str, ...]
     regions: tuple[str, ...]
@@ -50,7 +54,8 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
     seed
         Chooses names, keys, addresses, times and decoys.
     out
-        Gets logs/ (S3 layout of an organization trail), findings/ (GuardDuty export and Security Hub) and truth/.
+        Gets logs/ (S3 layout of an organization trail), findings/ (GuardDuty export and Security Hub) and truth/;
+        beside them s3-metadata.json and public-keys.json, which a copy of the bucket does not hold.
 
     Raises
     ------
@@ -73,7 +78,9 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
     book.records = [item for item in book.records if world.start <= item[0] < world.end]
     attack(world, book, estate, truth)
     note_owner(life, truth)
-    events = deliver(world, book, out / "logs")
+    events, metadata = deliver(world, book, out / "logs")
+    _write(out / "s3-metadata.json", metadata)
+    _write(out / "public-keys.json", signing.public_keys(world.start, world.end + dt.timedelta(days=365)))
     seed_finding = raise_alarms(world, truth, out / "findings")
     path = out / "truth" / "truth.json"
     path.parent.mkdir(parents=True)
@@ -84,6 +91,8 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
         logs=out / "logs",
         findings=out / "findings",
         truth=path,
+        metadata=out / "s3-metadata.json",
+        public_keys=out / "public-keys.json",
         seed_finding=seed_finding,
         accounts=world.accounts,
         regions=(*world.regions, world.unused),
