@@ -15,6 +15,7 @@ from test_records import event, text
 
 from cirtlib import records
 from cirtlib.records import Item, Run, windows
+from cirtlib.store import reading
 
 
 def told(items: Any) -> list[tuple[Any, ...]]:
@@ -154,3 +155,13 @@ def test_200_megabytes_pass_within_the_bound_of_memory(tmp_path: Path) -> None:
     assert (seen, rejected) == (count, 0)
     assert peak < 350
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+
+
+def test_a_file_of_rejections_is_held_only_in_part(tmp_path: Path, monkeypatch: Any) -> None:
+    """Each is counted and named with its place; past the bound only the beginning of its bytes is kept."""
+    monkeypatch.setattr(reading, "_HELD", 5000)
+    monkeypatch.setattr(reading, "_SHOWN", 10)
+    (tmp_path / "object").write_bytes(b"\n".join([text(event(1)), *[b'{"k":"' + b"x" * 900 + b'"}'] * 20]))
+    (account,) = reading.read_each([("a.json", "d", tmp_path / "object")], lambda *_: None)
+    assert (account.seen, len(account.rejections)) == (21, 20)
+    assert [len(raw) for _, _, raw in account.rejections] == [908] * 5 + [10] * 15

@@ -6,12 +6,13 @@ A large trail is a few huge objects and many small ones; a quiet one is tens of 
 import json
 import multiprocessing
 import random
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
 from isal import igzip
 
-VERSION = 1  # of what is made here: a corpus of another version is made anew
+VERSION = 2  # of what is made here: a corpus of another version is made anew
 _ACCOUNTS = ["111122223333", "444455556666", "777788889999", "123456789012"]
 _REGIONS = ["us-east-1", "eu-west-1", "us-west-2", "ap-southeast-2"]
 _DAYS = 10
@@ -108,6 +109,11 @@ def _identity(draw: random.Random, account: str, day: int) -> str:
     )
 
 
+def _noise(draw: random.Random, count: int) -> str:
+    """Base64 of random bytes, which does not compress: tokens and request ids are like that."""
+    return b64encode(draw.randbytes(count)).decode()
+
+
 def _record(draw: random.Random, people: list[str], account: str, region: str, when: tuple[int, int]) -> str:
     day, minute = when
     kind, bits = draw.random(), f"{draw.getrandbits(128):032x}"
@@ -140,7 +146,7 @@ def _call(draw: random.Random, kind: float, account: str, region: str, bits: str
                 f'"requestParameters":{{"bucketName":"{bucket}","Host":"{bucket}.s3.{region}.amazonaws.com","key":"{key}"}},'
                 f'"responseElements":null,"additionalEventData":{{"SignatureVersion":"SigV4","CipherSuite":'
                 f'"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":'
-                f'"{bits}{bits[::-1]}=","bytesTransferredOut":{draw.randrange(10_000_000)}}},"resources":[{{"type":'
+                f'"{_noise(draw, 57)}","bytesTransferredOut":{draw.randrange(10_000_000)}}},"resources":[{{"type":'
                 f'"AWS::S3::Object","ARN":"arn:aws:s3:::{bucket}/{key}"}},{{"accountId":"{account}","type":'
                 f'"AWS::S3::Bucket","ARN":"arn:aws:s3:::{bucket}"}}],'
             ),
@@ -165,7 +171,7 @@ def _call(draw: random.Random, kind: float, account: str, region: str, bits: str
             (
                 f'"requestParameters":{{"roleArn":"arn:aws:iam::{account}:role/role-{draw.randrange(200)}","roleSessionName":'
                 f'"session-{draw.getrandbits(24)}","durationSeconds":3600}},"responseElements":{{"credentials":{{'
-                f'"accessKeyId":"ASIA{bits[:16].upper()}","sessionToken":"FAKE{bits * 8}","expiration":'
+                f'"accessKeyId":"ASIA{bits[:16].upper()}","sessionToken":"FAKE{_noise(draw, 500)}","expiration":'
                 f'"Jun 11, 2026, 1:00:00 AM"}},"assumedRoleUser":{{"assumedRoleId":"AROA{bits[:16].upper()}:s",'
                 f'"arn":"arn:aws:sts::{account}:assumed-role/role-1/s"}}}},'
             ),

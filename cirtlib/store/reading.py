@@ -24,6 +24,10 @@ from cirtlib.store.builder import Builder
 _ACCOUNT = re.compile(r"(?:^|/)AWSLogs/(?:o-[a-z0-9]+/)?([0-9]{12})/|(?:^|/)([0-9]{12})_CloudTrail")
 _TABLE = {"insight": "insights", "aggregated": "aggregated"}
 ANOTHER = "another kind"
+# Bytes of one object's rejected items that are held whole, and of each that comes after them.
+_HELD, _SHOWN = 32 << 20, 1024
+# Position, reason, bytes.
+Rejection = tuple[int, str, bytes]
 
 
 @dataclass
@@ -31,7 +35,7 @@ class Account:
     """What one object held: records seen and rejected, where and why, and its kind when it holds others."""
 
     seen: int = 0
-    rejections: list[tuple[int, str, bytes]] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
     digests: int = 0
     other: str | None = None
 
@@ -69,30 +73,37 @@ def read_each(
 def _read(file: Path, known: tuple[str, str], builder: Builder, limit: int) -> Account:
     """Add every record in one object, known as (name, SHA-256), to the builder, and account for it."""
     name, digest = known
-    made, strangers = Account(), list[records.Other]()
+    made, strangers = Account(), list[Rejection]()
     account = path_account(name)
+    held = 0
+
+    def told(position: int, reason: str, raw: bytes) -> Rejection:
+        nonlocal held
+        held += len(raw)
+        # Position and object lead back to the original; a file of nothing but rejections must not fill the memory.
+        return position, reason, raw if held <= _HELD else raw[:_SHOWN]
+
     for item in records.read(file, name=name, limit=limit):
-        if isinstance(item, records.Other):
-            made.digests += item.kind == "digest"
-            strangers += [item] if item.kind != "digest" else []
-            continue
         if isinstance(item, records.Run):
             made.seen += len(item.records)
             builder.events(item.records, item.position, (digest, "object", account))
-            continue
-        made.seen += 1
-        if isinstance(item, records.Rejected):
-            made.rejections.append((item.position, item.reason, item.raw))
-            continue
-        try:
-            _add(item, digest, account, builder)
-        except ValueError as error:
-            made.rejections.append((item.position, str(error), item.raw))
+        elif isinstance(item, records.Other):
+            made.digests += item.kind == "digest"
+            strangers += [told(item.position, item.reason, item.raw)] if item.kind != "digest" else []
+        elif isinstance(item, records.Rejected):
+            made.rejections.append(told(item.position, item.reason, item.raw))
+        else:
+            try:
+                _add(item, digest, account, builder)
+            except ValueError as error:
+                made.rejections.append(told(item.position, str(error), item.raw))
+            else:
+                made.seen += 1
+    made.seen += len(made.rejections)
     if made.seen:
         # Among records, what is none may be a record that was spoilt: it is not passed over.
         made.seen += len(strangers)
-        made.rejections += [(item.position, item.reason, item.raw) for item in strangers]
-        made.rejections.sort(key=lambda rejection: rejection[0])
+        made.rejections = sorted([*made.rejections, *strangers])
     elif strangers:
         made.other = ANOTHER
     if made.digests:

@@ -16,7 +16,7 @@ from cirtlib.store.batches import how
 
 _ROWS = 10_000
 # Rows that wait in memory, over all folders, and folders that are held open; what is more is written and closed.
-_WAITING, _OPEN = 30_000, 64
+_WAITING, _OPEN = 20_000, 64
 # Position of a row -> whether it stays, and its conflict flag; by object.
 Verdicts = dict[str, dict[int, tuple[bool, bool]]]
 

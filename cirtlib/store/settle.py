@@ -24,7 +24,7 @@ from cirtlib.store.batches import drop_settled, drop_unanswered, sync, waiting
 from cirtlib.store.rewriting import Verdicts, rewrite
 from cirtlib.store.schema import literal
 
-_MEMORY = "300MB"
+_MEMORY = "200MB"
 # Bytes below which a file had better be merged with its neighbours.
 _SMALL = 1 << 19
 

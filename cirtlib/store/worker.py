@@ -147,6 +147,10 @@ def pool(processes: int) -> Iterator[Pool]:
         made.close()
 
 
+# Arrow's own allocator keeps a quarter more memory than it uses, and is no faster here.
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+
+
 def _start() -> subprocess.Popen[bytes]:
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH")) if part)
@@ -155,7 +159,7 @@ def _start() -> subprocess.Popen[bytes]:
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **_FRUGAL},
         start_new_session=True,
     )
 
