@@ -59,7 +59,8 @@ class Coverage:
         off = [gap for gap in self.windows if gap["reason"].startswith(trails.OFF)]
         if off:
             since, until = off[0]["from"] or "a time that is not known", off[0]["to"] or "the end"
-            text += f" Logging was off in {len(off)} windows, the first from {since} to {until}."
+            times = "window" if len(off) == 1 else "windows"
+            text += f" Logging was off in {len(off)} {times}, the first from {since} to {until}."
         text += _unseen(self.rows)
         unseen = categories.unseen(self.held)
         return text + (f" Not seen: {' and '.join(unseen)} data events." if unseen else "")
