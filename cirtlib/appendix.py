@@ -5,6 +5,7 @@ import pandas as pd
 from cirtlib import coverage
 from cirtlib.accounting import only_in_event_history
 from cirtlib.case import Case, read_json
+from cirtlib.coverage import Coverage
 from cirtlib.facts import Facts
 
 _CITED = 20  # how many events of one kind a statement cites
@@ -60,7 +61,7 @@ def rejections(case: Case) -> pd.DataFrame:
     return pd.DataFrame(totals.get("rejections", []), columns=["object", "position", "reason"])
 
 
-def coverage_summary(case: Case) -> pd.DataFrame:
+def coverage_summary(case: Case | Coverage) -> pd.DataFrame:
     """One row per source, account, Region, extent and status: days, from when to when, objects, events, and why."""
     table = coverage.coverage(case)
     grouped = table.groupby(["source", "account", "region", "extent", "status"], dropna=False, sort=True)
@@ -77,7 +78,7 @@ def _reasons(values: pd.Series) -> str:
     return (found[0] if found else "") + (f" (and {len(found) - 1:,} other reasons)" if len(found) > 1 else "")
 
 
-def gaps(case: Case) -> pd.DataFrame:
+def gaps(case: Case | Coverage) -> pd.DataFrame:
     """One row per gap of the logs: account, Region, from, to, reason."""
     return pd.DataFrame(coverage.gaps(case), columns=["account", "region", "from", "to", "reason"])
 

@@ -287,3 +287,18 @@ def test_the_ledger_is_read_once_for_all_of_its_forms(tmp_path: Path) -> None:
     assert seen.table().equals(coverage(case))
     assert seen.gaps() == gaps(case)
     assert seen.summary() == summary(case)
+
+
+def test_each_answer_about_an_account_is_named(tmp_path: Path) -> None:
+    """What was denied of a snapshot is one gap for each call, over all Regions; what is not there is another."""
+    said = [("GetCredentialReport denied", "denied"), ("ListDetectors denied", "denied"), ("no recorder", "absent")]
+    lines = [
+        slice_line(f"{region} {reason}", status, "account", region=region, reason=reason) | {"source": "account"}
+        for reason, status in said
+        for region in ("eu-west-1", "eu-west-2")
+    ]
+    case = with_lines(empty_case(tmp_path), *lines)
+    told = sorted(gap["reason"] for gap in gaps(case) if gap["reason"].startswith("account: "))
+    assert len(told) == 3
+    assert all(reason in text for (reason, _), text in zip(said, told, strict=True))
+    assert all("2 Regions" in text for text in told)

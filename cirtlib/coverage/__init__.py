@@ -1,4 +1,7 @@
-"""What was and was not seen: the ledger by source, account, Region and day, and the gaps beside every conclusion."""
+"""What was and was not seen: the ledger by source, account, Region and day, and the gaps beside every conclusion.
+
+Each function takes a case, or what `look` found in one, so that several of them read it once.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -56,14 +59,17 @@ class Coverage:
         off = [gap for gap in self.windows if gap["reason"].startswith(trails.OFF)]
         if off:
             since, until = off[0]["from"] or "a time that is not known", off[0]["to"] or "the end"
-            text += f" Logging was off in {len(off)} windows, the first from {since} to {until}."
+            times = "window" if len(off) == 1 else "windows"
+            text += f" Logging was off in {len(off)} {times}, the first from {since} to {until}."
         text += _unseen(self.rows)
         unseen = categories.unseen(self.held)
         return text + (f" Not seen: {' and '.join(unseen)} data events." if unseen else "")
 
 
-def look(case: Case) -> Coverage:
-    """Read what a case covers."""
+def look(case: Case | Coverage) -> Coverage:
+    """Read what a case covers; what was read already is given back as it is."""
+    if isinstance(case, Coverage):
+        return case
     known = held(case)
     windows = trails.gaps(known)
     rows = asked.marked(known, ledger.read(known))
@@ -73,7 +79,7 @@ def look(case: Case) -> Coverage:
     return Coverage(known, sorted(rows, key=lambda row: tuple(part or "" for part in row[:6])), windows)
 
 
-def coverage(case: Case) -> pd.DataFrame:
+def coverage(case: Case | Coverage) -> pd.DataFrame:
     """Ledger of the evidence.
 
     Returns
@@ -89,7 +95,7 @@ def coverage(case: Case) -> pd.DataFrame:
     return look(case).table()
 
 
-def gaps(case: Case) -> list[dict[str, Any]]:
+def gaps(case: Case | Coverage) -> list[dict[str, Any]]:
     """What cannot be seen in this evidence, in order of time.
 
     Returns
@@ -103,12 +109,12 @@ def gaps(case: Case) -> list[dict[str, Any]]:
     return look(case).gaps()
 
 
-def kinds(case: Case) -> pd.DataFrame:
+def kinds(case: Case | Coverage) -> pd.DataFrame:
     """One row for each kind of events: kind, recorded (by which trail, for what; `not known`), seen (count)."""
-    return categories.table(held(case))
+    return categories.table(case.held if isinstance(case, Coverage) else held(case))
 
 
-def summary(case: Case) -> str:
+def summary(case: Case | Coverage) -> str:
     """One paragraph: what was read of which accounts, Regions and days, and what was not seen."""
     return look(case).summary()
 

@@ -11,6 +11,7 @@ from typing import Any
 from cirtlib.coverage.rows import ALL, HISTORY, LOGS, WORDS, Held, Row, days, extent_of, gap, source_of
 
 _TRAIL = "CloudTrail"  # the folder of a trail's log files in a bucket
+_KINDS = {"denied": "refused", "failed": "broken off"}
 Place = tuple[str, str, str]
 
 
@@ -102,7 +103,7 @@ def _refused(held: Held, source: str, one: dict[str, Any]) -> Iterator[Row]:
     """Rows of what was denied, failed or is not there: one a day where it was for all events of an account's Region."""
     status = one["status"]
     # What lies beyond the reach of event history is told once, for all of it, by `limits`.
-    kind = "" if one["name"].endswith("/beyond") else "refused"
+    kind = "" if one["name"].endswith("/beyond") else _KINDS.get(status, "not there")
     span = _span(held, one) if source in {LOGS, HISTORY} and one["extent"] == ALL and one["region"] else None
     for day in days(*span) if span else (None,):
         row = gap(

@@ -29,6 +29,8 @@ WORDS = {
     "failed": "{number:,} rejected, the first in {example}",
     "denied": "{number:,} may not be read, the first is {example}",
     "refused": "{example}",
+    "broken off": "{example}",
+    "not there": "{example}",
     "partial": "event history was not read to its end: collect again",
     "none": "no objects were collected of this account",
     "busy": "no objects were collected, though there are usually {number:,} events on such a day",

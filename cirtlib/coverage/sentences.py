@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from cirtlib.coverage.rows import LOGS, WORDS, Row
+from cirtlib.coverage.rows import HISTORY, LOGS, WORDS, Row
 
 _SHOWN = 3  # accounts or Regions that a sentence names
 _MANY = 3  # gaps of one kind in an account from which on they are told together
 _TOO_MANY = 8  # gaps of one kind in the case from which on they are told together
 # Kinds that are no gap by themselves: a window without logging is told as such, event history fills the day.
 _TOLD = {"", "off", "history"}
+_ANSWERS = {"refused", "broken off", "not there"}
 _QUIET = {"quiet": "other Regions of the account had some", "logged": "a trail recorded all Regions"}
 
 
@@ -34,10 +35,10 @@ def gaps(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Gaps that the rows of a ledger tell, as `cirtlib.coverage.gaps` gives them."""
     rows = [row for row in rows if row.kind not in _TOLD]
     runs = _runs(row for row in rows if row.kind not in _QUIET)
-    runs = _joined(runs, lambda run: (run.source, run.kind, run.extent, run.accounts, run.first, run.last))
-    runs = _crowded(runs, lambda run: (run.source, run.kind, run.extent, run.accounts), _MANY)
-    runs = _joined(runs, lambda run: (run.source, run.kind, run.extent, run.regions, run.first, run.last))
-    runs = _crowded(runs, lambda run: (run.source, run.kind, run.extent), _TOO_MANY)
+    runs = _joined(runs, lambda run: (*_what(run), run.accounts, run.first, run.last))
+    runs = _crowded(runs, lambda run: (*_what(run), run.accounts), _MANY)
+    runs = _joined(runs, lambda run: (*_what(run), run.regions, run.first, run.last))
+    runs = _crowded(runs, _what, _TOO_MANY)
     return [*map(_gap, runs), *_quiet(rows)]
 
 
@@ -54,6 +55,12 @@ def _runs(rows: Iterable[Row]) -> list[_Run]:
         else:
             found.append(one)
     return found
+
+
+def _what(run: _Run) -> tuple[str, ...]:
+    """What lacks. Of other sources than logs each answer of its own is named: every call there asks something else."""
+    own = run.example if run.kind in _ANSWERS and run.source not in {LOGS, HISTORY} else ""
+    return run.source, run.kind, run.extent, own
 
 
 def _joined(runs: list[_Run], key: Any) -> list[_Run]:  # noqa: ANN401 - a function of a run
@@ -90,7 +97,7 @@ def _sum(one: _Run, other: _Run) -> int:
 def _gap(run: _Run) -> dict[str, Any]:
     if run.kind == "busy":
         reason = "no objects were collected, though such days are usually busy here"
-    elif run.kind == "refused" and run.number > run.days:
+    elif run.kind in _ANSWERS and run.number > run.days:
         reason = f"{run.number:,} requests went like the first: {run.example}"
     else:
         reason = WORDS[run.kind].format(number=run.number, example=run.example)

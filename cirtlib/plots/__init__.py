@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cirtlib.case import Case
-from cirtlib.coverage import look
+from cirtlib.coverage import Coverage, look
 from cirtlib.plots import actions, addresses, coverage, graph, heatmap, style
 from cirtlib.plots.around import Context
 from cirtlib.scope import Scope
@@ -73,12 +73,12 @@ def addresses_table(case: Case, *, everything: bool = False) -> pd.DataFrame:
     return addresses.table(_uses(case, everything=everything))
 
 
-def plot_coverage(case: Case) -> go.Figure:
+def plot_coverage(case: Case | Coverage) -> go.Figure:
     """What was and was not seen: accounts and Regions by day, with the times in which logging was off framed."""
     return coverage.draw(look(case))
 
 
-def coverage_table(case: Case) -> pd.DataFrame:
+def coverage_table(case: Case | Coverage) -> pd.DataFrame:
     """Table behind `plot_coverage`: one row per account, Region and day; the ledger itself is `coverage(case)`."""
     return coverage.table(look(case))
 

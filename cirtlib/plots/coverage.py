@@ -77,7 +77,7 @@ def draw(covered: Coverage) -> go.Figure:
     first, last = min(day for *_, day in cells), max(day for *_, day in cells)
     step = 1 if len(pd.date_range(first, last)) <= _MOST_COLUMNS else _WEEK
     columns = list(pd.date_range(first, last, freq=f"{step}D", tz="UTC"))
-    subtitle = f"one column is {'a day' if step == 1 else 'a week, and shows its worst day'}"
+    subtitle = f"one column is {'a day' if step == 1 else 'a week, and shows what counts most in it'}"
     if len(every) > len(shown):
         subtitle += f"; {len(every) - len(shown):,} of {len(every):,} rows do not fit and stand in the table only"
     figure = style.figure(TITLE, subtitle, height=230 + 20 * len(shown), alt=alt(covered, cells))
