@@ -25,7 +25,7 @@ from cirtlib import evidence, records, store
 from cirtlib.case import Case, Source
 from cirtlib.errors import AccessError, CaseError, EvidenceError
 from cirtlib.progress import Progress
-from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder
+from cirtlib.sources import Blob, Known, Milestone, Place, Slice, account, folder
 from cirtlib.store import tally, worker
 from cirtlib.store.reading import now
 
@@ -57,6 +57,7 @@ _OPENERS: dict[str, _Opener] = {
 _API_OPENERS: dict[str, _Opener] = {
     "guardduty": _later("guardduty"),
     "security_hub": _later("security_hub"),
+    "account": _later("account"),
 }
 
 

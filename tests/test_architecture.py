@@ -20,7 +20,7 @@ STAGES = """
     case shipped
     records findings evidence
     intake decisions
-    aws
+    aws permissions
     store
     engine standard queries
     techniques identity trust
