@@ -25,7 +25,7 @@ from cirtlib import evidence, records, store
 from cirtlib.case import Case, Source
 from cirtlib.errors import AccessError, CaseError, EvidenceError
 from cirtlib.progress import Progress
-from cirtlib.sources import Blob, Known, Milestone, Place, Slice, account, folder
+from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder
 from cirtlib.store import tally, worker
 from cirtlib.store.reading import now
 
