@@ -32,6 +32,7 @@ _HOME = {
     "plot_heatmap": "plots",
     "plot_scope": "plots",
     "plot_addresses": "plots",
+    "plot_coverage": "plots",
 }
 
 __all__ = list(_HOME)
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from cirtlib.containment import plan as plan
     from cirtlib.plots import plot_actions as plot_actions
     from cirtlib.plots import plot_addresses as plot_addresses
+    from cirtlib.plots import plot_coverage as plot_coverage
     from cirtlib.plots import plot_heatmap as plot_heatmap
     from cirtlib.plots import plot_scope as plot_scope
     from cirtlib.queries import ask as ask

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from cirtlib import coverage
+from cirtlib.accounting import only_in_event_history
 from cirtlib.case import Case, read_json
 from cirtlib.facts import Facts
 
@@ -60,14 +61,20 @@ def rejections(case: Case) -> pd.DataFrame:
 
 
 def coverage_summary(case: Case) -> pd.DataFrame:
-    """One row per source, account, Region and status: how many days, from when to when, objects, events, why."""
+    """One row per source, account, Region, extent and status: days, from when to when, objects, events, and why."""
     table = coverage.coverage(case)
-    grouped = table.groupby(["source", "account", "region", "status", "reason"], dropna=False, sort=True)
+    grouped = table.groupby(["source", "account", "region", "extent", "status"], dropna=False, sort=True)
     summary = grouped.agg(
         days=("day", "nunique"), first=("day", "min"), last=("day", "max"), objects=("objects", "sum"),
-        events=("events", "sum"),
+        events=("events", "sum"), reason=("reason", _reasons),
     )  # fmt: skip
     return summary.reset_index()
+
+
+def _reasons(values: pd.Series) -> str:
+    """The first reason, and how many others there are."""
+    found = list(dict.fromkeys(value for value in values if value))
+    return (found[0] if found else "") + (f" (and {len(found) - 1:,} other reasons)" if len(found) > 1 else "")
 
 
 def gaps(case: Case) -> pd.DataFrame:
@@ -108,3 +115,8 @@ def evidence_index(facts: Facts) -> pd.DataFrame:
     })  # fmt: skip
     parts = [part for part in (events, findings) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else events
+
+
+def event_history_alone(case: Case) -> pd.DataFrame:
+    """Events that no log file holds: what event history kept while a trail was off, late, or somewhere else."""
+    return only_in_event_history(case)

@@ -53,6 +53,7 @@ _OPENERS: dict[str, _Opener] = {
     "folder": folder.place,
     "s3": _later("s3"),
     "event_history": _later("event_history"),
+    "public_keys": _later("public_keys"),
 }
 _API_OPENERS: dict[str, _Opener] = {
     "guardduty": _later("guardduty"),

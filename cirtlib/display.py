@@ -67,6 +67,11 @@ def show_table(frame: pd.DataFrame, caption: str, *, case: Case | None = None, n
     )
 
 
+def show_text(text: str) -> Html:
+    """HTML of one paragraph."""
+    return Html(f"<p>{escape(visible(text))}</p>")
+
+
 def show_statements(statements: Iterable[Statement], *, none: str = "Nothing to state.") -> Html:
     """HTML list of statements, each with its evidence; `none` when there is no statement."""
     items = [f"<li>{escape(visible(one.text))} {cite(one.evidence, one.total)}</li>" for one in statements]

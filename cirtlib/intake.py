@@ -8,6 +8,9 @@ from typing import Any
 from cirtlib.case import Case, new_case, parse_seed
 from cirtlib.errors import CaseError
 
+# The keys that CloudTrail signs digest files with: with them the evidence can be validated later, without AWS.
+_PUBLIC_KEYS: dict[str, Any] = {"cloudtrail": {"public_keys": True}}
+
 
 def start(
     folder: Path,
@@ -33,6 +36,8 @@ def start(
     sources = [{"cloudtrail": _place(path, "--logs")} for path in logs]
     sources += [{"findings": _place(path, "--findings")} for path in findings]
     sources += _live_sources() if live else []
+    if not live and any("s3" in source["cloudtrail"] for source in sources[: len(logs)]):
+        sources.append(_PUBLIC_KEYS)
     parsed = [parse_seed(text) for text in seeds]
     keys = {
         "window": _window(window) or ({"end": "now"} if live else {}),
@@ -46,7 +51,7 @@ def start(
 def _live_sources() -> list[dict[str, Any]]:
     """What an account itself tells, whether or not a trail is on; each collect fetches what is new."""
     api = [{kind: {"api": True}} for kind in ("guardduty", "security_hub", "account")]
-    return [{"cloudtrail": {"event_history": True}}, *api]
+    return [{"cloudtrail": {"event_history": True}}, _PUBLIC_KEYS, *api]
 
 
 def _place(given: str | Path, option: str) -> dict[str, str]:

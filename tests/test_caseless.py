@@ -33,9 +33,9 @@ def test_a_region_that_refuses_is_warned_of_and_all_of_them_are_an_error(cloud):
     cloud.detectors = {"us-east-1": {"d1": {"findings": [finding(1)]}}}
     cloud.wrong = lambda region, *_: (403, "AccessDeniedException") if region == "eu-west-1" else None
     asked = {"accounts": [ACCOUNT], "endpoint_url": cloud.endpoint}
-    with pytest.warns(UserWarning, match="1 Regions could not be read, such as 111122223333 eu-west-1: AccessDenied"):
+    with pytest.warns(UserWarning, match="1 requests were refused, such as 111122223333 eu-west-1: AccessDenied"):
         assert len(guardduty_findings(**asked, regions=["us-east-1", "eu-west-1"])) == 1
-    with pytest.raises(AccessError, match="no Region could be read"):
+    with pytest.raises(AccessError, match="nothing could be read"):
         guardduty_findings(**asked, regions=["eu-west-1"])
 
 

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from digest_chain import Bucket, Trail, inside, packed
 from test_collect import GUARDDUTY
 from test_records import event, text
 from test_store import logs
@@ -43,7 +45,7 @@ def made(folder: Path, files: dict[str, bytes], **content: Any) -> Case:
         **content,
     }
     case = new_case(folder / "case", content)
-    collect(case)
+    collect(case, processes=1)
     return case
 
 
@@ -53,8 +55,8 @@ def statuses(case: Case) -> dict[tuple[str | None, str | None, str | None], str]
     return {(row.region, row.day, row.status): row.reason for row in frame.itertuples()}
 
 
-def test_days_without_objects_are_absent_only_between_the_first_and_the_last(tmp_path: Path) -> None:
-    """A day that nothing covers is one row; a run of them is one gap."""
+def test_days_without_objects_are_told_apart_by_what_else_the_account_delivered(tmp_path: Path) -> None:
+    """Nothing of an account on a day of its time is a gap; a silent Region beside others may just be quiet."""
     files = {key(2): logs(at(2, 1), at(2, 2)), key(3): logs(at(3, 3)), key(6): logs(at(6, 4))}
     files[key(4, region="eu-west-1")] = logs(at(4, 5, awsRegion="eu-west-1"))
     case = made(tmp_path, files)
@@ -62,17 +64,35 @@ def test_days_without_objects_are_absent_only_between_the_first_and_the_last(tmp
     assert list(frame.columns) == [
         "source", "account", "region", "day", "extent", "status", "objects", "events", "reason",
     ]  # fmt: skip
-    found = set(statuses(case))
-    assert found == {
-        ("us-east-1", "2026-06-02", "read"), ("us-east-1", "2026-06-03", "read"), ("us-east-1", "2026-06-04", "absent"),
-        ("us-east-1", "2026-06-05", "absent"), ("us-east-1", "2026-06-06", "read"), ("eu-west-1", "2026-06-04", "read"),
+    found = statuses(case)
+    absent = {(region, day[-2:]): reason for (region, day, status), reason in found.items() if status == "absent"}
+    assert set(absent) == {
+        ("us-east-1", "04"), ("us-east-1", "05"), ("eu-west-1", "02"), ("eu-west-1", "03"), ("eu-west-1", "05"),
+        ("eu-west-1", "06"),
     }  # fmt: skip
-    assert frame.loc[frame["day"].eq("2026-06-02"), ["objects", "events"]].to_numpy().tolist() == [[1, 2]]
-    (gap,) = [gap for gap in gaps(case) if gap["reason"] == "no objects were collected"]
-    assert gap == {
-        "account": ACCOUNT, "region": "us-east-1", "from": "2026-06-04T00:00:00Z", "to": "2026-06-06T00:00:00Z",
-        "reason": "no objects were collected",
-    }  # fmt: skip
+    assert absent["us-east-1", "05"] == absent["eu-west-1", "05"] == "no objects were collected of this account"
+    assert "perhaps there was nothing" in absent["us-east-1", "04"]
+    assert frame.loc[
+        frame["day"].eq("2026-06-02") & frame["events"].gt(0), ["objects", "events"]
+    ].to_numpy().tolist() == [[1, 2]]
+    (gap,) = [gap for gap in gaps(case) if gap["reason"].startswith("no objects were collected of this account")]
+    assert (gap["account"], gap["region"]) == (ACCOUNT, None)
+    assert (gap["from"], gap["to"]) == ("2026-06-05T00:00:00Z", "2026-06-06T00:00:00Z")
+    assert "eu-west-1, us-east-1" in gap["reason"]
+    (quiet,) = [gap for gap in gaps(case) if "perhaps" in gap["reason"]]
+    assert quiet["reason"].startswith("4 days of 2 Regions")
+
+
+def test_a_busy_region_that_falls_silent_is_a_gap_of_its_own(tmp_path: Path) -> None:
+    """On a working day such as those with many events; at a weekend, when it is always quiet, it is not."""
+    files = {key(day, region="eu-west-1"): logs(at(day, day, awsRegion="eu-west-1")) for day in range(1, 16)}
+    for day in (1, 2, 3, 5, 8, 9, 10, 11, 12, 15):  # the 4th is a Thursday; 6, 7, 13 and 14 are weekends
+        files[key(day)] = logs(*(at(day, 100 * day + number) for number in range(30)))
+    case = made(tmp_path, files)
+    busy = [gap for gap in gaps(case) if "usually busy" in gap["reason"]]
+    assert [(gap["region"], gap["from"]) for gap in busy] == [("us-east-1", "2026-06-04T00:00:00Z")]
+    assert "usually 30 events" in statuses(case)["us-east-1", "2026-06-04", "absent"]
+    assert "perhaps" in statuses(case)["us-east-1", "2026-06-06", "absent"]
 
 
 def test_days_outside_the_window_and_its_baseline_do_not_matter(tmp_path: Path) -> None:
@@ -83,22 +103,51 @@ def test_days_outside_the_window_and_its_baseline_do_not_matter(tmp_path: Path) 
     assert [day for _, day, status in statuses(case) if status == "absent"] == ["2026-06-08"]
 
 
-def test_digests_tell_empty_days_and_missing_files(tmp_path: Path) -> None:
-    """A digest without files makes a day empty, not absent; a file it names and nobody has is missing."""
-    digest = {"awsAccountId": ACCOUNT, "digestStartTime": "t", "digestS3Object": "x", "logFiles": []}
-    named = digest | {"logFiles": [{"s3Object": key(4)}, {"s3Object": key(4, "gone")}]}
-    files = {
-        key(2): logs(at(2, 1)),
-        key(4): logs(at(4, 2)),
-        key(3, what="CloudTrail-Digest"): text(digest),
-        key(4, what="CloudTrail-Digest"): text(named),
-    }
-    case = made(tmp_path, files)
+def delivered(folder: Path, *, damage: Any = None) -> Case:
+    """Three days of one trail: log files, then a day of digests without any, then log files again."""
+    bucket = Bucket()
+    trail_ = Trail(bucket, at=datetime(2026, 6, 2, tzinfo=UTC)).hours(24).hours(24, empty=True).hours(24)
+    if damage:
+        damage(bucket, trail_)
+    return made(folder, {name: inside(data) for name, data in bucket.objects.items()})
+
+
+def test_digests_tell_empty_days(tmp_path: Path) -> None:
+    """A day whose digests name no file is empty, not absent; nothing is a gap then."""
+    case = delivered(tmp_path)
     found = statuses(case)
     assert ("us-east-1", "2026-06-03", "empty") in found
-    assert "gone.json.gz" in found["us-east-1", "2026-06-04", "missing"]
-    assert not [status for *_, status in found if status == "absent"]
-    assert any("gone.json.gz" in gap["reason"] for gap in gaps(case))
+    assert "24 digests" in found["us-east-1", "2026-06-03", "empty"]
+    assert not [status for *_, status in found if status in {"absent", "missing", "failed"}]
+
+
+def test_digests_tell_missing_and_changed_files(tmp_path: Path) -> None:
+    """Files that a digest names and nobody has, digests that are not there, and log files that were changed."""
+
+    def damage(bucket: Bucket, trail_: Trail) -> None:
+        for name in (trail_.logs[0], trail_.logs[1], trail_.digests[30], trail_.digests[31]):
+            bucket.delete(name)
+        bucket.objects[trail_.logs[-1]] = packed({"Records": []})
+
+    case = delivered(tmp_path, damage=damage)
+    found = statuses(case)
+    assert "digests name 2 files" in found["us-east-1", "2026-06-02", "missing"]
+    assert "2 digests are missing" in found["us-east-1", "2026-06-03", "missing"]
+    assert "1 log files are not what" in found["us-east-1", "2026-06-04", "failed"]
+    told = [gap["reason"] for gap in gaps(case)]
+    assert sum("digests name 2 files" in reason or "2 digests are missing" in reason for reason in told) == 2
+    assert any("not what their digest says" in reason for reason in told)
+
+
+def test_digests_tell_of_a_trail_that_was_stopped(tmp_path: Path) -> None:
+    """No digests, no log files and a chain that starts anew are a window without logging, whoever stopped it."""
+    bucket = Bucket()
+    Trail(bucket, at=datetime(2026, 6, 2, tzinfo=UTC)).hours(20).pause(30).hours(20)
+    case = made(tmp_path, {name: inside(data) for name, data in bucket.objects.items()})
+    (off,) = windows(case)
+    assert (off["from"], off["to"]) == ("2026-06-02T20:00:00Z", "2026-06-04T02:00:00Z")
+    assert (off["account"], off["region"]) == (ACCOUNT, "us-east-1")
+    assert statuses(case)["us-east-1", "2026-06-03", "absent"] == "no objects were collected: logging was off"
 
 
 def test_what_could_not_be_read_is_failed(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_a_bucket_is_named_as_it_is(tmp_path: Path) -> None:
     assert case.sources == (
         Source("cloudtrail", {"s3": "s3://org-trail-bucket/AWSLogs/o-abc1234567/"}),
         Source("findings", {"s3": "s3://guardduty"}),
+        Source("cloudtrail", {"public_keys": True}),
     )
 
 
@@ -72,8 +73,10 @@ def test_a_mistake_makes_no_case(tmp_path: Path, given: dict, said: str) -> None
 def test_a_live_case_asks_the_account_up_to_now(tmp_path: Path) -> None:
     """Event history, findings and settings; its window ends now, unless another is named."""
     case = start(tmp_path / "c", live=True, content={"accounts": ["111122223333"], "access": {"profile": "ir"}})
-    assert [source.kind for source in case.sources] == ["cloudtrail", "guardduty", "security_hub", "account"]
-    assert case.sources[0].options == {"event_history": True}
+    assert [source.kind for source in case.sources] == [
+        "cloudtrail", "cloudtrail", "guardduty", "security_hub", "account",
+    ]  # fmt: skip
+    assert [source.options for source in case.sources[:2]] == [{"event_history": True}, {"public_keys": True}]
     assert case.window.live
     assert case.access == {"profile": "ir"}
     assert not start(tmp_path / "d", live=True, window="2026-06-10/2026-06-12").window.live

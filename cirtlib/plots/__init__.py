@@ -10,15 +10,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cirtlib.case import Case
-from cirtlib.plots import actions, addresses, graph, heatmap, style
+from cirtlib.coverage import look
+from cirtlib.plots import actions, addresses, coverage, graph, heatmap, style
 from cirtlib.plots.around import Context
 from cirtlib.scope import Scope
 from cirtlib.scope import load as load_scope
 from cirtlib.timeline import finding_intervals, judged_events
 
 __all__ = [
-    "actions_table", "addresses_table", "heatmap_table", "plot_actions", "plot_addresses", "plot_heatmap",
-    "plot_scope", "scope_table",
+    "actions_table", "addresses_table", "coverage_table", "heatmap_table", "plot_actions", "plot_addresses",
+    "plot_coverage", "plot_heatmap", "plot_scope", "scope_table",
 ]  # fmt: skip
 
 
@@ -70,6 +71,16 @@ def plot_addresses(case: Case, *, everything: bool = False) -> go.Figure:
 def addresses_table(case: Case, *, everything: bool = False) -> pd.DataFrame:
     """Table behind `plot_addresses`: one row per principal, address, user-agent family and verdict."""
     return addresses.table(_uses(case, everything=everything))
+
+
+def plot_coverage(case: Case) -> go.Figure:
+    """What was and was not seen: accounts and Regions by day, with the times in which logging was off framed."""
+    return coverage.draw(look(case))
+
+
+def coverage_table(case: Case) -> pd.DataFrame:
+    """Table behind `plot_coverage`: one row per account, Region and day; the ledger itself is `coverage(case)`."""
+    return coverage.table(look(case))
 
 
 def _uses(case: Case, *, everything: bool) -> pd.DataFrame:
