@@ -5,7 +5,7 @@ will not be there.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cirtlib.aws import Aws, targets
 from cirtlib.case import Case, new_case
 from cirtlib.check import calls, logs, settings
-from cirtlib.check.calls import Answer, Lane, Row
+from cirtlib.check.calls import RESULTS, Answer, Lane, Row
 from cirtlib.errors import CaseError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Row", "case_of", "check", "folded", "is_ready", "table"]
+__all__ = ["RESULTS", "Row", "case_of", "check", "folded", "is_ready", "table"]
 
 COLUMNS = ["account", "region", "what", "result", "detail"]
 _API = ("guardduty", "security_hub", "account")
@@ -29,28 +29,26 @@ _T = TypeVar("_T")
 _U = TypeVar("_U")
 
 
-def case_of(  # noqa: PLR0913 - each is an option of its own
-    *,
+def case_of(
     accounts: Sequence[str] = (),
     regions: Sequence[str] = (),
     buckets: Sequence[str] = (),
-    profile: str = "",
-    role: str = "",
-    endpoint_url: str = "",
+    access: Mapping[str, str] | None = None,
 ) -> Case:
     """What would be checked for a case of these accounts that reads all that cirtlib can; it is written nowhere.
+
+    `access` is that of case.yaml; what is '' in it is left out.
 
     Raises
     ------
     CaseError
         when an account, a Region or a bucket's address is none.
     """
-    access = {"profile": profile, "role": role, "endpoint_url": endpoint_url}
     apis: list[dict[str, Any]] = [{"cloudtrail": {"event_history": True}}, *({kind: {"api": True}} for kind in _API)]
     content = {
         "accounts": list(accounts),
         "regions": list(regions),
-        "access": {name: value for name, value in access.items() if value},
+        "access": {name: value for name, value in (access or {}).items() if value},
         "sources": [*({"cloudtrail": {"s3": address}} for address in buckets), *apis],
     }
     with tempfile.TemporaryDirectory(prefix="cirt-") as scratch:

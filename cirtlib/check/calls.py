@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 import jmespath
-from botocore.exceptions import BotoCoreError, ClientError
 from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
 
 from cirtlib.aws import Aws, explain
 
@@ -111,7 +111,9 @@ def run(aws: Aws, lane: Lane, sources: frozenset[str]) -> dict[str, Answer]:
     for call in calls():
         if call.service != lane.service or not _due(call, sources, first=lane.first):
             continue
-        values = [jmespath.search(path, dict(answers[name].data)) if name in answers else None for name, path in call.given]
+        values = [
+            jmespath.search(path, dict(answers[name].data)) if name in answers else None for name, path in call.given
+        ]
         if all(values):
             parameters = _filled(call.parameters, values, lane.account)
             answers[call.operation] = ask(client, call.operation, parameters, off=call.off, none=call.none)

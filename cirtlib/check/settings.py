@@ -28,9 +28,7 @@ def trails(aws: Aws, account: str, found: Mapping[str, Answer]) -> dict[str, dic
     return known
 
 
-def trail_rows(
-    account: str, found: Mapping[str, Answer], known: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Row]:
+def trail_rows(account: str, found: Mapping[str, Answer], known: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
     """For each Region: whether a trail is on, signs its log files, and records data events."""
     for region, answer in found.items():
         here = [known[trail["TrailARN"]] for trail in answer.data.get("trailList") or ()]
