@@ -14,6 +14,7 @@ import typer
 
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
+from cirtlib.cli_check import check
 from cirtlib.cli_train import train
 from cirtlib.errors import CirtError
 from cirtlib.terminal import Format, say, show, show_json, warn
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 questions = typer.Typer(help="The questions that `cirt ask` knows.", no_args_is_help=True)
 app.add_typer(train, name="train")
+app.command()(check)
 app.add_typer(questions, name="questions")
 
 CaseDir = Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case.", show_default=False)]

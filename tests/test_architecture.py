@@ -26,7 +26,7 @@ STAGES = """
     techniques identity trust
     snapshot sources digest
     progress
-    collect caseless
+    collect caseless check
     verification
     coverage accounting
     baseline scope triage
@@ -39,7 +39,7 @@ STAGES = """
     kernel page report lab
     investigation
     training
-    terminal cli_train cli __main__
+    terminal cli_train cli_check cli __main__
 """
 ORDER = STAGES.split()
 

@@ -79,6 +79,10 @@ class Inventory:
             finally:
                 threads.shutdown(cancel_futures=True)
 
+    def places(self) -> list[str]:
+        """Folders of the accounts that are wanted, without what lies in them; where there is no layout, the prefix."""
+        return [task.prefix for task in self._start([])]
+
     def slices(self) -> Iterator[Slice]:
         """How every listing ended, and what lies beside the logs."""
         for prefix, (spot, objects, size) in sorted(self._counts.items()):
