@@ -45,9 +45,9 @@ def finish(case: Case) -> dict[str, Any]:
     return json.loads(said)
 
 
-def wait_for(case: Case, lines: int) -> None:
+def wait_for(process: subprocess.Popen[str], case: Case, lines: int) -> None:
     """Wait until the manifest has so many lines."""
-    while not case.manifest.is_file() or case.manifest.read_bytes().count(b"\n") < lines:
+    while process.poll() is None and (not case.manifest.is_file() or case.manifest.read_bytes().count(b"\n") < lines):
         time.sleep(0.02)
 
 
@@ -67,7 +67,7 @@ def test_a_collect_killed_at_any_moment_goes_on(incident: tuple[Case, dict[str, 
     for number in range(20):
         case = new_case(tmp_path / f"killed-{number}", {"sources": sources})
         process = start(case)
-        wait_for(case, moments.randrange(expected["objects"]))
+        wait_for(process, case, moments.randrange(expected["objects"]))
         time.sleep(moments.uniform(0, 0.3))  # somewhere between two batches, or in the midst of settling
         process.send_signal(signal.SIGKILL)
         process.wait()
