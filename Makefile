@@ -47,7 +47,7 @@ lab: $(STAMP)  ## open JupyterLab on the training incident (ARGS="--port=9999 --
 	@$(BIN)/cirt lab $(DEMO)/case $(if $(ARGS),-- $(ARGS))
 
 bench: $(STAMP)  ## the measured comparisons in benchmarks/
-	@for file in benchmarks/bench_*.py; do test -f "$$file" || continue; echo "== $$file"; $(BIN)/python "$$file"; done
+	@for file in benchmarks/*.py; do test -f "$$file" || continue; echo "== $$file"; $(BIN)/python "$$file"; done
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

@@ -15,6 +15,8 @@ _HOME = {
     "load_case": "case",
     "new_case": "case",
     "cloudtrail_files": "caseless",
+    "cloudtrail_s3": "caseless",
+    "cloudtrail_event_history": "caseless",
     "guardduty_findings": "caseless",
     "security_hub_findings": "caseless",
     "ask": "queries",
@@ -72,7 +74,9 @@ if TYPE_CHECKING:
     from cirtlib.case import Case as Case
     from cirtlib.case import load_case as load_case
     from cirtlib.case import new_case as new_case
+    from cirtlib.caseless import cloudtrail_event_history as cloudtrail_event_history
     from cirtlib.caseless import cloudtrail_files as cloudtrail_files
+    from cirtlib.caseless import cloudtrail_s3 as cloudtrail_s3
     from cirtlib.caseless import guardduty_findings as guardduty_findings
     from cirtlib.caseless import security_hub_findings as security_hub_findings
     from cirtlib.containment import plan as plan

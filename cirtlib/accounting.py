@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pandas as pd
+
+from cirtlib import queries
 from cirtlib.case import Case, read_json
 from cirtlib.coverage import gaps
 
@@ -19,6 +22,35 @@ def describe(account: dict[str, Any]) -> str:
     if len(rejections) > 10:
         lines.append(f"... and {len(rejections) - 10:,} more rejected; --format json lists all")
     return "\n".join(lines)
+
+
+def only_in_event_history(case: Case) -> pd.DataFrame:
+    """Events that no log file holds, such as those of the time in which a trail was stopped, oldest first.
+
+    Where a log file has the event as well, its record is the one that is kept, so what comes from event history is
+    there alone.
+
+    Returns
+    -------
+    DataFrame
+        event_time, account_id, region, event_source, event_name, principal, outcome, event_id.
+    """
+    return queries.sql(
+        case,
+        "SELECT event_time, account_id, region, event_source, event_name, principal, outcome, event_id FROM events "
+        "JOIN (SELECT source_object AS object, source_position AS position FROM cloudtrail_logs "
+        "WHERE source_kind = 'event_history') ON source_object = object AND source_position = position "
+        "ORDER BY event_time, event_id, account_id",
+    )
+
+
+def history_line(case: Case) -> str:
+    """How many events event history alone holds, and of when; '' when there is none."""
+    text = "SELECT count(*) AS n, min(eventtime) AS a, max(eventtime) AS z FROM cloudtrail_logs "
+    row = queries.sql(case, text + "WHERE source_kind = 'event_history'").iloc[0]
+    if not row["n"]:
+        return ""
+    return f"event history alone holds {row['n']:,} events, from {row['a']} to {row['z']}: no log file has them"
 
 
 def shortcomings(case: Case) -> list[str]:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from cirtlib import coverage
+from cirtlib.accounting import only_in_event_history
 from cirtlib.case import Case, read_json
 from cirtlib.coverage import Coverage
 from cirtlib.facts import Facts
@@ -115,3 +116,8 @@ def evidence_index(facts: Facts) -> pd.DataFrame:
     })  # fmt: skip
     parts = [part for part in (events, findings) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else events
+
+
+def event_history_alone(case: Case) -> pd.DataFrame:
+    """Events that no log file holds: what event history kept while a trail was off, late, or somewhere else."""
+    return only_in_event_history(case)

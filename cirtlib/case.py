@@ -22,6 +22,8 @@ _KEYS = {
     "case", "title", "window", "as_of", "baseline_days", "accounts", "regions", "seeds", "confirmed", "cleared",
     "responders", "known", "access", "engine", "sources",
 }  # fmt: skip
+_ACCESS_KEYS = {"profile", "role", "external_id", "endpoint_url", "per_account"}
+_ROLE = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}|\{account\}):role/[\w+=,.@/-]+$")
 _REGION = re.compile(r"^[a-z]{2}(-[a-z]+)+-\d$")
 _ACCOUNT = re.compile(r"^\d{12}$")
 
@@ -252,7 +254,7 @@ def _check(folder: Path, text: dict[str, Any], faults: list[str]) -> Case:
         cleared=_decisions(text.get("cleared") or [], "cleared", faults),
         responders=_strings(text.get("responders") or [], "responders", faults),
         known=_mapping(text.get("known") or {}, "known", faults),
-        access=_mapping(text.get("access") or {}, "access", faults),
+        access=_access(text.get("access") or {}, "access", faults),
         engine=str(engine),
         sources=_sources(text.get("sources") or [], faults),
     )
@@ -343,6 +345,28 @@ def _mapping(value: object, name: str, faults: list[str]) -> dict[str, Any]:
         faults.append(f"{name}: {value!r} should be a mapping")
         return {}
     return value
+
+
+def _access(value: object, name: str, faults: list[str]) -> dict[str, Any]:
+    """How AWS is entered; `per_account` holds the same keys for single accounts, where null takes one away."""
+    access = _mapping(value, name, faults)
+    inner = name != "access"
+    for key, part in access.items():
+        if key not in _ACCESS_KEYS - ({"per_account"} if inner else set()):
+            known = sorted(_ACCESS_KEYS - ({"per_account"} if inner else set()))
+            faults.append(f"{name}: unknown key {key!r}; known are {', '.join(known)}")
+        elif key == "per_account":
+            for account, own in _mapping(part or {}, f"{name}.per_account", faults).items():
+                if not isinstance(account, str) or not _ACCOUNT.match(account):
+                    faults.append(f"{name}.per_account: {account!r} is no account id; it has 12 digits, in quotes")
+                _access(own or {}, f"{name}.per_account.{account}", faults)
+        elif part is not None and (not isinstance(part, str) or not part):
+            faults.append(f"{name}.{key}: {part!r} should be a text; quote it")
+        elif key == "role" and part is not None and not _ROLE.match(part):
+            faults.append(f"{name}.role: {part!r} is no role; write it as arn:aws:iam::{{account}}:role/NAME")
+        elif key == "endpoint_url" and part is not None and not re.match(r"https?://[^/]+", part):
+            faults.append(f"{name}.endpoint_url: {part!r} is no address; it starts with https:// or http://")
+    return access
 
 
 def _sources(value: object, faults: list[str]) -> tuple[Source, ...]:

@@ -14,6 +14,7 @@ import typer
 
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
+from cirtlib.cli_train import train
 from cirtlib.errors import CirtError
 from cirtlib.terminal import Format, say, show, show_json, warn
 from cirtlib.text import visible
@@ -28,7 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks print local variables, which hold evidence
     rich_markup_mode=None,
 )
-train = typer.Typer(help="Exercises: generated incidents with a known truth.", no_args_is_help=True)
 questions = typer.Typer(help="The questions that `cirt ask` knows.", no_args_is_help=True)
 app.add_typer(train, name="train")
 app.add_typer(questions, name="questions")
@@ -82,9 +82,9 @@ def _root(
 def new(  # noqa: PLR0913 - each is an option of its own
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.", show_default=False)],
     *,
-    logs: Annotated[list[Path] | None, typer.Option(help="Folder or file of CloudTrail logs. Repeatable.")] = None,
+    logs: Annotated[list[str] | None, typer.Option(help="Folder, file or s3:// of CloudTrail. Repeatable.")] = None,
     findings: Annotated[
-        list[Path] | None, typer.Option(help="Folder or file of GuardDuty or Security Hub findings. Repeatable.")
+        list[str] | None, typer.Option(help="Folder, file or s3:// of GuardDuty or Security Hub findings. Repeatable.")
     ] = None,
     seed: SeedOption = None,
     window: Annotated[str, typer.Option(metavar="START/END", help="Time under investigation; END may be now.")] = "",
@@ -92,18 +92,26 @@ def new(  # noqa: PLR0913 - each is an option of its own
     region: Annotated[list[str] | None, typer.Option(help="Region. Repeatable.")] = None,
     responder: Annotated[list[str] | None, typer.Option(help="ARN of a principal of ours. Repeatable.")] = None,
     title: Annotated[str, typer.Option(help="What it is about.")] = "",
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the accounts: event history, findings, settings; up to now.")
+    ] = False,
+    profile: Annotated[str, typer.Option(help="AWS profile to ask with.")] = "",
+    role: Annotated[str, typer.Option(help="Role to assume in each account; {account} stands for its id.")] = "",
+    endpoint_url: Annotated[str, typer.Option(help="Where AWS answers, if not at AWS.")] = "",
 ) -> None:
     """Start a case."""
     from cirtlib.intake import start
 
-    lists = {"accounts": account, "regions": region, "responders": responder}
+    access = {"profile": profile, "role": role, "endpoint_url": endpoint_url}
+    content = {"title": title, "accounts": account, "regions": region, "responders": responder}
     made = start(
         folder,
         logs=logs or [],
         findings=findings or [],
         seeds=seed or [],
         window=window,
-        content={"title": title, **{key: value for key, value in lists.items() if value}},
+        live=live,
+        content={**content, "access": {key: value for key, value in access.items() if value}},
     )
     say(f"case {made.name} is in {made.path}")
     say(f"next: cirt collect {folder}" if made.sources else f"next: name its sources in {made.path / 'case.yaml'}")
@@ -131,9 +139,9 @@ def collect(
     if form is Format.JSON:
         show_json(account)
     else:
-        from cirtlib.accounting import describe
+        from cirtlib.accounting import describe, history_line
 
-        say(describe(account))
+        say("\n".join(line for line in (describe(account), history_line(loaded)) if line))
     _end(loaded, strict)
 
 
@@ -180,7 +188,7 @@ def sql(
     form: FormatOption = Format.TABLE,
     out: OutOption = None,
 ) -> None:
-    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, sightings."""
+    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, finding_history, sightings."""
     from cirtlib.queries import sql as run
 
     given = _parameters(parameter or [])
@@ -344,33 +352,6 @@ def questions_list(form: FormatOption = Format.TABLE, out: OutOption = None) -> 
         for q in known()
     ]
     show(pd.DataFrame(rows, columns=["name", "topic", "question", "parameters"]), form, out=out)
-
-
-@train.command("generate")
-def train_generate(
-    scenario: Annotated[str, typer.Argument(help="Name of a scenario, or its folder.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
-) -> None:
-    """Generate an incident's logs and findings, and its truth beside them."""
-    from cirtlib.training.generator import generate
-
-    made = generate(scenario, seed=seed, out=out)
-    say(f"logs: {made.logs}\nfindings: {made.findings}\ntruth (not for the case): {made.truth}")
-    say(f"next: cirt new DIR --logs {made.logs} --findings {made.findings} --seed finding={made.seed_finding}")
-
-
-@train.command("demo")
-def train_demo(
-    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
-    folder: Annotated[
-        Path | None, typer.Option("--dir", help="Folder to make; default: cases/exposed-credentials-SEED.")
-    ] = None,
-) -> None:
-    """Generate an incident and investigate it, from one finding to the report and the plan."""
-    from cirtlib.training.demo import demo
-
-    say("\n".join(demo(folder or Path("cases", f"exposed-credentials-{seed}"), seed=seed, say=warn)))
 
 
 def _parameters(texts: list[str]) -> dict[str, str]:

@@ -12,10 +12,11 @@ import errno
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,6 +29,19 @@ from cirtlib.sources import Blob, Known, Milestone, Place, Slice, folder
 from cirtlib.store import tally, worker
 from cirtlib.store.reading import now
 
+_Opener = Callable[[Case, str, dict[str, Any]], Place]
+
+
+def _later(name: str) -> _Opener:
+    """Opener of a source that asks AWS; its module, which loads boto3, is loaded when it is first wanted."""
+
+    def place(case: Case, kind: str, options: dict[str, Any]) -> Place:
+        opened: Place = import_module(f"cirtlib.sources.{name}").place(case, kind, options)
+        return opened
+
+    return place
+
+
 # Bytes of JSON that are read between two writes; compressed objects count for what they are likely to become. Small
 # enough for memory to be used again while it is warm: 16 MiB took a third less time for each record than 64.
 _BATCH = 16 << 20
@@ -35,8 +49,17 @@ _EXPANSION = 8
 _LINES = 2_000  # manifest lines in one batch
 _SECONDS = 15  # that a batch waits for more, so that what comes slowly is soon safe
 _MAX_PROCESSES = 8
-_OPENERS = {"folder": folder.place}
-_API_OPENERS: dict[str, Any] = {}
+_OPENERS: dict[str, _Opener] = {
+    "folder": folder.place,
+    "s3": _later("s3"),
+    "event_history": _later("event_history"),
+    "public_keys": _later("public_keys"),
+}
+_API_OPENERS: dict[str, _Opener] = {
+    "guardduty": _later("guardduty"),
+    "security_hub": _later("security_hub"),
+    "account": _later("account"),
+}
 
 
 @dataclass
@@ -134,7 +157,7 @@ def _open(case: Case, source: Source) -> Place:
     """
     (how, *further), said = source.options or ("nothing",), ", ".join(map(str, source.options)) or "nothing"
     opener = _API_OPENERS.get(source.kind) if how == "api" else _OPENERS.get(how)
-    if opener is None or further or (source.kind == "account" and how != "api"):
+    if opener is None or (further and how == "folder") or (source.kind == "account" and how != "api"):
         known = [f"{{{name}: ...}}" for name in _OPENERS] + (["{api: true}"] if source.kind in _API_OPENERS else [])
         raise CaseError(f"source {source.kind} names {said}: write one of {', '.join(known)} in case.yaml")
     return opener(case, source.kind, source.options)

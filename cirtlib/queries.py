@@ -6,6 +6,7 @@ parsed SQL; its values come from the caller, else from the case (`parameters`), 
 
 import difflib
 import functools
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,8 +25,8 @@ from cirtlib.shipped import shipped
 from cirtlib.standard import as_of, parameters, seed_times, window
 
 __all__ = [
-    "Question", "as_of", "ask", "events", "find", "findings", "index", "parameters", "questions", "read_question",
-    "seed_times", "sql", "window",
+    "Question", "as_of", "ask", "events", "find", "finding_history", "findings", "index", "parameters", "questions",
+    "read_question", "seed_times", "sql", "window",
 ]  # fmt: skip
 
 _HEADER = ("question", "why", "technique", "false positives", "default")
@@ -133,7 +134,7 @@ def ask(case: Case, name: str, **values: Any) -> pd.DataFrame:  # noqa: ANN401 -
 
 
 def sql(case: Case, text: str, **values: Any) -> pd.DataFrame:  # noqa: ANN401 - any value that has a literal
-    """Run any Athena SELECT on the case: `cloudtrail_logs`, `events`, `findings`, `sightings`.
+    """Run any Athena SELECT on the case: `cloudtrail_logs`, `events`, `findings`, `finding_history`, `sightings`.
 
     Parameters are as for `ask`: the standard ones come from the case where the text names them.
 
@@ -203,8 +204,36 @@ def events(
 
 
 def findings(case: Case) -> pd.DataFrame:
-    """Findings of the case, earliest first; times aware UTC, `resource_ids`, `remote_ips` and the like are lists."""
+    """Every version of every finding of the case, earliest first; `latest` marks one of each.
+
+    Times are aware UTC; `resource_ids`, `remote_ips` and the like are lists.
+    """
     return sql(case, "SELECT * FROM findings ORDER BY COALESCE(first_seen, created_at, updated_at), finding_id")
+
+
+def finding_history(case: Case, finding_id: str | None = None) -> pd.DataFrame:
+    """What changed in findings (Security Hub keeps it for 90 days), or in one: a row for each changed field.
+
+    Returns
+    -------
+    DataFrame
+        updated_at (aware UTC), finding_id, account_id, region, field, old_value, new_value (text, as Security Hub gives
+        them; None where it does not), created (the finding is new), source (BATCH_IMPORT_FINDINGS: its product;
+        BATCH_UPDATE_FINDINGS: a customer), identity (which), record_id; earliest first. A change that names no field
+        is one row.
+    """
+    condition, given = ("finding_id = :finding", {"finding": finding_id}) if finding_id else ("true", {})
+    found = sql(case, f"SELECT * FROM finding_history WHERE {condition} ORDER BY updated_at, record_id", **given)  # noqa: S608
+    rows = [{**row, **change} for row in found.to_dict("records") for change in _changes(str(row["updates"]))]
+    columns = "updated_at finding_id account_id region field old_value new_value created source identity record_id"
+    table = pd.DataFrame(rows, columns=columns.split())
+    return table.astype({"updated_at": found["updated_at"].dtype, "created": "boolean"})
+
+
+def _changes(updates: str) -> list[dict[str, Any]]:
+    names = {"field": "UpdatedField", "old_value": "OldValue", "new_value": "NewValue"}
+    changes = [one for one in json.loads(updates) if isinstance(one, dict)]
+    return [{name: one.get(key) for name, key in names.items()} for one in changes or [{}]]
 
 
 def index() -> str:

@@ -19,7 +19,7 @@ from cirtlib.errors import CaseError, NotFoundError, QueryError
 TIMES = ("start", "end", "baseline_start", "baseline_end")
 SUSPECTS = ("keys", "principals", "addresses", "instances")
 STANDARD = (*TIMES, "accounts", "regions", *SUSPECTS)
-_BEFORE_SEED = timedelta(days=2)
+BEFORE_SEED = timedelta(days=2)
 
 
 def parameters(case: Case) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _window(case: Case, connection: duckdb.DuckDBPyConnection) -> tuple[datetime
             f"no event in {case.path}; run `cirt collect {case.path}` first, or set window in case.yaml"
         )
     first, last = (_moment(time) or min(seeds) for time in (bounds["first"], bounds["last"]))
-    start = start or (min(seeds) - _BEFORE_SEED if seeds else first)
+    start = start or (min(seeds) - BEFORE_SEED if seeds else first)
     end = end or (as_of(case) if case.window.live else max([last, *seeds]))
     return start, max(start, end)
 

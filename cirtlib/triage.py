@@ -56,11 +56,16 @@ def pivots(case: Case, *, scope: Scope | None = None) -> pd.DataFrame:
 
 
 def distinct(findings: pd.DataFrame) -> pd.DataFrame:
-    """Each finding once: Security Hub repeats GuardDuty's under GuardDuty's id, and GuardDuty's form says more."""
+    """Each finding once, in its last version.
+
+    Security Hub repeats GuardDuty's under GuardDuty's id, and GuardDuty's form says more.
+    """
     if findings.empty:
         return findings
-    order = findings["form"].ne("guardduty").sort_values(kind="stable").index
-    return findings.loc[order].drop_duplicates("finding_id").sort_index()
+    old = ~findings["latest"].astype(bool) if "latest" in findings else False
+    order = pd.DataFrame({"old": old, "copy": findings["form"].ne("guardduty")})
+    order = order.sort_values(["old", "copy"], kind="stable")
+    return findings.loc[order.index].drop_duplicates("finding_id").sort_index()
 
 
 def use_as_seed(case: Case, seed: str) -> Case:

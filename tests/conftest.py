@@ -6,11 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cirtlib.case import Case, load_case
+
+if TYPE_CHECKING:
+    from cirtlib.training.account import Emulated
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,3 +64,36 @@ def own_incident(incident: tuple[Case, dict[str, Any]], tmp_path: Path) -> Case:
     """A copy of the incident's case that a test may change."""
     shutil.copytree(incident[0].path, tmp_path / "case", symlinks=True)
     return load_case(tmp_path / "case")
+
+
+@pytest.fixture(scope="module")
+def emulated_incident(
+    incident: tuple[Case, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Emulated"]:
+    """The exposed-credentials incident in emulated accounts: logs in S3, event history, findings, the state at its end.
+
+    A module that uses it cannot run `serve` of its own meanwhile: there is one emulator in a process. Tests that set
+    `faults` take it through `responder`, which puts them back.
+    """
+    from cirtlib.training.account import serve
+
+    case = incident[0]
+    source = case.path.parent / "source"
+    state = json.loads((source / "truth" / "state_after.json").read_text(encoding="utf-8"))
+    told: dict[str, Any] = {"logs": source / "logs", "findings": source / "findings", "now": case.as_of}
+    beside = {"metadata": source / "s3-metadata.json", "keys": source / "public-keys.json"}
+    told |= {name: file for name, file in beside.items() if file.is_file()}
+    with serve(state, tmp_path_factory.mktemp("emulated"), **told) as emulated:
+        yield emulated
+
+
+@pytest.fixture
+def responder(emulated_incident: "Emulated", monkeypatch: pytest.MonkeyPatch) -> Iterator["Emulated"]:
+    """The emulated incident, in an environment where boto3 and the AWS CLI know its profiles; its faults end here."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in emulated_incident.environment().items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    yield emulated_incident
+    emulated_incident.faults.reset()

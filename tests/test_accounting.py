@@ -7,6 +7,7 @@ import pytest
 
 from cirtlib import accounting
 from cirtlib.case import Case, new_case
+from cirtlib.collect import collect
 
 ACCOUNT = {
     "objects": 3,
@@ -50,6 +51,26 @@ def test_what_lacks_is_counted(case: Case, monkeypatch: pytest.MonkeyPatch) -> N
     (case.evidence / "collected.json").write_text(json.dumps({"totals": ACCOUNT}), encoding="utf-8")
     monkeypatch.setattr(accounting, "gaps", lambda _: [{}, {}])
     assert accounting.shortcomings(case) == ["12 records were rejected", "coverage has 2 gaps"]
+
+
+def test_what_event_history_alone_holds_is_said(tmp_path: Path) -> None:
+    """An event that a log file has too is the file's; the others are listed, and their number and time said."""
+    records = [
+        {
+            "eventID": f"e{number}", "eventTime": f"2026-06-10T0{number}:00:00Z", "eventName": "StopLogging",
+            "eventSource": "cloudtrail.amazonaws.com", "awsRegion": "us-east-1", "recipientAccountId": "111122223333",
+        }
+        for number in range(3)
+    ]  # fmt: skip
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.json").write_text(json.dumps({"Records": records[:1]}), encoding="utf-8")
+    page = {"Events": [{"CloudTrailEvent": json.dumps(record)} for record in records]}
+    (tmp_path / "logs" / "page.json").write_text(json.dumps(page), encoding="utf-8")
+    case = new_case(tmp_path / "c", {"sources": [{"cloudtrail": {"folder": str(tmp_path / "logs")}}]})
+    assert accounting.history_line(case) == ""
+    collect(case, progress=False)
+    assert list(accounting.only_in_event_history(case)["event_id"]) == ["e1", "e2"]
+    assert "2 events, from 2026-06-10T01:00:00Z to 2026-06-10T02:00:00Z" in accounting.history_line(case)
 
 
 def test_a_gap_leaves_out_what_is_not_known() -> None:

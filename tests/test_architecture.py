@@ -20,7 +20,7 @@ STAGES = """
     case shipped
     records findings evidence
     intake decisions
-    aws
+    aws permissions
     store
     engine standard queries
     techniques identity trust
@@ -39,7 +39,7 @@ STAGES = """
     kernel page report lab
     investigation
     training
-    terminal cli __main__
+    terminal cli_train cli __main__
 """
 ORDER = STAGES.split()
 

@@ -119,7 +119,7 @@ REFUSED = {
     "SELECT * FROM read_csv('x')": r"read_csv\(\) reads files",
     "SELECT * FROM read_text('/etc/hostname')": r"read_text\(\) is refused",
     "SELECT * FROM glob('*')": r"glob\(\) reads files",
-    "SELECT * FROM duckdb_settings()": "events, findings, cloudtrail_logs and sightings",
+    "SELECT * FROM duckdb_settings()": "events, findings, finding_history, cloudtrail_logs and sightings",
     "SELECT * FROM 'x.csv'": "no relation",
     'SELECT * FROM "/tmp/x.parquet"': "no relation",
     "SELECT * FROM information_schema.tables": "no relation information_schema.tables",

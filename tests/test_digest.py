@@ -244,10 +244,12 @@ def test_a_bucket_that_was_copied_elsewhere_stays_valid(tmp_path: Path, trail: T
 
 
 def test_a_chain_goes_on_in_another_bucket(tmp_path: Path, trail: Trail) -> None:
-    """A trail that was moved to another bucket has one chain; nothing is missing."""
+    """A trail that was moved to another bucket and back has one chain; nothing is missing."""
     old, trail.bucket = trail.bucket, Bucket("elsewhere")
     trail.hours(3)
-    assert counted(validated(tmp_path, old, trail.bucket)) == {("digest", "valid"): 9, ("log", "valid"): 18}
+    elsewhere, trail.bucket = trail.bucket, old
+    trail.hours(2)
+    assert counted(validated(tmp_path, old, elsewhere)) == {("digest", "valid"): 11, ("log", "valid"): 22}
 
 
 def test_logging_that_was_stopped_is_no_missing_digest(tmp_path: Path, trail: Trail) -> None:

@@ -33,6 +33,16 @@ def test_a_case_of_logs_findings_seeds_and_a_window(tmp_path: Path, monkeypatch:
     assert case.accounts == ("111122223333",)
 
 
+def test_a_bucket_is_named_as_it_is(tmp_path: Path) -> None:
+    """An address in S3 keeps its slashes and is not looked for on disk."""
+    case = start(tmp_path / "c", logs=["s3://org-trail-bucket/AWSLogs/o-abc1234567/"], findings=["s3://guardduty"])
+    assert case.sources == (
+        Source("cloudtrail", {"s3": "s3://org-trail-bucket/AWSLogs/o-abc1234567/"}),
+        Source("findings", {"s3": "s3://guardduty"}),
+        Source("cloudtrail", {"public_keys": True}),
+    )
+
+
 @pytest.mark.parametrize("window", ["2026-06-10/", "/2026-06-12", "2026-06-10T00:00:00+02:00/2026-06-12"])
 def test_a_window_may_be_open_at_one_end(tmp_path: Path, window: str) -> None:
     """Either side may be left out."""
@@ -45,7 +55,7 @@ def test_a_window_may_be_open_at_one_end(tmp_path: Path, window: str) -> None:
     ("given", "said"),
     [
         ({"logs": [Path("nowhere")]}, "--logs nowhere: there is no such file or folder"),
-        ({"findings": [Path("s3://bucket/x")]}, "S3 is not read yet"),
+        ({"findings": ["s3:bucket/x"]}, "--findings s3:bucket/x: write it as s3://BUCKET/PREFIX/"),
         ({"seeds": ["colour=red"]}, "unknown kind 'colour'"),
         ({"window": "2026-06-10"}, "START/END"),
         ({"window": "2026-06-12/2026-06-10"}, "before it starts"),
@@ -58,3 +68,15 @@ def test_a_mistake_makes_no_case(tmp_path: Path, given: dict, said: str) -> None
         start(tmp_path / "c", **given)
     assert said in str(caught.value)
     assert not (tmp_path / "c").exists()
+
+
+def test_a_live_case_asks_the_account_up_to_now(tmp_path: Path) -> None:
+    """Event history, findings and settings; its window ends now, unless another is named."""
+    case = start(tmp_path / "c", live=True, content={"accounts": ["111122223333"], "access": {"profile": "ir"}})
+    assert [source.kind for source in case.sources] == [
+        "cloudtrail", "cloudtrail", "guardduty", "security_hub", "account",
+    ]  # fmt: skip
+    assert [source.options for source in case.sources[:2]] == [{"event_history": True}, {"public_keys": True}]
+    assert case.window.live
+    assert case.access == {"profile": "ir"}
+    assert not start(tmp_path / "d", live=True, window="2026-06-10/2026-06-12").window.live

@@ -1,6 +1,8 @@
 """What README.md shows runs as it stands there."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from cirtlib import cli
 from cirtlib.case import Case
+from tests.s3_server import credentials, serve
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -15,19 +18,45 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture
-def desk(incident: tuple[Case, dict[str, Any]], own_incident: Case, tmp_path: Path) -> Path:
-    """A folder as the README speaks of it: logs/, findings/ and the collected case ir-001."""
+def desk(
+    incident: tuple[Case, dict[str, Any]], own_incident: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A place as the README speaks of it: logs/, also in a bucket, findings/ and the collected case ir-001."""
     logs, findings = (Path(source.options["folder"]) for source in incident[0].sources)
     (tmp_path / "logs").symlink_to(logs)
     (tmp_path / "findings").symlink_to(findings)
     (tmp_path / "ir-001").symlink_to(own_incident.path)
-    return tmp_path
+    credentials(monkeypatch, tmp_path)
+    files = [file for file in logs.rglob("*.gz") if "us-east-1" in file.parts]
+    with serve({file.relative_to(logs).as_posix(): file.read_bytes() for file in files}) as bucket:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+        yield tmp_path
+
+
+@pytest.fixture
+def profile(incident: tuple[Case, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The profile that the README speaks of: that of an emulated account with the incident's logs and findings."""
+    from cirtlib.training.account import serve
+
+    logs, findings = (Path(source.options["folder"]) for source in incident[0].sources)
+    state = json.loads((findings.parent / "truth" / "state_after.json").read_text(encoding="utf-8"))
+    with serve(state, tmp_path / "aws", history=logs, findings=findings, now=incident[0].as_of) as running:
+        home = running.config.read_text(encoding="utf-8").split("\n", 1)[1].split("[profile")[0]
+        (tmp_path / "config").write_text(f"[profile incident-response]\n{home}", encoding="utf-8")
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        yield
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
-def test_the_examples_in_python_run(block: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_in_python_run(
+    block: str, desk: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Every Python block, and each expression in it gives something."""
     monkeypatch.chdir(desk)
+    if "profile=" in block:
+        request.getfixturevalue("profile")
     names: dict[str, Any] = {}
     for statement in re.split(r"\n(?=\S)", block.strip()):
         line = re.sub(r"  #.*", "", statement)
@@ -39,7 +68,7 @@ def test_the_examples_in_python_run(block: str, desk: Path, monkeypatch: pytest.
 
 def test_there_are_examples() -> None:
     """The pattern above finds them."""
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 5
 
 
 def test_every_command_is_in_the_readme_and_the_other_way_round() -> None:

@@ -210,7 +210,7 @@ def test_a_crash_at_any_step_is_made_good_by_the_next_collect(
         (tmp_path / "crash" / "logs" / name).write_bytes(data)
     settling = importlib.import_module("cirtlib.store.settle")
     module, name, after = {
-        "stage": (importlib.import_module("cirtlib.store.worker"), "write_staged", True),
+        "stage": (importlib.import_module("cirtlib.store.worker"), "read_and_stage", True),
         "append": (importlib.import_module("cirtlib.evidence").Manifest, "append", True),
         "rewrite": (settling, "rewrite", True),
         "journal": (settling, "_play", False),

@@ -14,7 +14,7 @@ from sqlglot.errors import SqlglotError
 from cirtlib.engine import rewrites
 from cirtlib.errors import QueryError
 
-RELATIONS = ("events", "findings", "cloudtrail_logs", "sightings")
+RELATIONS = ("events", "findings", "finding_history", "cloudtrail_logs", "sightings")
 _SHOW = re.compile(r"^\s*(?:SHOW\s+COLUMNS\s+(?:FROM|IN)|DESCRIBE|DESC)\s+\"?(\w+)\"?\s*;?\s*$", re.IGNORECASE)
 _FIRST = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", re.DOTALL)
 _READER = re.compile(r"\b(glob|read_\w+|\w+_scan)\s*\(", re.IGNORECASE)

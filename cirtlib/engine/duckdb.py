@@ -11,15 +11,16 @@ from sqlglot import exp
 from cirtlib.case import Case
 from cirtlib.engine import dialect, macros
 from cirtlib.engine.binding import bind
-from cirtlib.engine.schema import DOCUMENTED, EXTRA, FINDINGS, LINK, PARTITIONS, SIGHTINGS
+from cirtlib.engine.schema import DOCUMENTED, EXTRA, FINDING_HISTORY, FINDINGS, LATEST, LINK, PARTITIONS, SIGHTINGS
 from cirtlib.errors import EvidenceError, QueryError
 from cirtlib.shipped import shipped
 
 
 def connect(case: Case) -> duckdb.DuckDBPyConnection:
-    """In-memory connection with the views `cloudtrail_logs`, `events`, `findings` and `sightings` of the case.
+    """In-memory connection with the views of the case: the names in `dialect.RELATIONS`.
 
-    A table without files is an empty view with its columns. The connection reads nothing but the case's store, loads
+    A table without files is an empty view with its columns. `findings` holds every version of a finding, and its
+    column `latest` marks one of each. The connection reads nothing but the case's store, loads
     no extension, and its settings are locked. Times are UTC.
 
     Raises
@@ -58,9 +59,10 @@ def _create_views(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     columns += [f"{value} AS {name}" for name, value in _published(account, day).items()]
     connection.execute(f"CREATE VIEW cloudtrail_logs AS SELECT {', '.join(columns)} FROM {source}")  # noqa: S608 - ours
     connection.execute(f"CREATE VIEW events AS {adapter()}")
-    for name, schema in (("findings", FINDINGS), ("sightings", SIGHTINGS)):
+    for name, schema in (("findings", FINDINGS), ("finding_history", FINDING_HISTORY), ("sightings", SIGHTINGS)):
         source, present = _source(connection, case.store / name, schema)
         chosen = ", ".join(_column(column, kind, present) for column, kind in schema.items())
+        chosen += f", {LATEST} AS latest" if name == "findings" else ""
         connection.execute(f"CREATE VIEW {name} AS SELECT {chosen} FROM {source}")  # noqa: S608 - ours
 
 

@@ -60,4 +60,21 @@ FINDINGS = {
     "day": _TEXT,
 }
 
+# the version of each finding that counts: GuardDuty's own form says more than Security Hub's copy of it, then the last
+# update, and of those the one that somebody put away since, which leaves the time of update as it was
+LATEST = (
+    "row_number() OVER (PARTITION BY finding_id, account_id "
+    "ORDER BY form = 'guardduty' DESC, updated_at DESC NULLS LAST, "
+    "archived OR COALESCE(workflow_status = 'SUPPRESSED', false) DESC, source_object, source_position) = 1"
+)
+
+FINDING_HISTORY = {
+    **_texts("record_id finding_id product_arn account_id region"),
+    "updated_at": "TIMESTAMP WITH TIME ZONE",
+    "created": "BOOLEAN",
+    **_texts("source identity updates source_object"),
+    "source_position": "INTEGER",
+    "day": _TEXT,
+}
+
 SIGHTINGS = {**_texts("event_id account_id source_object"), "source_position": "INTEGER", "kept": "BOOLEAN"}

@@ -45,12 +45,6 @@ def tls(raw: bytes) -> dict[str, str | None] | None:
     return None if found is None else _texts(found, ("tlsversion", "ciphersuite", "clientprovidedhostheader"))
 
 
-def more_than_modelled(raw: bytes, names: frozenset[str]) -> bool:
-    """Whether a JSON object, or one in a list of them, has a key besides `names`."""
-    items = [bytes(item) for item in scan.elements(raw)[0]] if raw.startswith(b"[") else [raw]
-    return any(set(_fields(item) or {}) - names for item in items)
-
-
 def _fields(raw: bytes) -> dict[str, bytes] | None:
     if not raw.startswith(b"{"):
         return None

@@ -7,6 +7,7 @@ contents" (aws-cloudtrail-user-guide).
 A record that is as documented takes the strict, typed path. Any other takes the forgiving one, value by value.
 """
 
+import codecs
 import hashlib
 import json
 import math
@@ -37,19 +38,19 @@ FIELDS = {
 }  # fmt: skip
 COLUMNS = (*FIELDS, "useridentity_json", "unmodelled")
 STRUCTS = ("useridentity", "resources", "tlsdetails")
-_JSON = (
+JSON_COLUMNS = (
     "requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails", "addendum",
     "edgedevicedetails", "eventcontext",
 )  # fmt: skip
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
-_ABSENT = Raw(b"null")
+ABSENT = Raw(b"null")  # of a Record's nested value that is not there
 
 
 class Record(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, rename=FIELDS.get):
     """A CloudTrail record exactly as documented, its nested values left as the bytes they are; in order of COLUMNS."""
 
     eventversion: str | None = None
-    useridentity: Raw = _ABSENT
+    useridentity: Raw = ABSENT
     eventtime: str
     eventsource: str
     eventname: str
@@ -58,33 +59,39 @@ class Record(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, rename=
     useragent: str | None = None
     errorcode: str | None = None
     errormessage: str | None = None
-    requestparameters: Raw = _ABSENT
-    responseelements: Raw = _ABSENT
-    additionaleventdata: Raw = _ABSENT
+    requestparameters: Raw = ABSENT
+    responseelements: Raw = ABSENT
+    additionaleventdata: Raw = ABSENT
     requestid: str | None = None
     eventid: str | None = None
-    resources: Raw = _ABSENT
+    resources: Raw = ABSENT
     eventtype: str | None = None
     apiversion: str | None = None
     readonly: bool | None = None
     recipientaccountid: str | None = None
-    serviceeventdetails: Raw = _ABSENT
+    serviceeventdetails: Raw = ABSENT
     sharedeventid: str | None = None
     vpcendpointid: str | None = None
-    tlsdetails: Raw = _ABSENT
+    tlsdetails: Raw = ABSENT
     eventcategory: str | None = None
     managementevent: bool | None = None
     sessioncredentialfromconsole: str | None = None
     vpcendpointaccountid: str | None = None
-    addendum: Raw = _ABSENT
-    edgedevicedetails: Raw = _ABSENT
-    eventcontext: Raw = _ABSENT
+    addendum: Raw = ABSENT
+    edgedevicedetails: Raw = ABSENT
+    eventcontext: Raw = ABSENT
+
+
+class _File(Struct, forbid_unknown_fields=True, gc=False, rename={"records": "Records"}.get):
+    records: list[Record]
 
 
 _RECORD = msgspec.json.Decoder(Record)
+_FILE = msgspec.json.Decoder(_File)
+_LIST = msgspec.json.Decoder(list[Record])
 _IDENTITY, _READ_ONLY, _MANAGEMENT = (COLUMNS.index(name) for name in ("useridentity", "readonly", "managementevent"))
-_NESTED = tuple(place for place, name in enumerate(COLUMNS) if name in FIELDS and name in {*STRUCTS, *_JSON})
-_FLAG = {True: "true", False: "false", None: None}
+_NESTED = tuple(place for place, name in enumerate(COLUMNS) if name in FIELDS and name in {*STRUCTS, *JSON_COLUMNS})
+FLAG = {True: "true", False: "false", None: None}
 
 
 def strict(raw: bytes | Raw) -> Record | None:
@@ -93,6 +100,51 @@ def strict(raw: bytes | Raw) -> Record | None:
         return _RECORD.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def run(data: bytes) -> list[Record] | None:
+    """Records of a whole `{"Records": [...]}` or list, when every one of them is as documented; else None.
+
+    This is what nearly every object is, and by far the fastest way to read it.
+    """
+    try:
+        found = _FILE.decode(data).records if data.startswith(b"{") else _LIST.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    known = all(_is_time(text) for text in {record.eventtime for record in found})
+    return found if known and all(record.eventid for record in found) and _is_utf8(data) else None
+
+
+def plain(record: Record, raw: bytes) -> bool:
+    """Whether the columns of a strict record can be made without the forgiving reader."""
+    return _is_time(record.eventtime) and _is_utf8(raw)
+
+
+def rebuilt(values: tuple[str | None, ...]) -> Record:
+    """Record with the values of the forgiving reader, nested ones as their JSON."""
+    made: dict[str, Any] = dict(zip(FIELDS, values, strict=False))
+    for place in _NESTED:
+        text = values[place]
+        made[COLUMNS[place]] = ABSENT if text is None else Raw(text.encode())
+    return Record(**made)
+
+
+def _is_time(text: str) -> bool:
+    return _TIME.fullmatch(text) is not None and _is_day(text[:10])
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, which the decoder does not check in what it leaves as it is."""
+    if data.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for place in range(0, len(data), 1 << 20):  # in pieces: as text it may be four times as large
+            decoder.decode(data[place : place + (1 << 20)])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def row(raw: bytes) -> dict[str, Any]:
@@ -116,55 +168,52 @@ def row(raw: bytes) -> dict[str, Any]:
 
 def typed(record: Record) -> tuple[str | None, ...] | None:
     """Values of `COLUMNS` from a strict record, structs as their JSON text; None when it needs the forgiving path."""
-    if _TIME.fullmatch(record.eventtime) is None or not _is_day(record.eventtime[:10]):
+    if not _is_time(record.eventtime):
         return None
     made: list[Any] = list(msgspec.structs.astuple(record))
     try:
         beyond = _beyond(record.resources, record.tlsdetails)
         for place in _NESTED:
             raw = made[place]
-            made[place] = None if raw is _ABSENT else _json(raw)
+            made[place] = None if raw is ABSENT else _json(raw)
     except UnicodeDecodeError:
         return None
-    made[_READ_ONLY], made[_MANAGEMENT] = _FLAG[record.readonly], _FLAG[record.managementevent]
+    made[_READ_ONLY], made[_MANAGEMENT] = FLAG[record.readonly], FLAG[record.managementevent]
     return (*made, made[_IDENTITY], beyond)
 
 
-class _Resource(Struct, forbid_unknown_fields=True, gc=False):
+class Resource(Struct, forbid_unknown_fields=True, gc=False):
+    """One of a record's resources, exactly as the table models it."""
+
     arn: str | None = msgspec.field(default=None, name="ARN")
     account: str | None = msgspec.field(default=None, name="accountId")
     type: str | None = None
 
 
-class _Tls(Struct, forbid_unknown_fields=True, gc=False, rename="camel"):
+class Tls(Struct, forbid_unknown_fields=True, gc=False, rename="camel"):
+    """A record's TLS details, exactly as the table models them."""
+
     tls_version: str | None = None
     cipher_suite: str | None = None
     client_provided_host_header: str | None = None
 
 
-_RESOURCES = msgspec.json.Decoder(list[_Resource] | None)
-_TLS = msgspec.json.Decoder(_Tls | None)
+RESOURCES = msgspec.json.Decoder(list[Resource] | None)
+TLS = msgspec.json.Decoder(Tls | None)
 
 
 def _beyond(named: Raw, tls_details: Raw) -> str | None:
     """Column `unmodelled`: resources and TLS details that hold more than the table's structs do; mostly None."""
-    if named is _ABSENT and tls_details is _ABSENT:
-        return None
     kept = {}
-    if named is not _ABSENT and not _fits(named, _RESOURCES):
+    if named is not ABSENT and not fits(named, RESOURCES):
         kept["resources"] = str(named, "utf-8")
-    if tls_details is not _ABSENT and (text := str(tls_details, "utf-8")) not in _FINE:
-        if not _fits(tls_details, _TLS):
-            kept["tlsDetails"] = text
-        elif len(_FINE) < 10_000:
-            _FINE.add(text)
-    return _object(kept) if kept else None
+    if tls_details is not ABSENT and not fits(tls_details, TLS):
+        kept["tlsDetails"] = str(tls_details, "utf-8")
+    return json_object(kept) if kept else None
 
 
-_FINE: set[str] = set()  # TLS details that fit; there are few different ones
-
-
-def _fits(raw: Raw | str, decoder: msgspec.json.Decoder[Any]) -> bool:
+def fits(raw: Raw | str, decoder: msgspec.json.Decoder[Any]) -> bool:
+    """Whether a JSON text holds nothing beyond what the decoder models."""
     try:
         decoder.decode(raw)
     except msgspec.MsgspecError:
@@ -172,7 +221,8 @@ def _fits(raw: Raw | str, decoder: msgspec.json.Decoder[Any]) -> bool:
     return True
 
 
-def _object(members: dict[str, str]) -> str:
+def json_object(members: dict[str, str]) -> str:
+    """JSON object of members whose values are JSON texts."""
     return "{" + ",".join(f"{json.dumps(name)}:{_parsable(text) or 'null'}" for name, text in members.items()) + "}"
 
 
@@ -180,11 +230,11 @@ def _json(raw: Raw) -> str | None:
     """JSON text of a nested value, as it was logged; None for a JSON null."""
     text = str(raw, "utf-8")
     if text[0] == '"':
-        return _unquoted(text)
+        return unquoted(text)
     return None if text == "null" else text
 
 
-def _unquoted(text: str) -> str | None:
+def unquoted(text: str) -> str | None:
     """JSON that was logged as a string, as JSON; any other string stays a JSON string."""
     inner = scan.text(text.encode()) or ""
     if inner.strip() in {"", "null"}:
@@ -212,18 +262,18 @@ def forgiving(raw: bytes) -> tuple[str | None, ...]:
         text = content.decode("utf-8", "replace")
         if column not in FIELDS or (made[column] is not None and name != FIELDS[column]):
             unmodelled[name] = text
-        elif column in STRUCTS or column in _JSON:
-            made[column] = _parsable(_unquoted(text) if text.startswith('"') else text)
+        elif column in STRUCTS or column in JSON_COLUMNS:
+            made[column] = _parsable(unquoted(text) if text.startswith('"') else text)
         else:
             made[column] = _plain(content, text)
     made["eventtime"] = time(made["eventtime"])
     made["useridentity_json"] = made["useridentity"]
     for flag in ("readonly", "managementevent"):
         made[flag] = (made[flag] or "").lower() or None
-    for column, decoder in (("resources", _RESOURCES), ("tlsdetails", _TLS)):
-        if not _fits(made[column] or "null", decoder):
+    for column, decoder in (("resources", RESOURCES), ("tlsdetails", TLS)):
+        if not fits(made[column] or "null", decoder):
             unmodelled[FIELDS[column]] = made[column] or "null"
-    made["unmodelled"] = _object(unmodelled) if unmodelled else None
+    made["unmodelled"] = json_object(unmodelled) if unmodelled else None
     return tuple(made[name] for name in COLUMNS)
 
 

@@ -5,6 +5,7 @@ can be cut out of the original bytes, whatever its encoding.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 # Numbers stay text: Python refuses to read very long ones, and their values do not matter here.
-_decode = json.JSONDecoder(strict=False, parse_int=str, parse_float=str).raw_decode
+decode = json.JSONDecoder(strict=False, parse_int=str, parse_float=str).raw_decode
 _LIST = msgspec.json.Decoder(list[Raw])
 _DICT = msgspec.json.Decoder(dict[str, Raw])
 _ANY = msgspec.json.Decoder(Raw)
@@ -106,7 +107,7 @@ def documents(data: bytes) -> Iterator[tuple[bytes, bool]]:
     place = _skip(latin, place)
     while place < len(latin):
         try:
-            end = _decode(latin, place)[1]
+            end = decode(latin, place)[1]
         except _BROKEN:
             end = _next_line(data, latin, place)
             yield data[place:end], False
@@ -131,29 +132,39 @@ def _skip(latin: str, place: int) -> int:
     return place
 
 
+def _inside(latin: str, place: int) -> int:
+    """Next place that is no white space of JSON's."""
+    while latin[place : place + 1] in _SPACES:
+        place += 1
+    return place
+
+
+_SPACES = {" ", "\t", "\r", "\n"}
+
+
 def _elements(data: bytes) -> tuple[list[bytes], Broken | None]:
     latin, found = data.decode("latin-1"), list[bytes]()
-    place = _skip(latin, _skip(latin, 0) + 1)
+    place = _inside(latin, _inside(latin, 0) + 1)
     if latin[place : place + 1] == "]":
         return found, None
     while True:
         start = place
         try:
-            end = _decode(latin, place)[1]
+            end = decode(latin, place)[1]
         except _BROKEN as error:
             return found, Broken("", data[start:], reason(error, latin, start))
         found.append(data[start:end])
-        place = _skip(latin, end)
+        place = _inside(latin, end)
         mark = latin[place : place + 1]
         if mark != ",":
-            fault = None if mark == "]" else Broken("", data[place:], _unclosed("list", place, latin))
+            fault = None if mark == "]" else Broken("", data[place:], unclosed("list", place >= len(latin)))
             return found, fault
-        place = _skip(latin, place + 1)
+        place = _inside(latin, place + 1)
 
 
 def _members(data: bytes) -> tuple[dict[str, bytes], Broken | None]:
     latin, found = data.decode("latin-1"), dict[str, bytes]()
-    place = _skip(latin, _skip(latin, 0) + 1)
+    place = _inside(latin, _inside(latin, 0) + 1)
     key = ""
     while latin[place : place + 1] != "}":
         start = place
@@ -162,27 +173,27 @@ def _members(data: bytes) -> tuple[dict[str, bytes], Broken | None]:
                 raise ValueError("a key is missing")
             key, place = scanstring(latin, place + 1, False)
             key = storable(key.encode("latin-1", "replace").decode("utf-8", "replace"))
-            place = _skip(latin, place)
+            place = _inside(latin, place)
             if latin[place : place + 1] != ":":
                 raise ValueError("a colon is missing")
-            start = _skip(latin, place + 1)
-            end = _decode(latin, start)[1]
+            start = _inside(latin, place + 1)
+            end = decode(latin, start)[1]
         except _BROKEN as error:
             return found, Broken(key, data[start:], reason(error, latin, start))
         found[key] = data[start:end]
-        place = _skip(latin, end)
+        place = _inside(latin, end)
         mark = latin[place : place + 1]
         if mark == ",":
-            place = _skip(latin, place + 1)
+            place = _inside(latin, place + 1)
         elif mark != "}":
-            return found, Broken("", data[place:], _unclosed("object", place, latin))
+            return found, Broken("", data[place:], unclosed("object", place >= len(latin)))
         key = ""
     return found, None
 
 
-def _unclosed(what: str, place: int, latin: str) -> str:
-    end = "ends" if place >= len(latin) else f"is broken at byte {place} of this item"
-    return f"the JSON {end} before its {what} is closed"
+def unclosed(what: str, ended: bool) -> str:
+    """Why a list or an object is not whole, although all of its values are."""
+    return f"the JSON {'ends' if ended else 'is broken'} before its {what} is closed"
 
 
 def reason(error: Exception, latin: str, start: int) -> str:
@@ -192,7 +203,33 @@ def reason(error: Exception, latin: str, start: int) -> str:
     at = getattr(error, "pos", start)
     if at >= len(latin) or "Unterminated" in str(error):
         return "the JSON ends in the middle of a value"
-    return f"not JSON from byte {at} of this item on"
+    return f"not JSON from byte {at - start} of this item on"
+
+
+# An object that has a key and is not the value of another object's key.
+_OBJECT = re.compile(r'\{[ \t\r\n]*"')
+_VALUE = re.compile(r'"[ \t\r\n]*:[ \t\r\n]*\Z')
+
+
+def objects(latin: str, place: int) -> Iterator[tuple[int, int]]:
+    """Whole JSON objects in a text that is broken (as Latin-1), from `place` on, in order of their beginnings.
+
+    They overlap where one lies in the other. How much is read in vain is bounded.
+    """
+    patience = 4 * len(latin) + (1 << 20)
+    for found in _OBJECT.finditer(latin, place):
+        start = found.start()
+        if _VALUE.search(latin, max(start - 64, 0), start):
+            continue
+        try:
+            end = decode(latin, start)[1]
+        except _BROKEN as error:
+            end = getattr(error, "pos", start + 1000)
+        else:
+            yield start, end
+        patience -= end - start
+        if patience < 0:
+            return
 
 
 def storable(value: str) -> str:

@@ -5,13 +5,15 @@ rows with the record as text, EventBridge's `detail`, CloudWatch Logs' `logEvent
 log shippers, lists, lines, and what test collections put around one record.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import cast
 
 from msgspec import Struct
 
 from cirtlib.records import layout, scan
 
 LOG, INSIGHT, AGGREGATED, FINDING = "cloudtrail", "insight", "aggregated", "finding"
+HISTORY = "finding_history"
 DIGEST, UNKNOWN, BROKEN = "digest", "unknown", "broken"
 
 # Names in lower case. A list below one of these holds records, rows or wrappers.
@@ -23,7 +25,8 @@ _SINGLES = (
 )  # fmt: skip
 _STRONG = {"useridentity", "eventid", "awsregion", "sourceipaddress", "eventversion", "recipientaccountid"}
 _CORE = _STRONG | {"eventname", "eventsource", "eventtime", "eventtype", "requestid", "useragent", "requestparameters"}
-_MAX_WRAPS = 8
+MAX_WRAPS = 8
+_FIRST = 1 << 16  # bytes in which the first record of a list ends
 
 
 class Leaf(Struct, frozen=True, gc=False):
@@ -36,8 +39,12 @@ class Leaf(Struct, frozen=True, gc=False):
     record: layout.Record | None = None
 
 
+# Leaves, and records as documented in lists of them where that was asked for.
+Found = Iterator[Leaf | list[layout.Record]]
+
+
 def kind(fields: dict[str, bytes]) -> str:
-    """Kind of one JSON object by its keys: cloudtrail, insight, aggregated, digest, finding or unknown."""
+    """Kind of one JSON object by its keys: what stands above (cloudtrail, insight, finding, ...), or unknown."""
     names = {name.lower(): content for name, content in fields.items()}
     if "digests3object" in names or "digeststarttime" in names:
         return DIGEST
@@ -51,16 +58,18 @@ def kind(fields: dict[str, bytes]) -> str:
     core = len(_CORE & set(names))
     if ("eventtime" in names and core > 1) or (core > 2 and _STRONG & set(names)):
         return LOG
-    return FINDING if _is_finding(names) else UNKNOWN
+    return _kind_of_finding(names)
 
 
-def _is_finding(names: dict[str, bytes]) -> bool:
-    """Whether the keys are those of a GuardDuty, ASFF or OCSF finding; `cirtlib.findings` has the last word."""
+def _kind_of_finding(names: dict[str, bytes]) -> str:
+    """Kind by the keys of a finding (GuardDuty, ASFF, OCSF; `cirtlib.findings` has the last word) or of its history."""
+    if {"findingidentifier", "updatetime"} <= set(names):
+        return HISTORY  # of GetFindingHistory, whose list is called Records too
     if "finding_info" in names or "productarn" in names:
-        return True
+        return FINDING
     if "service" in names and names.keys() & {"arn", "severity", "resource"}:
-        return names["service"].startswith(b"{")
-    return b'"Sequence"' in names.get("detection", b"")
+        return FINDING if names["service"].startswith(b"{") else UNKNOWN
+    return FINDING if b'"Sequence"' in names.get("detection", b"") else UNKNOWN
 
 
 def leaves(raw: bytes, *, origin: str = "object", depth: int = 0) -> Iterator[Leaf]:
@@ -71,18 +80,50 @@ def leaves(raw: bytes, *, origin: str = "object", depth: int = 0) -> Iterator[Le
         return
     raw = raw.strip()
     mark = raw[:1]
-    if depth > _MAX_WRAPS:
-        yield Leaf(UNKNOWN, raw, origin, f"records are wrapped more than {_MAX_WRAPS} times")
+    if depth > MAX_WRAPS:
+        yield Leaf(UNKNOWN, raw, origin, f"records are wrapped more than {MAX_WRAPS} times")
     elif mark == b"[":
         yield from _list(raw, origin, depth)
     elif mark == b"{":
-        yield from _object(raw, origin, depth)
+        yield from cast("Iterator[Leaf]", _object(raw, origin, depth))
     elif mark == b'"' and (inner := (scan.text(raw) or "").strip().encode())[:1] in {b"{", b"["}:
         yield from leaves(inner, origin=origin, depth=depth + 1)
     elif scan.is_whole(raw):
         yield Leaf(UNKNOWN, raw, origin, "no JSON object")
     else:
-        yield Leaf(BROKEN, raw, origin, "not JSON" if mark != b'"' else "the JSON ends in the middle of a value")
+        reason = "not JSON" if mark != b'"' else "the JSON ends in the middle of a value"
+        yield from salvaged(raw, origin, reason, depth)
+
+
+def salvaged(raw: bytes, origin: str, reason: str, depth: int = 0) -> Iterator[Leaf]:
+    """Records that stand whole in broken bytes, and what lies between them as broken: damage costs only itself.
+
+    At least one leaf is broken.
+    """
+    done, gaps = 0, 0
+    if depth <= MAX_WRAPS:
+        for start, end in scan.objects(raw.decode("latin-1"), 1):
+            if start < done or not (found := records_in(raw[start:end], origin, depth)):
+                continue
+            if raw[done:start].strip(FRAME):
+                yield Leaf(BROKEN, raw[done:start], origin, reason)
+                gaps += 1
+            yield from found
+            done = end
+    if not gaps or raw[done:].strip(FRAME):
+        yield Leaf(BROKEN, raw[done:], origin, reason)
+
+
+FRAME = b" \t\r\n\0\x1e,:[]{}"  # what may stand between records without being one
+
+
+def records_in(raw: bytes, origin: str, depth: int) -> list[Leaf]:
+    """Leaves of one JSON object, if one of them is a record."""
+    record = layout.strict(raw)
+    if record is not None:
+        return [Leaf(LOG, raw, origin, "", record)]
+    found = list(leaves(raw, origin=origin, depth=depth + 1))
+    return found if any(leaf.kind in {LOG, INSIGHT, AGGREGATED, FINDING} for leaf in found) else []
 
 
 def _list(raw: bytes, origin: str, depth: int) -> Iterator[Leaf]:
@@ -99,49 +140,92 @@ def _list(raw: bytes, origin: str, depth: int) -> Iterator[Leaf]:
 
 
 def _remains(broken: scan.Broken, origin: str, depth: int) -> Iterator[Leaf]:
-    """What is whole inside a value that is broken further on; and the broken rest, once, as the last leaf."""
-    if broken.raw[:1] in {b"{", b"["} and depth <= _MAX_WRAPS:
+    """What is whole inside a value that is broken further on; and the broken rest, as the last leaf."""
+    if broken.raw[:1] in {b"{", b"["} and depth <= MAX_WRAPS:
         yield from leaves(broken.raw, origin=origin, depth=depth + 1)
     else:
-        yield Leaf(BROKEN, broken.raw, origin, broken.reason)
+        yield from salvaged(broken.raw, origin, broken.reason, depth)
 
 
-def _object(raw: bytes, origin: str, depth: int) -> Iterator[Leaf]:
+def _object(raw: bytes, origin: str, depth: int) -> Found:
     fields, broken = scan.members(raw)
+    if broken is None:
+
+        def descend(name: str, own: str) -> Found:
+            return leaves(fields[name], origin=own, depth=depth + 1)
+
+        yield from inside(fields, lambda: raw, origin, descend)
+    elif goes_on(fields, broken.key, broken.raw):
+        yield from _remains(broken, origin, depth)
+    else:
+        yield from salvaged(raw, origin, broken.reason, depth)
+
+
+def goes_on(fields: dict[str, bytes], key: str, rest: bytes) -> bool:
+    """Whether an object breaks off inside the list or wrapper that holds its records."""
+    return rest[:1] in {b"{", b"["} and key.lower() in (*_LISTS, *_SINGLES) and kind(fields) == UNKNOWN
+
+
+def inside(
+    fields: dict[str, bytes], raw: Callable[[], bytes], origin: str, descend: Callable[[str, str], Found]
+) -> Found:
+    """Leaves of one whole object: itself a record, or what holds some.
+
+    `fields` are its values, of which the beginning is enough; `raw` gives its bytes; `descend` the leaves of the value
+    of one key, with an origin.
+    """
     names = {name.lower(): name for name in fields}
-    if broken is not None:
-        if broken.raw[:1] in {b"{", b"["} and broken.key.lower() in (*_LISTS, *_SINGLES) and kind(fields) == UNKNOWN:
-            yield from _remains(broken, origin, depth)
-        else:
-            yield Leaf(BROKEN, raw, origin, broken.reason)
-        return
     if "cloudtrailevent" in names:
         origin = "event_history"
     else:
         what = kind(fields)
         if what != UNKNOWN:
-            yield Leaf(what, raw, "athena" if "eventtime" in fields else origin)
+            yield Leaf(what, raw(), "athena" if "eventtime" in fields else origin)
             return
     if "records" in names:
-        yield from _records(fields[names["records"]], origin, depth)
+        name = names["records"]
+        yield from _records(fields[name], origin, lambda: descend(name, origin))
         return
-    for name in (*_LISTS, *_SINGLES):
-        if name in names:
-            found = list(leaves(fields[names[name]], origin=origin, depth=depth + 1))
-            if any(leaf.kind != UNKNOWN for leaf in found):
-                yield from found
-                return
-    yield Leaf(UNKNOWN, raw, origin, f"neither a CloudTrail record nor a finding; its keys are {_named(fields)}")
+    for wrapper in (*_LISTS, *_SINGLES):
+        if wrapper in names and (yield from _known(descend(names[wrapper], origin))):
+            return
+    for name, content in fields.items():
+        if content.startswith(b"[") and _begins_with_record(content):
+            yield from descend(name, origin)
+            return
+    yield Leaf(UNKNOWN, raw(), origin, f"neither a CloudTrail record nor a finding; its keys are {_named(fields)}")
 
 
-def _records(raw: bytes, origin: str, depth: int) -> Iterator[Leaf]:
+def _begins_with_record(content: bytes) -> bool:
+    """Whether the first thing in a list, whatever its name, is a record as documented."""
+    first = next(scan.objects(content[:_FIRST].decode("latin-1"), 1), None)
+    return first is not None and layout.strict(content[first[0] : first[1]]) is not None
+
+
+def _known(found: Found) -> Generator[Leaf | list[layout.Record], None, bool]:
+    """Leaves, unless every one of them is of no known kind; whether there were any."""
+    waiting: list[Leaf | list[layout.Record]] = []
+    for leaf in found:
+        if isinstance(leaf, Leaf) and leaf.kind == UNKNOWN:
+            waiting.append(leaf)
+            continue
+        yield from waiting
+        yield leaf
+        yield from found
+        return True
+    return False
+
+
+def _records(head: bytes, origin: str, descend: Callable[[], Found]) -> Found:
     """Elements of `Records`: each was meant to be a record; one which is none is broken, not of another kind."""
-    if not raw.startswith(b"["):
-        yield Leaf(BROKEN, raw, origin, f"Records is no list but {raw[:20].decode('utf-8', 'replace')}")
+    if not head.startswith(b"["):
+        yield Leaf(BROKEN, head, origin, f"Records is no list but {head[:20].decode('utf-8', 'replace')}")
         return
-    for leaf in _list(raw, origin, depth):
-        notice = leaf.kind == UNKNOWN and b'"aws:' in leaf.raw
-        yield Leaf(BROKEN, leaf.raw, leaf.origin, leaf.reason) if leaf.kind == UNKNOWN and not notice else leaf
+    for leaf in descend():
+        if isinstance(leaf, Leaf) and leaf.kind == UNKNOWN and b'"aws:' not in leaf.raw:
+            yield Leaf(BROKEN, leaf.raw, leaf.origin, leaf.reason)
+        else:
+            yield leaf
 
 
 def _named(fields: dict[str, bytes]) -> str:

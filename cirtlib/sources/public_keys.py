@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cirtlib.case import Case
-from cirtlib.errors import CaseError
+from cirtlib.errors import AccessError, CaseError
 from cirtlib.sources import Blob, Known, Place, Slice
 
 if TYPE_CHECKING:
@@ -48,7 +48,12 @@ def _read(case: Case, known: Known) -> Iterator[Blob | Slice]:
     # Digests come an hour after what they answer for, and backfill digests later, with the key of their own time.
     end = min(now, case.window.end + timedelta(days=7)) if case.window.end else now
     accounts: dict[str, list[str]] = {}
-    for account, regions in targets(case, aws).items():
+    try:
+        asked = targets(case, aws)
+    except AccessError as error:  # a bucket may be readable where nothing else of AWS is
+        yield Slice("ListPublicKeys", "failed", reason=str(error))
+        return
+    for account, regions in asked.items():
         for region in regions:
             accounts.setdefault(region, []).append(account)
     for region, able in sorted(accounts.items()):

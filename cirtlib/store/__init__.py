@@ -1,8 +1,8 @@
 """The case's Parquet tables: append, de-duplicate, resume; and the original behind every row.
 
-Layout: `evidence/store/<table>/account_id=.../day=.../*.parquet` for cloudtrail, insights, aggregated and findings, and
-`evidence/store/sightings/sightings.parquet`. `account_id` is 12 digits or `unknown`, `day` the event's day in UTC: both
-are checked before they become folders.
+Layout: `evidence/store/<table>/account_id=.../day=.../*.parquet` for cloudtrail, insights, aggregated, findings and
+finding_history, and `evidence/store/sightings/sightings.parquet`. `account_id` is 12 digits or `unknown`, `day` the
+event's day in UTC: both are checked before they become folders.
 """
 
 # ruff: noqa: S608 - SQL is put together from names of ours only; values of logs are bound as parameters.

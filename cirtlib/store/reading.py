@@ -1,10 +1,11 @@
 """One object -> rows of the case's tables and its account: what was seen, rejected, or of another kind.
 
-`read` needs nothing but its arguments and the builder, so that it can run in any process.
+`read_each` needs nothing but its arguments, so that it can run in any process.
 """
 
 import gc
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from cirtlib import findings, records
+from cirtlib.findings import history
 from cirtlib.records import scan
-from cirtlib.records.layout import Record, forgiving, identifier, time, typed
+from cirtlib.records.layout import Record, forgiving, identifier, plain, rebuilt, time
 from cirtlib.store.builder import Builder
 
 # Key layout: "CloudTrail log file examples" and "Finding your CloudTrail log files" (aws-cloudtrail-user-guide); an
@@ -22,6 +24,10 @@ from cirtlib.store.builder import Builder
 _ACCOUNT = re.compile(r"(?:^|/)AWSLogs/(?:o-[a-z0-9]+/)?([0-9]{12})/|(?:^|/)([0-9]{12})_CloudTrail")
 _TABLE = {"insight": "insights", "aggregated": "aggregated"}
 ANOTHER = "another kind"
+# Bytes of one object's rejected items that are held whole, and of each that comes after them.
+_HELD, _SHOWN = 32 << 20, 1024
+# Position, reason, bytes.
+Rejection = tuple[int, str, bytes]
 
 
 @dataclass
@@ -29,60 +35,80 @@ class Account:
     """What one object held: records seen and rejected, where and why, and its kind when it holds others."""
 
     seen: int = 0
-    rejections: list[tuple[int, str, bytes]] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
     digests: int = 0
     other: str | None = None
 
 
-def read(data: bytes, *, name: str, digest: str, builder: Builder, limit: int = records.MAX_EXPANDED) -> Account:
-    """Add every record in one object to the builder, and account for it.
+def read_each(
+    objects: list[tuple[str, str, Path]],
+    give: Callable[[str, pa.Table], None],
+    *,
+    limit: int = records.MAX_EXPANDED,
+) -> list[Account]:
+    """Read objects (name, SHA-256, the file that holds its bytes), and account for each.
 
-    `name` says what bytes are meant to be and which account they are from; `digest` is the object's SHA-256.
+    However large an object is, no more than a part of it is in memory at a time.
+
+    Parameters
+    ----------
+    give
+        Gets the name of a table and rows of it, as soon as there are enough to be written.
+    limit
+        Bytes to which one compressed object may expand.
     """
-    made, strangers = Account(), list[records.Other]()
+    builder = Builder(give)
+    # Rows hold no cycles: looking for them while millions of texts are made doubles the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        made = [_read(file, (name, digest), builder, limit) for name, digest, file in objects]
+        builder.finish()
+    finally:
+        if collecting:
+            gc.enable()
+    return made
+
+
+def _read(file: Path, known: tuple[str, str], builder: Builder, limit: int) -> Account:
+    """Add every record in one object, known as (name, SHA-256), to the builder, and account for it."""
+    name, digest = known
+    made, strangers = Account(), list[Rejection]()
     account = path_account(name)
-    for item in records.split(data, name=name, limit=limit):
-        if isinstance(item, records.Other):
+    held = 0
+
+    def told(position: int, reason: str, raw: bytes) -> Rejection:
+        nonlocal held
+        held += len(raw)
+        # Position and object lead back to the original; a file of nothing but rejections must not fill the memory.
+        return position, reason, raw if held <= _HELD else raw[:_SHOWN]
+
+    for item in records.read(file, name=name, limit=limit):
+        if isinstance(item, records.Run):
+            made.seen += len(item.records)
+            builder.events(item.records, item.position, (digest, "object", account))
+        elif isinstance(item, records.Other):
             made.digests += item.kind == "digest"
-            strangers += [item] if item.kind != "digest" else []
-            continue
-        made.seen += 1
-        if isinstance(item, records.Rejected):
-            made.rejections.append((item.position, item.reason, item.raw))
-            continue
-        try:
-            _add(item, digest, account, builder)
-        except ValueError as error:
-            made.rejections.append((item.position, str(error), item.raw))
+            strangers += [told(item.position, item.reason, item.raw)] if item.kind != "digest" else []
+        elif isinstance(item, records.Rejected):
+            made.rejections.append(told(item.position, item.reason, item.raw))
+        else:
+            try:
+                _add(item, digest, account, builder)
+            except ValueError as error:
+                made.rejections.append(told(item.position, str(error), item.raw))
+            else:
+                made.seen += 1
+    made.seen += len(made.rejections)
     if made.seen:
         # Among records, what is none may be a record that was spoilt: it is not passed over.
         made.seen += len(strangers)
-        made.rejections += [(item.position, item.reason, item.raw) for item in strangers]
-        made.rejections.sort(key=lambda rejection: rejection[0])
+        made.rejections = sorted([*made.rejections, *strangers])
     elif strangers:
         made.other = ANOTHER
     if made.digests:
         made.other = "digest"
     return made
-
-
-def read_many(
-    objects: list[tuple[str, str, Path]], *, limit: int = records.MAX_EXPANDED
-) -> tuple[dict[str, pa.Table], list[Account]]:
-    """Read a batch of objects (name, SHA-256, file): Arrow tables by name, and the account of each object."""
-    builder = Builder()
-    # Rows hold no cycles: looking for them while millions of texts are made doubles the time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        made = [
-            read(file.read_bytes(), name=name, digest=digest, builder=builder, limit=limit)
-            for name, digest, file in objects
-        ]
-        return builder.tables(), made
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def path_account(name: str) -> str | None:
@@ -94,9 +120,12 @@ def path_account(name: str) -> str | None:
 def _add(item: records.Item, digest: str, account: str | None, builder: Builder) -> None:
     link = (digest, item.position, item.origin)
     if item.kind == "cloudtrail":
-        builder.event(_values(item), link, account)
+        record, unmodelled = _record(item)
+        builder.event(record, item.position, (digest, item.origin, account), unmodelled)
     elif item.kind == "finding":
         builder.finding(_finding(item.raw), link)
+    elif item.kind == "finding_history":
+        builder.finding_history(history.row(scan.value(item.raw)), link)
     else:
         builder.other(_TABLE[item.kind], _other(item.raw, account), link)
 
@@ -113,18 +142,15 @@ def _finding(raw: bytes) -> dict[str, Any]:
     return found[0]
 
 
-def _values(item: records.Item) -> tuple[str | None, ...]:
-    """Values of one CloudTrail record; the record as `split` decoded it serves if it holds no session token."""
-    # Looking for CloudTrail's own spelling is enough for a record that is exactly as documented.
-    clean = records.redact(item.raw) if item.record is None or b"essionToken" in item.raw else item.raw
-    record: Record | None = item.record if clean is item.raw else records.strict(clean)
-    values = (typed(record) if record is not None else None) or forgiving(clean)
-    if not values[_EVENT_ID]:
-        values = (*values[:_EVENT_ID], identifier(None, item.raw), *values[_EVENT_ID + 1 :])
-    return values
-
-
-_EVENT_ID = records.COLUMNS.index("eventid")
+def _record(item: records.Item) -> tuple[Record, tuple[str | None] | None]:
+    """The record for its columns; and its column `unmodelled`, in a tuple, if the forgiving reader had to read it."""
+    record, unmodelled = item.record, None
+    if record is None or not plain(record, item.raw):
+        values = forgiving(records.redact(item.raw))
+        record, unmodelled = rebuilt(values), (values[-1],)
+    if not record.eventid:
+        record.eventid = identifier(None, item.raw)
+    return record, unmodelled
 
 
 def _other(raw: bytes, account: str | None) -> dict[str, str | None]:

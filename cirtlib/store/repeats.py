@@ -27,6 +27,7 @@ _CONTENT = {
     "insights": ["record"],
     "aggregated": ["record"],
     "findings": ["details"],
+    "finding_history": ["record_id"],
 }
 _AT = "source_object, source_position"
 
@@ -58,24 +59,49 @@ def judge(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     """Make `verdict` for one table from its `new_rows` and `old_rows`, and note the places."""
     name = schema.IDENTITY_COLUMN[table]
     run = connection.execute
-    run(f'CREATE OR REPLACE TEMP TABLE fresh AS SELECT "{name}" AS event_id, account_id FROM new_rows')
-    run(
-        "CREATE OR REPLACE TEMP TABLE repeated AS SELECT event_id, account_id FROM (FROM fresh UNION ALL "
-        f'SELECT "{name}" AS event_id, account_id FROM old_rows o '
-        f'WHERE ("{name}", account_id) IN (SELECT (event_id, account_id) FROM fresh)) '
-        "GROUP BY ALL HAVING count(*) > 1"
-    )
-    parts = ", ".join(f"""COALESCE(CAST("{column}" AS VARCHAR), chr(30))""" for column in _CONTENT[table])
-    rows = " UNION ALL ".join(
+    light = " UNION ALL ".join(
         f'SELECT "{name}" AS event_id, account_id, day, {_AT}, source_kind, conflict AS was_conflict, {old} AS is_old, '
-        f"md5(concat_ws(chr(31), {parts})) AS content FROM {view}"
+        f"filename FROM {view}"
         for view, old in (("new_rows", "false"), ("old_rows", "true"))
     )
-    run(f"CREATE OR REPLACE TEMP TABLE candidate AS FROM ({rows}) SEMI JOIN repeated USING (event_id, account_id)")
+    # Numbers first: the ids of all events need ten times the memory, and nearly all are there once.
+    run(
+        "CREATE OR REPLACE TEMP TABLE likely AS SELECT number FROM "
+        f"(SELECT hash(event_id, account_id) AS number, is_old FROM ({light})) "
+        "GROUP BY number HAVING count(*) > 1 AND bool_or(NOT is_old)"
+    )
+    run(
+        "CREATE OR REPLACE TEMP TABLE lit AS "
+        "SELECT *, count(*) OVER same AS times, bool_or(NOT is_old) OVER same AS is_new "
+        f"FROM ({light}) WHERE hash(event_id, account_id) IN (FROM likely) "
+        "WINDOW same AS (PARTITION BY event_id, account_id)"
+    )
+    run("DELETE FROM lit WHERE times < 2 OR NOT is_new")
+    parts = ", ".join(f"""COALESCE(CAST("{column}" AS VARCHAR), chr(30))""" for column in _CONTENT[table])
+    whole = f"FROM ({_rows(connection, 'lit')}) SEMI JOIN lit USING ({_AT})"
+    run(
+        "CREATE OR REPLACE TEMP TABLE candidate AS SELECT lit.* EXCLUDE (times, is_new), content FROM lit JOIN "
+        f"(SELECT {_AT}, md5(concat_ws(chr(31), {parts})) AS content {whole}) USING ({_AT})"
+    )
     _compare_closely(connection, table)
     run(_verdict("true" if table == "findings" else f"rank = 0 AND {_RANK} = 0", table != "findings"))
-    run("DELETE FROM place WHERE kept AND (event_id, account_id) IN (SELECT (event_id, account_id) FROM repeated)")
+    run("DELETE FROM place WHERE kept AND (event_id, account_id) IN (SELECT (event_id, account_id) FROM verdict)")
     run(f"INSERT INTO place SELECT event_id, account_id, {_AT}, keep FROM verdict")
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
+    """SQL of all rows in those files that have one of the rows in table `wanted`: no other file is opened."""
+    found = connection.execute(f"SELECT DISTINCT filename FROM {wanted}").fetchall()
+    listed = ", ".join(literal(name) for (name,) in found) or "''"
+    return f"FROM (FROM new_rows UNION ALL FROM old_rows) WHERE filename IN ({listed})"
+
+
+def changed_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Files of which a row goes, or changes its flag."""
+    rows = connection.execute(
+        "SELECT DISTINCT filename FROM verdict WHERE NOT keep OR conflict <> was_conflict"
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 def _verdict(all_stay: str, flag: bool) -> str:
@@ -89,7 +115,7 @@ def _verdict(all_stay: str, flag: bool) -> str:
         f"row_number() OVER (PARTITION BY event_id, account_id ORDER BY {order}) AS of_all "
         "FROM candidate c LEFT JOIN objects o ON o.object = c.source_object), "
         f"chosen AS (SELECT *, of_content = 1 AND (of_all = 1 OR ({all_stay})) AS keep FROM ranked) "
-        f"SELECT event_id, account_id, day, {_AT}, is_old, was_conflict, keep, {conflict} AS conflict FROM chosen"
+        f"SELECT event_id, account_id, day, {_AT}, filename, was_conflict, keep, {conflict} AS conflict FROM chosen"
     )
 
 
@@ -97,12 +123,12 @@ def _compare_closely(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     """Give rows that differ as text, but not as JSON, the same content."""
     columns = ", ".join(f'"{column}"' for column in _CONTENT[table])
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE differing AS SELECT source_object, source_position FROM candidate "
+        "CREATE OR REPLACE TEMP TABLE differing AS SELECT source_object, source_position, filename FROM candidate "
         "SEMI JOIN (SELECT event_id, account_id FROM candidate GROUP BY ALL HAVING count(DISTINCT content) > 1) "
         "USING (event_id, account_id)"
     )
     reader = connection.sql(
-        f"SELECT {_AT}, {columns} FROM (FROM new_rows UNION ALL FROM old_rows) SEMI JOIN differing USING ({_AT})"
+        f"SELECT {_AT}, {columns} FROM ({_rows(connection, 'differing')}) SEMI JOIN differing USING ({_AT})"
     ).to_arrow_reader(10_000)
     found = []
     for batch in reader:

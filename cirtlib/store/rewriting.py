@@ -12,19 +12,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cirtlib.store import schema
+from cirtlib.store.batches import how
 
-_ROWS = 50_000
+_ROWS = 10_000
 # Rows that wait in memory, over all folders, and folders that are held open; what is more is written and closed.
-_WAITING, _OPEN = 60_000, 64
+_WAITING, _OPEN = 20_000, 64
 # Position of a row -> whether it stays, and its conflict flag; by object.
 Verdicts = dict[str, dict[int, tuple[bool, bool]]]
 
 
-def rewrite(table: str, waiting: Iterable[Path], stored: Iterable[Path], *, verdicts: Verdicts, target: Path) -> None:
-    """Write the rows of `waiting` batches and `stored` files that stay below `target`, by account and day."""
+def rewrite(table: str, mixed: Iterable[Path], placed: Iterable[Path], *, verdicts: Verdicts, target: Path) -> None:
+    """Write the rows that stay below `target`, by account and day, one file each.
+
+    `mixed` files say of each row where it belongs; of `placed` ones the folder says it.
+    """
     made = schema.TABLES[table]
     folders = _Folders(target)
-    for batch in _chosen(made, waiting, stored, verdicts):
+    for batch in _chosen(made, mixed, placed, verdicts):
         folders.add(batch)
     folders.close()
 
@@ -61,7 +65,7 @@ class _Folders:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._count += 1
         file = folder / f"{self._count}.parquet"
-        return pq.ParquetWriter(file, made, compression="zstd", compression_level=1, store_schema=False)
+        return pq.ParquetWriter(file, made, **how(made))
 
     def _flush(self, key: tuple[str, str]) -> None:
         writer, waiting = self._open[key]
@@ -79,12 +83,12 @@ class _Folders:
             self._close(key)
 
 
-def _chosen(made: pa.Schema, waiting: Iterable[Path], stored: Iterable[Path], verdicts: Verdicts) -> Iterator[pa.Table]:
+def _chosen(made: pa.Schema, mixed: Iterable[Path], placed: Iterable[Path], verdicts: Verdicts) -> Iterator[pa.Table]:
     judged = pa.array(list(verdicts), pa.string())
-    for file in waiting:
+    for file in mixed:
         for batch in pq.ParquetFile(file).iter_batches(_ROWS):
             yield _stay(pa.Table.from_batches([batch]), made, verdicts, judged)
-    for file in stored:
+    for file in placed:
         account, day = (part.partition("=")[2] for part in file.parts[-3:-1])
         for batch in pq.ParquetFile(file).iter_batches(_ROWS):
             rows = pa.Table.from_batches([batch])

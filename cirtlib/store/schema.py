@@ -72,6 +72,16 @@ FINDINGS = pa.schema(
         *PARTITIONS,
     ]
 )
+FINDING_HISTORY = pa.schema(
+    [
+        *_texts("record_id finding_id product_arn region"),
+        pa.field("updated_at", _TIME),
+        pa.field("created", pa.bool_()),
+        *_texts("source identity updates"),
+        *LINK,
+        *PARTITIONS,
+    ]
+)
 SIGHTINGS = pa.schema(
     [
         *_texts("event_id account_id source_object"),
@@ -80,9 +90,15 @@ SIGHTINGS = pa.schema(
     ]
 )
 
-TABLES = {"cloudtrail": CLOUDTRAIL, "insights": OTHER, "aggregated": OTHER, "findings": FINDINGS}
+TABLES = {
+    "cloudtrail": CLOUDTRAIL, "insights": OTHER, "aggregated": OTHER, "findings": FINDINGS,
+    "finding_history": FINDING_HISTORY,
+}  # fmt: skip
 # What names one event or finding; together with the account it is its identity.
-IDENTITY_COLUMN = {"cloudtrail": "eventid", "insights": "eventid", "aggregated": "eventid", "findings": "finding_id"}
+IDENTITY_COLUMN = {
+    "cloudtrail": "eventid", "insights": "eventid", "aggregated": "eventid", "findings": "finding_id",
+    "finding_history": "record_id",
+}  # fmt: skip
 
 
 def literal(value: object) -> str:

@@ -7,10 +7,10 @@ new files are written aside, a journal says which take whose place, and is playe
 # ruff: noqa: S608 - SQL is put together from names of ours only; values of logs are never in it.
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import duckdb
@@ -20,10 +20,13 @@ from cirtlib import evidence
 from cirtlib.case import Case, read_json
 from cirtlib.errors import EvidenceError
 from cirtlib.store import repeats, schema
+from cirtlib.store.batches import drop_settled, drop_unanswered, sync, waiting
 from cirtlib.store.rewriting import Verdicts, rewrite
 from cirtlib.store.schema import literal
 
-_MEMORY = "400MB"
+_MEMORY = "200MB"
+# Bytes below which a file had better be merged with its neighbours.
+_SMALL = 1 << 19
 
 
 def staging(case: Case) -> Path:
@@ -32,37 +35,40 @@ def staging(case: Case) -> Path:
 
 
 def recover(case: Case, batches: set[str]) -> None:
-    """Bring the store into a whole state: play the journal, and drop files that no manifest line answers for."""
+    """Bring the store into a whole state: play the journal, and drop batches that no manifest line answers for."""
     _play(case)
-    for file in staging(case).glob("*"):
-        if file.is_dir():
-            shutil.rmtree(file)
-        elif file.name.partition("-")[0] not in batches:
-            file.unlink()
+    drop_unanswered(staging(case), batches)
 
 
 def settle(case: Case, names: dict[str, list[str]], *, batches: set[str]) -> None:
     """Merge all staged batches into the store, and tell every place of what was seen more than once.
 
+    A staged file of one account and day becomes a file of the table as it is, unless a row of it is a repeat. Rows of
+    mixed batches, files with repeats, and the small files of a folder that gets such rows are written anew, as one.
+
     `names` gives for each object (SHA-256) the names it was collected under, sorted; `batches` are those that the
     manifest answers for: what a worker that outlived its collect still wrote is not among them.
     """
     run = uuid4().hex[:12]
-    made = staging(case) / run
+    made = staging(case) / f"{run}.new"
     made.mkdir(parents=True, mode=0o700)
-    journal: dict[str, list[list[str]]] = {"moves": [], "removes": []}
+    journal: dict[str, Any] = {"run": made.name, "moves": [], "removes": []}
     connection = _connect(case)
     try:
         repeats.begin(connection, names, _sightings(case))
         for table in schema.TABLES:
-            found = sorted(staging(case).glob(f"*-{table}.parquet"))
-            waiting = [file for file in found if file.name.partition("-")[0] in batches]
-            _views(connection, case, table, waiting)
-            if waiting:
+            ready, mixed = waiting(staging(case), table, batches)
+            stored = sorted((case.store / table).glob("account_id=*/day=*/*.parquet"))
+            _views(connection, table, (ready, mixed, stored))
+            if ready or mixed:
                 repeats.judge(connection, table)
-                stored = _touched(connection, case, table)
-                rewrite(table, waiting, stored, verdicts=_verdicts(connection), target=made / table)
-                journal["removes"] += [[_inside(case, file)] for file in (*waiting, *stored)]
+                changed = repeats.changed_files(connection)
+                anew = [file for file in ready if file.as_posix() in changed]
+                anew += _to_merge(case.store / table, stored, changed, _folders(connection, mixed, anew))
+                rewrite(table, mixed, anew, verdicts=_verdicts(connection), target=made / table)
+                journal["removes"] += [[_inside(case, file)] for file in (*mixed, *anew)]
+                for number, file in enumerate(sorted(set(ready) - set(anew))):
+                    journal["moves"].append([_inside(case, file), _place(file, table, f"{run}-{number}")])
             if any(len(found) > 1 for found in names.values()):
                 repeats.note_copies(connection, table)
         repeats.write_sightings(connection, made / "sightings.parquet")
@@ -72,11 +78,37 @@ def settle(case: Case, names: dict[str, list[str]], *, batches: set[str]) -> Non
         connection.close()
         shutil.rmtree(case.evidence / "spill", ignore_errors=True)
     for number, file in enumerate(sorted(made.glob("*/*/*/*.parquet"))):
-        table, account, day = file.relative_to(made).parts[:3]
-        journal["moves"].append([_inside(case, file), f"store/{table}/{account}/{day}/{run}-{number}.parquet"])
+        sync(file)
+        table = file.relative_to(made).parts[0]
+        journal["moves"].append([_inside(case, file), _place(file, table, f"{run}-m{number}")])
     journal["moves"].append([_inside(case, made / "sightings.parquet"), "store/sightings/sightings.parquet"])
     evidence.write(_journal(case), json.dumps(journal).encode())
     _play(case)
+
+
+def _place(file: Path, table: str, name: str) -> str:
+    """Where a file of one account and day goes, relative to the evidence."""
+    return f"store/{table}/{file.parts[-3]}/{file.parts[-2]}/{name}.parquet"
+
+
+def _folders(connection: duckdb.DuckDBPyConnection, mixed: list[Path], anew: list[Path]) -> set[str]:
+    """Folders `account_id=.../day=...` that get rows which are written anew."""
+    found = {f"{file.parts[-3]}/{file.parts[-2]}" for file in anew}
+    if mixed:
+        rows = connection.execute(f"SELECT DISTINCT account_id, day FROM {_parquet(mixed, hive=False)}").fetchall()
+        found |= {f"account_id={account}/day={day}" for account, day in rows}
+    return found
+
+
+def _to_merge(root: Path, stored: list[Path], changed: set[str], folders: set[str]) -> list[Path]:
+    """Stored files that must be written anew, or had better be: small ones of a folder that gets new rows anyway."""
+    folders = folders | {file.parent.relative_to(root).as_posix() for file in stored if file.as_posix() in changed}
+    return [
+        file
+        for file in stored
+        if file.as_posix() in changed
+        or (file.parent.relative_to(root).as_posix() in folders and file.stat().st_size < _SMALL)
+    ]
 
 
 def _inside(case: Case, file: Path) -> str:
@@ -99,8 +131,9 @@ def _play(case: Case) -> None:
             (case.evidence / source).replace(case.evidence / target)
     for (name,) in journal["removes"]:
         (case.evidence / name).unlink(missing_ok=True)
+    # Batches that others are writing meanwhile stay.
+    drop_settled(staging(case), journal["run"])
     _journal(case).unlink()
-    shutil.rmtree(staging(case), ignore_errors=True)
 
 
 def _connect(case: Case) -> duckdb.DuckDBPyConnection:
@@ -123,26 +156,22 @@ def _sightings(case: Case) -> str | None:
     return f"read_parquet({files([file])}, hive_partitioning = false)" if file.is_file() else None
 
 
-def _views(connection: duckdb.DuckDBPyConnection, case: Case, table: str, waiting: list[Path]) -> None:
-    """Views `new_rows` and `old_rows` of one table, with the same columns."""
-    connection.register("nothing", pa.table({f.name: pa.array([], f.type) for f in schema.TABLES[table]}))
-    stored = sorted((case.store / table).glob("account_id=*/day=*/*.parquet"))
-    columns = ", ".join(f'"{name}"' for name in schema.TABLES[table].names)
-    for view, found, hive in (("new_rows", waiting, "false"), ("old_rows", stored, "true")):
-        source = f"read_parquet({files(found)}, hive_partitioning = {hive}" if found else "nothing"
-        if found:
-            source += ", hive_types_autocast = false)" if hive == "true" else ")"
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {columns} FROM {source}")
+def _parquet(found: list[Path], *, hive: bool) -> str:
+    how = "hive_partitioning = true, hive_types_autocast = false" if hive else "hive_partitioning = false"
+    return f"read_parquet({files(found)}, filename = true, {how})"
 
 
-def _touched(connection: duckdb.DuckDBPyConnection, case: Case, table: str) -> list[Path]:
-    """Files of every folder that gains, loses or changes a row."""
-    places = connection.execute(
-        "SELECT DISTINCT account_id, day FROM new_rows "
-        "UNION SELECT account_id, day FROM verdict WHERE is_old AND (NOT keep OR conflict <> was_conflict)"
-    ).fetchall()
-    folders = [case.store / table / f"account_id={account}" / f"day={day}" for account, day in sorted(places)]
-    return [file for folder in folders for file in sorted(folder.glob("*.parquet"))]
+def _views(connection: duckdb.DuckDBPyConnection, table: str, found: tuple[list[Path], list[Path], list[Path]]) -> None:
+    """Views `new_rows` and `old_rows` of one table, with the same columns, and the file of each row."""
+    fields = [*schema.TABLES[table], pa.field("filename", pa.string())]
+    names = [field.name for field in fields]
+    connection.register("nothing", pa.schema(fields).empty_table())
+    columns = ", ".join(f'"{name}"' for name in names)
+    ready, mixed, stored = found
+    for view, parts in (("new_rows", ((ready, True), (mixed, False))), ("old_rows", ((stored, True),))):
+        sources = [_parquet(part, hive=hive) for part, hive in parts if part] or ["nothing"]
+        text = " UNION ALL ".join(f"SELECT {columns} FROM {source}" for source in sources)
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {text}")
 
 
 def _verdicts(connection: duckdb.DuckDBPyConnection) -> Verdicts:
@@ -153,12 +182,3 @@ def _verdicts(connection: duckdb.DuckDBPyConnection) -> Verdicts:
     for digest, position, keep, conflict in rows:
         found.setdefault(digest, {})[position] = (keep, conflict)
     return found
-
-
-def sync(file: Path) -> None:
-    """Make sure that a file has reached the disk."""
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

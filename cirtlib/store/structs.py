@@ -1,6 +1,10 @@
-"""Columns of structs from JSON texts, each different text decoded once: identities and TLS details repeat a lot."""
+"""Columns of structs from JSON texts, each different text decoded once: identities and TLS details repeat a lot.
 
-from collections.abc import Callable, Iterable, Sequence
+Members of a struct are dictionaries: a row is a number, and Parquet writes it as one.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -8,6 +12,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from cirtlib.records import identity
+from cirtlib.records.layout import RESOURCES, TLS, Resource, fits
 from cirtlib.store import schema
 
 
@@ -43,20 +48,46 @@ class _Identity(Struct, gc=False, rename="camel"):
 
 
 _DECODER = msgspec.json.Decoder(_Identity)
-_ISSUER = _Issuer.__struct_fields__
 _WHO = _Identity.__struct_fields__[:-1]
+_ISSUER, _ATTRIBUTES = _Issuer.__struct_fields__, _Attributes.__struct_fields__
+_MAP = pa.map_(pa.string(), pa.string())
 
 
-def column(field: pa.Field, texts: Sequence[str | None]) -> pa.Array:
-    """Column of a struct field of the table from JSON texts; what is no such struct is null."""
-    seen: dict[str | None, int] = {}
-    places = [seen.setdefault(text, len(seen)) for text in texts]
-    if field.name == "useridentity":
-        distinct = _identities([None if text is None else _identity(text) for text in seen])
-    else:
-        build: Callable[[bytes], Any] = identity.resources if field.name == "resources" else identity.tls
-        distinct = pa.array([None if text is None else build(text.encode()) for text in seen], field.type)
-    return distinct.take(pa.array(places, pa.int32()))
+def column(name: str, codes: pa.DictionaryArray) -> tuple[pa.Array, list[int]]:
+    """Column useridentity, resources or tlsdetails from coded JSON texts; what is no such struct is null.
+
+    Also the codes of texts that hold more than the column can (none of identities, whose JSON is a column as well).
+    """
+    texts, where = codes.dictionary.to_pylist(), codes.indices
+    if name == "useridentity":
+        return _identities([_identity(text) for text in texts], where), []
+    if name == "resources":
+        return _resources(texts, where)
+    odd = [code for code, text in enumerate(texts) if not fits(text, TLS)]
+    found = [identity.tls(text.encode()) for text in texts]
+    children = [_leaf([None if one is None else one[part] for one in found], where) for part in schema.TLS.names]
+    return _struct(schema.TLS.names, found, where, children), odd
+
+
+def _resources(texts: list[str], where: pa.Array) -> tuple[pa.Array, list[int]]:
+    found: list[list[Resource] | None] = []
+    odd = []
+    for code, text in enumerate(texts):
+        try:
+            found.append(RESOURCES.decode(text))
+        except msgspec.MsgspecError:
+            odd.append(code)
+            plain = identity.resources(text.encode())
+            found.append(None if plain is None else [Resource(*one.values()) for one in plain])
+    every = [one for listed in found if listed for one in listed]
+    columns = [pa.array([getattr(one, part) for one in every], pa.string()) for part in Resource.__struct_fields__]
+    ends = accumulate((len(listed or ()) for listed in found), initial=0)
+    made = pa.ListArray.from_arrays(
+        pa.array(ends, pa.int32()),
+        pa.StructArray.from_arrays(columns, fields=list(schema.RESOURCES.value_type)),
+        mask=pa.array([listed is None for listed in found], pa.bool_()),
+    )
+    return made.take(where), odd
 
 
 def _identity(text: str) -> _Identity | None:
@@ -71,7 +102,7 @@ def _identity(text: str) -> _Identity | None:
     if plain is None:
         return None
     names = {field.encode_name: field.name for field in msgspec.structs.fields(_Identity)}
-    made = {python: plain[name.lower()] for name, python in names.items()}
+    made = {python: plain[name.lower()] for name, python in names.items() if python != "session_context"}
     session = plain["sessioncontext"]
     if session is not None:
         attributes, issuer = session["attributes"], session["sessionissuer"]
@@ -84,33 +115,34 @@ def _identity(text: str) -> _Identity | None:
     return _Identity(**made)
 
 
-def _identities(found: list[_Identity | None]) -> pa.Array:
+def _identities(found: list[_Identity | None], where: pa.Array) -> pa.Array:
     sessions = [None if one is None else one.session_context for one in found]
     issuers = [None if one is None else one.session_issuer for one in sessions]
     attributes = [None if one is None else one.attributes for one in sessions]
-    session = _struct(
-        schema.SESSION,
-        sessions,
-        [
-            _struct(
-                schema.SESSION.field("attributes").type, attributes, _plain(attributes, _Attributes.__struct_fields__)
-            ),
-            _struct(schema.ISSUER, issuers, _plain(issuers, _ISSUER)),
-            *_plain(sessions, ("ec2_role_delivery",)),
-            pa.array([_pairs(one) for one in sessions], pa.map_(pa.string(), pa.string())),
-        ],
-    )
-    return _struct(schema.IDENTITY, found, [*_plain(found, _WHO), session])
+    pairs = [_pairs(one) for one in sessions]
+    members = [
+        _struct(["mfaauthenticated", "creationdate"], attributes, where, _leaves(attributes, _ATTRIBUTES, where)),
+        _struct(schema.ISSUER.names, issuers, where, _leaves(issuers, _ISSUER, where)),
+        *_leaves(sessions, ("ec2_role_delivery",), where),
+        pa.array(pairs, _MAP).take(where) if any(one is not None for one in pairs) else pa.nulls(len(where), _MAP),
+    ]
+    session = _struct(schema.SESSION.names, sessions, where, members)
+    return _struct(schema.IDENTITY.names, found, where, [*_leaves(found, _WHO, where), session])
 
 
-def _plain(found: list[Any], names: Iterable[str]) -> list[pa.Array]:
-    """One text column for each attribute."""
-    return [pa.array([None if one is None else getattr(one, name) for one in found], pa.string()) for name in names]
+def _leaves(found: Sequence[Any], names: Sequence[str], where: pa.Array) -> list[pa.Array]:
+    return [_leaf([None if one is None else getattr(one, name) for one in found], where) for name in names]
 
 
-def _struct(kind: pa.DataType, found: list[Any], columns: list[pa.Array]) -> pa.Array:
-    mask = pa.array([one is None for one in found], pa.bool_())
-    return pa.StructArray.from_arrays(columns, fields=list(kind), mask=mask)
+def _leaf(values: list[str | None], where: pa.Array) -> pa.DictionaryArray:
+    """One member: of each row the code of its text."""
+    codes = pa.array(values, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(codes.indices.take(where), codes.dictionary)
+
+
+def _struct(names: list[str], found: Sequence[Any], where: pa.Array, children: list[pa.Array]) -> pa.StructArray:
+    absent = pa.array([one is None for one in found], pa.bool_())
+    return pa.StructArray.from_arrays(children, names=names, mask=absent.take(where).fill_null(fill_value=True))
 
 
 def _pairs(session: _Session | None) -> list[tuple[str, str | None]] | None:

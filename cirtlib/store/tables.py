@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from cirtlib import records
 from cirtlib.case import Case
-from cirtlib.store.settle import sync
+from cirtlib.store.batches import Stage
+from cirtlib.store.reading import Account, read_each
 
 
 def paths(case: Case, table: str) -> list[Path]:
@@ -14,12 +13,14 @@ def paths(case: Case, table: str) -> list[Path]:
     return sorted((case.store / table).glob("**/*.parquet"))
 
 
-def write_staged(folder: Path, batch: str, tables: dict[str, pa.Table]) -> None:
-    """Write the tables of one batch aside, where they wait for `settle`; on disk before this returns."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name, table in tables.items():
-        scratch = folder / f"{batch}-{name}.new"
-        pq.write_table(table, scratch, compression="lz4", store_schema=False)
-        scratch.chmod(0o600)
-        sync(scratch)
-        scratch.replace(folder / f"{batch}-{name}.parquet")
+def read_and_stage(
+    folder: Path, batch: str, objects: list[tuple[str, str, Path]], *, limit: int = records.MAX_EXPANDED
+) -> list[Account]:
+    """Read objects (name, SHA-256, file) straight into a batch below `folder`; the account of each.
+
+    Rows go to disk as they are read, so that a large object needs no more memory than a small one.
+    """
+    made = Stage(folder, batch)
+    accounts = read_each(objects, made.add, limit=limit)
+    made.finish()
+    return accounts

@@ -7,7 +7,7 @@ from functools import lru_cache
 import duckdb
 import pandas as pd
 
-from cirtlib import identity, queries, techniques
+from cirtlib import identity, queries, techniques, triage
 from cirtlib.case import Case
 from cirtlib.engine import duckdb as engine
 from cirtlib.scope import Scope
@@ -116,9 +116,7 @@ def intervals(findings: pd.DataFrame, start: object, end: object) -> pd.DataFram
     ends = times["last_seen"].fillna(begins)
     table = made.assign(start=begins, end=ends.where(ends >= begins, begins))
     inside = (table["end"] >= pd.Timestamp(start)) & (table["start"] <= pd.Timestamp(end))
-    # One finding may come twice, from its product and through Security Hub: the product knows it best.
-    table = table[inside].assign(rank=table["form"].ne("guardduty")).sort_values(["rank", "start"], kind="stable")
-    table = table.drop_duplicates("finding_id").sort_values(["start", "finding_id"], kind="stable")
+    table = triage.distinct(table[inside]).sort_values(["start", "finding_id"], kind="stable")
     return table.reset_index(drop=True)[list(INTERVALS)]
 
 

@@ -18,7 +18,13 @@ State = dict[str, Any]
 
 def reset() -> None:
     """Empty every account that moto holds in this process."""
+    _managed_policies(load=False)  # moto would make each account anew before it throws it away
     moto_api_backend.reset()
+
+
+def _managed_policies(*, load: bool) -> None:
+    """Whether IAM backends that are made from now on have AWS's own policies: it takes a tenth of a second each."""
+    default_user_config["iam"]["load_aws_managed_policies"] = load
 
 
 def backend(service: str, account: str, region: str = "aws") -> Any:  # noqa: ANN401 - moto has no types
@@ -31,10 +37,13 @@ def read(accounts: list[str]) -> State:
     return {"accounts": {account: _read_account(account) for account in sorted(accounts)}}
 
 
-def load(state: State) -> None:
-    """Replace whatever moto holds in this process by `state`."""
-    default_user_config["iam"]["load_aws_managed_policies"] = True  # AWSDenyAll and AdministratorAccess must exist
+def load(state: State, *, organization: str = "") -> None:
+    """Replace whatever moto holds in this process by `state`; `organization` is the id of the organization."""
     reset()
+    _managed_policies(load=True)  # AWSDenyAll and AdministratorAccess must exist
+    for account in state["accounts"]:
+        backend("iam", account)
+    _managed_policies(load=False)  # not in the partitions of China and others, where moto looks for a key, too
     for account, content in state["accounts"].items():
         _load_identities(account, content)
         for bucket in content.get("buckets", []):
@@ -42,6 +51,27 @@ def load(state: State) -> None:
         for trail in content.get("trails", []):
             _load_trail(account, trail)
         _load_compute(account, content)
+    _load_organization(state, organization)
+
+
+def _load_organization(state: State, identity: str) -> None:
+    """Make the accounts one organization, managed by the one that has the organization's trail."""
+    managers = [
+        account
+        for account, content in state["accounts"].items()
+        if any(trail.get("IsOrganizationTrail") for trail in content.get("trails", []))
+    ]
+    if not managers:
+        return
+    organizations = backend("organizations", managers[0])
+    organizations.create_organization("us-east-1", FeatureSet="ALL")
+    organizations.org.id = organizations.accounts[0].organization_id = identity or organizations.org.id
+    for account in sorted(state["accounts"].keys() - {managers[0]}):
+        organizations.create_account(AccountName=f"training-{account}", Email=f"training-{account}@example.com")
+        made = organizations.accounts[-1]
+        masters = get_backend("organizations").master_accounts
+        masters[account] = masters.pop(made.id)
+        made.id = account
 
 
 def _load_identities(account: str, content: State) -> None:

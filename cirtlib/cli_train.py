@@ -1,0 +1,37 @@
+"""The commands of `cirt train`: argument parsing only."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cirtlib.terminal import say, warn
+
+train = typer.Typer(help="Exercises: generated incidents with a known truth.", no_args_is_help=True)
+
+
+@train.command("generate")
+def train_generate(
+    scenario: Annotated[str, typer.Argument(help="Name of a scenario, or its folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
+) -> None:
+    """Generate an incident's logs and findings, and its truth beside them."""
+    from cirtlib.training.generator import generate
+
+    made = generate(scenario, seed=seed, out=out)
+    say(f"logs: {made.logs}\nfindings: {made.findings}\ntruth (not for the case): {made.truth}")
+    say(f"next: cirt new DIR --logs {made.logs} --findings {made.findings} --seed finding={made.seed_finding}")
+
+
+@train.command("demo")
+def train_demo(
+    seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Folder to make; default: cases/exposed-credentials-SEED.")
+    ] = None,
+) -> None:
+    """Generate an incident and investigate it, from one finding to the report and the plan."""
+    from cirtlib.training.demo import demo
+
+    say("\n".join(demo(folder or Path("cases", f"exposed-credentials-{seed}"), seed=seed, say=warn)))
