@@ -128,5 +128,7 @@ def _inside(held: Held, start: str, end: str) -> tuple[str, str] | None:
 def _words(one: dict[str, Any], *, times: bool = True) -> str:
     """Reason of a slice, and its time where the row has no day."""
     said = str(one["reason"] or ("" if one["status"] == "read" else one["status"]))
+    if call := one["facts"].get("operation"):
+        said = f"{one['facts'].get('service')}.{call}: {said}"
     when = " ".join(f"{word} {one[key]}" for word, key in (("from", "start"), ("to", "end")) if one[key])
     return ", ".join(part for part in (said, when if times else "") if part)
