@@ -23,7 +23,6 @@ __all__ = ["RESULTS", "Row", "case_of", "check", "folded", "is_ready", "table"]
 
 COLUMNS = ["account", "region", "what", "result", "detail"]
 _API = ("guardduty", "security_hub", "account")
-_ALWAYS = frozenset({"all"})
 _THREADS = 32
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -89,7 +88,7 @@ def check(case: Case) -> list[Row]:
 def _needed(case: Case) -> frozenset[str]:
     """Names of what the case reads through APIs, as data/check_calls.tsv has them."""
     history = {"event_history" for source in case.sources if "event_history" in source.options}
-    return frozenset(history | {source.kind for source in case.sources if "api" in source.options}) | _ALWAYS
+    return frozenset(history | {source.kind for source in case.sources if "api" in source.options})
 
 
 def _accounts(aws: Aws, entered: dict[str, list[str]], sources: frozenset[str]) -> Iterator[Row]:
@@ -99,9 +98,7 @@ def _accounts(aws: Aws, entered: dict[str, list[str]], sources: frozenset[str]) 
     answers = dict(zip(lanes, _side_by_side(lambda lane: calls.run(aws, lane, asked), lanes), strict=True))
     for lane, given in answers.items():
         yield from calls.rows(lane, given, sources)
-    trails = _side_by_side(lambda account: _trails(aws, account, answers), entered)
-    for made in trails:
-        yield from made
+    yield from _trails(aws, answers, sources)
     for lane, given in answers.items():
         if made_row := _SETTINGS.get(lane.service):
             yield made_row(lane.account, lane.region, given)
@@ -110,13 +107,18 @@ def _accounts(aws: Aws, entered: dict[str, list[str]], sources: frozenset[str]) 
 _SETTINGS = {"guardduty": settings.guardduty, "securityhub": settings.security_hub, "config": settings.config}
 
 
-def _trails(aws: Aws, account: str, answers: dict[Lane, dict[str, Answer]]) -> list[Row]:
-    found = {
-        lane.region: given["DescribeTrails"]
-        for lane, given in answers.items()
-        if lane.account == account and "DescribeTrails" in given
-    }
-    return list(settings.trail_rows(account, found, settings.trails(aws, account, found)))
+def _trails(aws: Aws, answers: dict[Lane, dict[str, Answer]], sources: frozenset[str]) -> Iterator[Row]:
+    """What can be called of trails, and what they do in each account and Region."""
+    found: dict[str, dict[str, Answer]] = {}
+    for lane, given in answers.items():
+        if "DescribeTrails" in given:
+            found.setdefault(lane.account, {})[lane.region] = given["DescribeTrails"]
+    known = settings.trails(found)
+    _side_by_side(lambda trail: settings.learn(aws, trail, sources | {"settings"}), known)
+    for trail in known:
+        yield from settings.call_rows(trail, sources)
+    for account, regions in found.items():
+        yield from settings.trail_rows(account, regions, {trail.arn: trail for trail in known})
 
 
 def _side_by_side(work: Callable[[_T], _U], items: Iterable[_T]) -> list[_U]:

@@ -95,7 +95,7 @@ def lanes(account: str, regions: Iterable[str], sources: frozenset[str]) -> Iter
 
 
 def _due(call: Call, sources: frozenset[str], *, first: bool) -> bool:
-    return bool(call.sources & sources) and (first or call.scope == "region")
+    return bool(call.sources & sources) and (call.scope == "region" or (first and call.scope == "account"))
 
 
 def run(aws: Aws, lane: Lane, sources: frozenset[str]) -> dict[str, Answer]:
@@ -115,20 +115,13 @@ def run(aws: Aws, lane: Lane, sources: frozenset[str]) -> dict[str, Answer]:
             jmespath.search(path, dict(answers[name].data)) if name in answers else None for name, path in call.given
         ]
         if all(values):
-            parameters = _filled(call.parameters, values, lane.account)
-            answers[call.operation] = ask(client, call.operation, parameters, off=call.off, none=call.none)
+            named = {f"{{{number}}}": value for number, value in enumerate(values)}
+            answers[call.operation] = ask(client, call, {**named, "{account}": lane.account})
     return answers
 
 
-def ask(
-    client: Any,  # noqa: ANN401 - botocore's
-    operation: str,
-    parameters: Mapping[str, Any],
-    *,
-    off: frozenset[str] = frozenset(),
-    none: frozenset[str] = frozenset(),
-) -> Answer:
-    """Call once, without going on to further pages.
+def ask(client: Any, call: Call, named: Mapping[str, Any]) -> Answer:  # noqa: ANN401 - botocore's
+    """Call once, with what is `named` in its parameters, and without going on to further pages.
 
     Raises
     ------
@@ -136,12 +129,12 @@ def ask(
         when the credentials have run out.
     """
     try:
-        return Answer("ok", data=getattr(client, xform_name(operation))(**parameters))
+        return Answer("ok", data=getattr(client, xform_name(call.operation))(**_filled(call.parameters, named)))
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in none:
+        if code in call.none:
             return Answer("ok")
-        if code in off:
+        if code in call.off:
             return Answer("off", "not switched on here")
         if code in _NOT_HERE:
             return Answer("failed", f"{code}: is the Region enabled in this account? If not, leave it out of `regions`")
@@ -151,23 +144,28 @@ def ask(
 
 
 def rows(lane: Lane, answers: Mapping[str, Answer], sources: frozenset[str]) -> Iterator[Row]:
-    """Rows of the calls that these sources need (not those that only tell the settings)."""
+    """Rows of the calls that these sources need, without those that only tell what is on."""
     for call in calls():
-        if call.service == lane.service and call.operation in answers and _due(call, sources, first=lane.first):
+        if call.service == lane.service and call.operation in answers and call.sources & sources:
             answer = answers[call.operation]
-            region = lane.region if call.scope == "region" else ""
-            needing = ", ".join(sorted(call.sources & sources - {"all"}))
-            detail = answer.detail + (f" (needed for {needing})" if answer.result in {"denied", "failed"} else "")
-            yield Row(lane.account, region, f"call {call.service} {call.operation}", answer.result, detail)
+            if answer.result != "off":  # which another row says of the service
+                region = "" if call.scope == "account" else lane.region
+                yield row(call, lane.account, region, answer, sources)
 
 
-def _filled(value: Any, given: list[Any], account: str) -> Any:  # noqa: ANN401 - JSON
-    """Parameters with what was found in the place of {0}, {1} and {account}."""
+def row(call: Call, account: str, region: str, answer: Answer, sources: frozenset[str]) -> Row:
+    """Row of one call that these sources need."""
+    needing = ", ".join(sorted(call.sources & sources))
+    detail = answer.detail + (f" (needed for {needing})" if needing and answer.detail else "")
+    return Row(account, region, f"call {call.service} {call.operation}", answer.result, detail)
+
+
+def _filled(value: Any, named: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    """Parameters with what is named put in: {0} as the value that it is, {account} inside a text."""
     if isinstance(value, dict):
-        return {key: _filled(part, given, account) for key, part in value.items()}
+        return {key: _filled(part, named) for key, part in value.items()}
     if isinstance(value, list):
-        return [_filled(part, given, account) for part in value]
-    for number, found in enumerate(given):
-        if value == f"{{{number}}}":
-            return found
-    return value.replace("{account}", account) if isinstance(value, str) else value
+        return [_filled(part, named) for part in value]
+    if not isinstance(value, str) or value in named:
+        return named.get(value, value) if isinstance(value, str) else value
+    return value.replace("{account}", str(named.get("{account}", "")))

@@ -4,70 +4,106 @@ Source of the fields: API references of AWS CloudTrail, Amazon GuardDuty, AWS Se
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cirtlib.aws import Aws
-from cirtlib.check.calls import Answer, Row, ask
+from cirtlib.check.calls import Answer, Row, ask, calls, row
 
 Answers = Mapping[str, Answer]
 
 
-def trails(aws: Aws, account: str, found: Mapping[str, Answer]) -> dict[str, dict[str, Any]]:
-    """Trails that log in an account, by ARN, each with `status` and `selectors`: the answers of its home Region.
+@dataclass(frozen=True)
+class Trail:
+    """A trail, as DescribeTrails gives it; who was asked about it, in its home Region, and what the answers were."""
 
-    `found` is Region -> the answer of DescribeTrails there.
+    arn: str
+    account: str
+    region: str
+    said: Mapping[str, Any]
+    answers: dict[str, Answer]
+
+    def answer(self, operation: str) -> Answer:
+        """Answer to one call of scope `trail` in data/check_calls.tsv."""
+        return self.answers[operation]
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it logs now."""
+        return bool(self.answer("GetTrailStatus").data.get("IsLogging"))
+
+
+def trails(found: Mapping[str, Mapping[str, Answer]]) -> list[Trail]:
+    """All trails, each once; nothing is asked yet. `found`: account -> Region -> answer of DescribeTrails there.
+
+    Its own account is to be asked of a trail, where it is one of these; else the first that sees it.
     """
-    known: dict[str, dict[str, Any]] = {}
-    for answer in found.values():
-        for trail in answer.data.get("trailList") or ():
-            known.setdefault(trail["TrailARN"], dict(trail))
-    for arn, trail in known.items():
-        client = aws.client("cloudtrail", account=account, region=trail.get("HomeRegion") or arn.split(":")[3])
-        trail["status"] = ask(client, "GetTrailStatus", {"Name": arn})
-        trail["selectors"] = ask(client, "GetEventSelectors", {"TrailName": arn})
-    return known
+    known: dict[str, Trail] = {}
+    for account, regions in found.items():
+        for answer in regions.values():
+            for said in answer.data.get("trailList") or ():
+                _, _, _, region, owner, _ = said["TrailARN"].split(":", 5)
+                asking = owner if owner in found else account
+                trail = Trail(said["TrailARN"], asking, said.get("HomeRegion") or region, said, {})
+                known.setdefault(trail.arn, trail)
+    return list(known.values())
 
 
-def trail_rows(account: str, found: Mapping[str, Answer], known: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
-    """For each Region: whether a trail is on, signs its log files, and records data events."""
+def learn(aws: Aws, trail: Trail, sources: frozenset[str]) -> None:
+    """Ask about one trail.
+
+    Raises
+    ------
+    AccessError
+        when the credentials have run out.
+    """
+    client = aws.client("cloudtrail", account=trail.account, region=trail.region)
+    for call in calls():
+        if call.scope == "trail" and call.sources & sources:
+            trail.answers[call.operation] = ask(client, call, {"{trail}": trail.arn})
+
+
+def call_rows(trail: Trail, sources: frozenset[str]) -> Iterator[Row]:
+    """Rows of the calls about a trail that these sources need; another account's trail is that one's to be asked."""
+    if trail.account == trail.arn.split(":")[4]:
+        for call in calls():
+            if call.operation in trail.answers and call.scope == "trail" and call.sources & sources:
+                yield row(call, trail.account, trail.region, trail.answers[call.operation], sources)
+
+
+def trail_rows(account: str, found: Mapping[str, Answer], known: Mapping[str, Trail]) -> Iterator[Row]:
+    """For each Region of an account: whether a trail is on, signs its log files, and records data events."""
     for region, answer in found.items():
-        here = [known[trail["TrailARN"]] for trail in answer.data.get("trailList") or ()]
-        if answer.result != "ok":
-            for what in ("trail", "log file validation", "data events"):
-                yield Row(account, region, what, "unknown", answer.detail)
-            continue
-        on = [trail for trail in here if trail["status"].data.get("IsLogging")]
-        blind = [trail["status"] for trail in here if trail["status"].result != "ok"]
-        if not on and blind:
-            yield Row(account, region, "trail", "unknown", blind[0].detail)
-        elif not on:
-            stopped = ", ".join(trail["Name"] for trail in here)
-            yield Row(account, region, "trail", "off", f"stopped: {stopped}" if stopped else "no trail")
-        else:
-            yield Row(account, region, "trail", "ok", "; ".join(map(_described, on)))
-        signed = [trail["Name"] for trail in on if trail.get("LogFileValidationEnabled")]
-        yield _of_trails(account, region, "log file validation", on, blind, ", ".join(signed))
-        unread = [trail["selectors"] for trail in on if trail["selectors"].result != "ok"]
-        kinds = sorted({kind for trail in on for kind in data_events(trail["selectors"].data)})
-        yield _of_trails(account, region, "data events", on, blind + unread, ", ".join(kinds))
+        here = [known[said["TrailARN"]] for said in answer.data.get("trailList") or ()]
+        on = [trail for trail in here if trail.is_on]
+        blind = [status for trail in here if (status := trail.answer("GetTrailStatus")).result != "ok"]
+        blind += [answer] if answer.result != "ok" else []
+        stopped = ", ".join(trail.said["Name"] for trail in here)
+        missing = f"stopped: {stopped}" if stopped else "no trail"
+        yield _of_trails((account, region, "trail"), "; ".join(map(_described, on)), blind, missing)
+        signed = [trail.said["Name"] for trail in on if trail.said.get("LogFileValidationEnabled")]
+        yield _of_trails((account, region, "log file validation"), ", ".join(signed), blind, "" if on else missing)
+        selectors = [trail.answer("GetEventSelectors") for trail in on]
+        kinds = sorted({kind for one in selectors for kind in data_events(one.data)})
+        unread = blind + [one for one in selectors if one.result != "ok"]
+        yield _of_trails((account, region, "data events"), ", ".join(kinds), unread, "" if on else missing)
 
 
-def _of_trails(
-    account: str, region: str, what: str, on: list[Mapping[str, Any]], blind: list[Answer], said: str
-) -> Row:
-    """Row of what a trail does besides logging: unknown where a trail could not be asked and no other does it."""
-    if said or not blind:
-        return Row(account, region, what, "ok" if said else "off", said or ("" if on else "no trail is on"))
-    return Row(account, region, what, "unknown", blind[0].detail)
+def _of_trails(what: tuple[str, str, str], said: str, blind: list[Answer], missing: str) -> Row:
+    """Row of what some trail does: unknown where one could not be asked and no other does it."""
+    if said:
+        return Row(*what, "ok", said)
+    return Row(*what, "unknown", blind[0].detail) if blind else Row(*what, "off", missing)
 
 
-def _described(trail: Mapping[str, Any]) -> str:
-    extent = "organization, " if trail.get("IsOrganizationTrail") else ""
-    extent += "all Regions" if trail.get("IsMultiRegionTrail") else "one Region"
-    prefix = f"/{trail['S3KeyPrefix']}" if trail.get("S3KeyPrefix") else ""
-    failing = trail["status"].data.get("LatestDeliveryError")
+def _described(trail: Trail) -> str:
+    said = trail.said
+    extent = "organization, " if said.get("IsOrganizationTrail") else ""
+    extent += "all Regions" if said.get("IsMultiRegionTrail") else "one Region"
+    prefix = f"/{said['S3KeyPrefix']}" if said.get("S3KeyPrefix") else ""
+    failing = trail.answer("GetTrailStatus").data.get("LatestDeliveryError")
     late = f", but its last delivery failed: {failing}" if failing else ""
-    return f"{trail['Name']} ({extent}) to s3://{trail.get('S3BucketName')}{prefix}{late}"
+    return f"{said['Name']} ({extent}) to s3://{said.get('S3BucketName')}{prefix}{late}"
 
 
 def data_events(selectors: Mapping[str, Any]) -> set[str]:
