@@ -20,6 +20,7 @@ def reset() -> None:
     """Empty every account that moto holds in this process."""
     _managed_policies(load=False)  # moto would make each account anew before it throws it away
     moto_api_backend.reset()
+    get_backend("organizations").master_accounts.clear()  # who belongs to whom outlives moto's own reset
 
 
 def _managed_policies(*, load: bool) -> None:
