@@ -439,15 +439,13 @@ def responder(name, minute, **fields):
     )
 
 
-@pytest.fixture(scope="module")
-def contained(tmp_path_factory):
+def containment():
     """The key is off at 30, denied at 31; the role's sessions are off at 30, but one call works at 40; later a new face."""
     off = {"requestParameters": {"userName": "alice", "accessKeyId": STOLEN, "status": "Inactive"}}
     deny = {"roleName": "devRole", "policyName": "AWSRevokeOlderSessions", "policyDocument": '{"Effect": "Deny"}'}
     gone = {"requestParameters": {"userName": "backup", "accessKeyId": MADE}}
     carol = sample.user("carol", "AKIACAROLKEY00000001")
-    records = [
-        *attack(),
+    return [
         responder("UpdateAccessKey", 30, **off),
         responder("PutRolePolicy", 30, requestParameters=deny),
         stolen("ListUsers", "iam", 31, errorCode="AccessDenied"),
@@ -455,7 +453,11 @@ def contained(tmp_path_factory):
         responder("DeleteAccessKey", 45, **gone),
         sample.record("ListRoles", "iam", who=carol, time=at(50), sourceIPAddress=THIEF, eventID="carol-late"),
     ]
-    return sample.make(tmp_path_factory.mktemp("contained"), records)
+
+
+@pytest.fixture(scope="module")
+def contained(tmp_path_factory):
+    return sample.make(tmp_path_factory.mktemp("contained"), [*attack(), *containment()])
 
 
 def test_containment_held_tells_a_denied_call_from_one_that_works(contained):
