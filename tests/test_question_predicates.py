@@ -16,12 +16,69 @@ VALUES = small.ASKED | {
     "minimum": "3",
 }
 
+# conditions that may be turned round, and why
+IDLE = {
+    "finding_records": {"f.copy = 1": "asked again of the whole; before the join it only saves work"},
+    "credential_origin": {
+        "c.hop < 9": "ends a chain that no account has, of records that are made up",
+        "event_time BETWEEN :baseline_start AND :end": "asked again where the first use is looked up",
+    },
+    "credentials_minted": {"c.hop < 9": "ends a chain that no account has, of records that are made up"},
+}
+
+INSTANCE = "i-0123456789abcdef0"
+NAMELESS = {**small.FINDING, "api_name": None, "api_service": None}
+FINDINGS = [
+    small.COPY,
+    small.FINDING,
+    small.LOST,
+    small.CONTROL,
+    {**NAMELESS, "finding_id": "arn:key"},
+    {**NAMELESS, "finding_id": "arn:instance", "access_key_id": None, "instance_id": INSTANCE, "remote_ips": []},
+    {
+        **NAMELESS,
+        "finding_id": "arn:principal",
+        "access_key_id": None,
+        "principal_id": "AIDADAVEXXXXXXXXXXXXX",
+        "remote_ips": [],
+    },
+]
+
+
+def besides():
+    """What the incident lacks: acts of the baseline and before it, a program of one's own, a session's other key."""
+    alice, dave = sample.user("alice", small.STOLEN), sample.user("dave", "AKIADAVEKEY000000001")
+    machine = sample.role("devRole", INSTANCE, "ASIAMACHINE000000001")
+    evil = {"userAgent": "evil/1"}
+    far, near = (
+        small.minted("ASIAFAR0000000000001", small.FAR_ROLE),
+        small.minted("ASIANEAR000000000001", small.DEV_ROLE),
+    )
+    other = sample.role("devRole", "thief", "ASIAOTHERKEY00000001")
+    return [
+        sample.record("AssumeRole", "sts", who=alice, time="2026-05-20T12:00:00Z", **near),
+        sample.record("AssumeRole", "sts", who=alice, time=small.at(3, 5), **near),
+        sample.record("AssumeRole", "sts", who=machine, time="2026-05-20T12:00:00Z", **far),
+        sample.record("RunInstances", "ec2", who=alice, time=small.at(3, 5)),
+        sample.record("RunInstances", "ec2", who=alice, time=small.at(4, 5), errorCode="AccessDenied"),
+        sample.record("RunInstances", "ec2", who=alice, time=small.at(5, 5), errorCode="AccessDenied"),
+        sample.record("ListUsers", "iam", who=alice, time=small.at(5, 5)),
+        small.stolen("RunInstances", "ec2", 20, **evil),
+        sample.record("ListUsers", "iam", who=dave, time=small.at(21), sourceIPAddress="192.0.2.9", **evil),
+        sample.record("ListUsers", "iam", who=dave, time=small.at(21, 5), sourceIPAddress="192.0.2.9", **evil),
+        sample.record("ListUsers", "iam", who=dave, time=small.at(21, 5), sourceIPAddress=small.THIEF),
+        sample.record("ListUsers", "iam", who=dave, time="2026-05-20T12:00:00Z", sourceIPAddress="192.0.2.9", **evil),
+        sample.record("ListUsers", "iam", who=other, time=small.at(22)),
+        sample.record("ListUsers", "iam", who=other, time=small.at(22, 5)),
+        sample.record("ListUsers", "iam", who=machine, time=small.at(6)),
+    ]
+
 
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory):
     """The incident, its containment, and what lies outside: other days, accounts, outcomes."""
-    records = [*small.usual(), *small.attack(), *small.containment()]
-    case = sample.make(tmp_path_factory.mktemp("predicates"), records, [small.COPY, small.FINDING, small.LOST, small.CONTROL])
+    records = [*small.usual(), *small.attack(), *small.containment(), *besides()]
+    case = sample.make(tmp_path_factory.mktemp("predicates"), records, FINDINGS)
     with engine.connect(case) as opened:
         opened.execute("CREATE TABLE kept AS FROM events")
         opened.execute("DROP VIEW events")
@@ -65,5 +122,5 @@ def survivors(connection, question):
 
 @pytest.mark.parametrize("question", queries.questions(), ids=lambda question: question.name)
 def test_every_condition_decides(question, connection):
-    """No condition of a WHERE can be turned round without another answer."""
-    assert survivors(connection, question) == []
+    """No condition of a WHERE can be turned round without another answer, but for those listed with their reason."""
+    assert set(survivors(connection, question)) == set(IDLE.get(question.name, {}))
