@@ -16,6 +16,9 @@ VALUES = small.ASKED | {
     "minimum": "3",
 }
 
+# some 200 variants of the questions take about 20 s of a core
+pytestmark = pytest.mark.integration
+
 # conditions that may be turned round, and why
 IDLE = {
     "finding_records": {"f.copy = 1": "asked again of the whole; before the join it only saves work"},

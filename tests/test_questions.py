@@ -440,7 +440,7 @@ def responder(name, minute, **fields):
 
 
 def containment():
-    """The key is off at 30, denied at 31; the role's sessions are off at 30, but one call works at 40; later a new face."""
+    """Key off at 30, denied at 31; the role is off at 30, yet a call works at 40; later a new face."""
     off = {"requestParameters": {"userName": "alice", "accessKeyId": STOLEN, "status": "Inactive"}}
     deny = {"roleName": "devRole", "policyName": "AWSRevokeOlderSessions", "policyDocument": '{"Effect": "Deny"}'}
     gone = {"requestParameters": {"userName": "backup", "accessKeyId": MADE}}
