@@ -422,3 +422,151 @@ def test_a_record_that_mints_its_own_key_ends_the_chain(tmp_path):
     case = sample.make(tmp_path, records)
     assert 0 < len(ask(case, "credential_origin")) <= 40
     assert 0 < len(ask(case, "credentials_minted")) <= 40
+
+
+def responder(name, minute, **fields):
+    """IAM call of the responder, from the office."""
+    who = sample.user("responder", "AKIARESPONDER0000001")
+    return sample.record(
+        name,
+        "iam",
+        who=who,
+        time=at(minute),
+        sourceIPAddress=OFFICE,
+        readOnly=False,
+        eventID=f"{name}-{minute}",
+        **fields,
+    )
+
+
+def containment():
+    """Key off at 30, denied at 31; the role is off at 30, yet a call works at 40; later a new face."""
+    off = {"requestParameters": {"userName": "alice", "accessKeyId": STOLEN, "status": "Inactive"}}
+    deny = {"roleName": "devRole", "policyName": "AWSRevokeOlderSessions", "policyDocument": '{"Effect": "Deny"}'}
+    gone = {"requestParameters": {"userName": "backup", "accessKeyId": MADE}}
+    carol = sample.user("carol", "AKIACAROLKEY00000001")
+    return [
+        responder("UpdateAccessKey", 30, **off),
+        responder("PutRolePolicy", 30, requestParameters=deny),
+        stolen("ListUsers", "iam", 31, errorCode="AccessDenied"),
+        session("AssumeRole", "sts", 40, **minted("ASIALATER0000000001X", FAR_ROLE)),
+        responder("DeleteAccessKey", 45, **gone),
+        sample.record("ListRoles", "iam", who=carol, time=at(50), sourceIPAddress=THIEF, eventID="carol-late"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def contained(tmp_path_factory):
+    return sample.make(tmp_path_factory.mktemp("contained"), [*attack(), *containment()])
+
+
+def test_containment_held_tells_a_denied_call_from_one_that_works(contained):
+    """The key is dead, the role is not and minted again, and somebody else comes from the thief's address."""
+    found = ask(contained, "containment_held").set_index("principal")
+    assert found["state"].to_dict() == {
+        DEV_ROLE: "did not hold",
+        ALICE: "held",
+        f"arn:aws:iam::{ACCOUNT}:user/carol": "another holder",
+    }
+    assert (found.loc[ALICE, "ok_after"], found.loc[ALICE, "denied_after"]) == (0, 1)
+    assert found.loc[ALICE, "contained_event_id"] == "UpdateAccessKey-30"
+    assert list(found.loc[DEV_ROLE, "minted_after"]) == ["ASIALATER0000000001X"]
+
+
+def test_what_a_suspect_switches_off_is_no_containment(tmp_path):
+    """A thief who disables the owner's key has contained nobody; reactivating a key does not either."""
+    off = {"requestParameters": {"userName": "alice", "accessKeyId": STOLEN, "status": "Inactive"}}
+    on = {"requestParameters": {"userName": "alice", "accessKeyId": STOLEN, "status": "Active"}}
+    records = [
+        session("UpdateAccessKey", "iam", 1, **off),
+        responder("UpdateAccessKey", 2, **on),
+        stolen("GetUser", "iam", 3),
+    ]
+    assert set(ask(sample.make(tmp_path, records), "containment_held")["state"]) == {"not contained"}
+
+
+def test_attacker_made_says_what_is_still_there(contained):
+    """The key was deleted by the responder; the user, the instance and the share are still there."""
+    found = ask(contained, "attacker_made").set_index("what")
+    still = found["state"] == "still there"
+    assert set(found.index[still]) == {"user", "shared snapshot", "instance"}
+    assert found.loc["long-term key", "removed_event_id"] == "DeleteAccessKey-45"
+    assert found.loc["instance", "made"] == "i-0123456789abcdef0"
+    assert found.loc["instance", "remove"] == "TerminateInstances"
+
+
+def test_tampering_pairs_each_act_with_its_inverse(incident, contained):
+    """The trail stopped by ARN was started by name; without the start it stands; what was denied was tried."""
+    found = answer(incident.path, "tampering").set_index("event_name")
+    assert found["state"].to_dict() == {"StopLogging": "put back", "DeleteTrail": "tried"}
+    assert found.loc["StopLogging", "put_back_event_id"] == "on-again"
+    assert set(ask(incident, "tampering", end=at(20))["state"]) == {"stands", "tried"}
+
+
+def test_tampering_names_how_a_trail_was_narrowed(tmp_path):
+    """UpdateTrail says what it weakened; a lifecycle on a bucket that holds no logs is none."""
+    narrow = {"name": "main", "isMultiRegionTrail": False, "enableLogFileValidation": False}
+    records = [
+        stolen("UpdateTrail", "cloudtrail", 1, requestParameters=narrow),
+        stolen("PutBucketLifecycle", "s3", 2, requestParameters={"bucketName": "my-trail-logs"}),
+        stolen("PutBucketLifecycle", "s3", 3, requestParameters={"bucketName": "pictures"}),
+    ]
+    found = ask(sample.make(tmp_path, records), "tampering")
+    assert list(found["target"]) == ["main", "my-trail-logs"]
+    assert found["how"].iloc[0] == "one Region only, no validation"
+
+
+def test_credential_mints_know_the_ways_without_a_key(tmp_path):
+    """Sign-in, SSO and an instance mint too; a failed sign-in does not; what outlives the key is marked."""
+    who = sample.user("alice", STOLEN)
+    login = {"responseElements": {"ConsoleLogin": "Failure"}, "eventType": "AwsConsoleSignIn"}
+    role = {"roleArn": DEV_ROLE, "roleSessionName": "i-0123456789abcdef0"}
+    key = {"responseElements": {"credentials": {"accessKeyId": "ASIAINSTANCE00000001"}}}
+    records = [
+        sample.record("ConsoleLogin", "signin", who=who, time=at(1), eventID="failed", **login),
+        sample.record("ConsoleLogin", "signin", who=who, time=at(2), responseElements={"ConsoleLogin": "Success"}),
+        sample.record("GetRoleCredentials", "sso", time=at(3), serviceEventDetails={"role_name": "Admin"}),
+        sample.record("AssumeRole", "sts", who=sample.service(), time=at(4), requestParameters=role, **key),
+        stolen("GetFederationToken", "sts", 5, responseElements={"credentials": {"accessKeyId": MINTED}}),
+    ]
+    found = ask(sample.make(tmp_path, records), "credential_mints").set_index("way")
+    assert set(found.index) == {"console sign-in", "role through SSO", "role taken by a service", "federation session"}
+    assert found.loc["role through SSO", "minted_for"] == "Admin"
+    assert found.loc["role taken by a service", "machine"] == "i-0123456789abcdef0"
+    assert list(found.index[found["outlives_the_key"]]) == ["federation session"]
+
+
+def test_finding_agreement_widens_the_scope(tmp_path):
+    """A finding about carol is about no suspect, alice's is, and devRole has none; a sample says nothing."""
+    about_alice = FINDING | {"finding_id": "arn:a", "access_key_id": STOLEN, "remote_ips": []}
+    about_carol = FINDING | {"finding_id": "arn:c", "access_key_id": "AKIACAROLKEY00000001", "remote_ips": []}
+    fake = about_carol | {"finding_id": "arn:s", "sample": True}
+    found = ask(sample.make(tmp_path, attack(), [about_alice, about_carol, fake]), "finding_agreement")
+    assert dict(zip(found["state"], found["principal"], strict=True)) == {
+        "agrees": ALICE,
+        "finding about no suspect": f"arn:aws:iam::{ACCOUNT}:user/carol",
+        "suspect without finding": DEV_ROLE,
+    }
+    assert list(found["event_id"])[1] == "carol"
+
+
+def test_resource_hijack_marks_large_machines_and_what_was_usual(tmp_path):
+    """GPU machines in numbers are large; hostile numbers do no harm; what the pipeline did before is counted."""
+    many = {"instanceType": "p4d.24xlarge", "instancesSet": {"items": [{"maxCount": 8}]}}
+    odd = {"instanceType": "t3.micro", "instancesSet": {"items": [{"maxCount": "lots'"}]}}
+    records = [
+        stolen("RunInstances", "ec2", 1, requestParameters=many),
+        sample.record("RunInstances", "ec2", time=at(2, 5), requestParameters=odd, **BUILD),
+        sample.record("RunInstances", "ec2", time=at(2), requestParameters=odd, **BUILD),
+    ]
+    found = ask(sample.make(tmp_path, records), "resource_hijack")
+    assert list(found["large"]) == [True, False]
+    assert list(found["asked_for"]) == [8, 1]
+    assert list(found["usual_events"]) == [0, 1]
+
+
+def test_the_first_hour_is_answered():
+    """Each of the 27 is answered by a question there is, or by a function."""
+    assert len(queries.FIRST_HOUR) == 27
+    for _, by in queries.FIRST_HOUR:
+        assert by.startswith("`cirtlib.") or by.partition(";")[0] in EVERY

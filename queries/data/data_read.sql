@@ -30,7 +30,7 @@ SELECT
         json_extract_scalar(request, '$.snapshotId'), json_extract_scalar(request, '$.instanceId'), json_extract_scalar(request, '$.repositoryName'),
         json_extract_scalar(request, '$.volumeId'), element_at(transform(resources, r -> r.arn), 1)
     ) AS target,
-    source_ip, CASE WHEN contains(:keys, access_key_id) THEN 'key' ELSE 'principal' END AS suspect, count(*) AS events, sum(CAST(json_extract_scalar(additional, '$.bytesTransferredOut') AS double)) AS bytes_out,
+    source_ip, CASE WHEN contains(:keys, access_key_id) THEN 'key' ELSE 'principal' END AS suspect, count(*) AS events, sum(TRY_CAST(json_extract_scalar(additional, '$.bytesTransferredOut') AS double)) AS bytes_out,
     min(event_time) AS first_seen, max(event_time) AS last_seen, slice(array_agg(event_id ORDER BY event_time, event_id), 1, 20) AS event_ids
 FROM acts
 WHERE what IS NOT NULL
