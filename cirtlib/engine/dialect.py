@@ -11,7 +11,8 @@ import sqlglot
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import SqlglotError
 
-from cirtlib.engine import rewrites
+from cirtlib.engine import casts, lists, rewrites
+from cirtlib.engine.nodes import call, refuse
 from cirtlib.errors import QueryError
 
 RELATIONS = ("events", "findings", "finding_history", "cloudtrail_logs", "sightings")
@@ -43,7 +44,7 @@ def parse(sql: str) -> exp.Expression:
         return exp.Describe(this=exp.to_table(show[1]))
     first = _FIRST.match(sql)
     word = first[1].upper() if first else ""
-    if word and word not in ("SELECT", "WITH", "VALUES", "TABLE"):
+    if word and word not in ("SELECT", "WITH", "VALUES"):
         raise QueryError(f"only questions run here: begin with SELECT or WITH, not {word}")
     try:
         trees = [
@@ -139,17 +140,14 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
 
 def _rewrite(node: exp.Expression, arrays: frozenset[str]) -> exp.Expression:
     """The node that stands for `node` in DuckDB; its children are rewritten already."""
-    if isinstance(node, exp.Anonymous):
-        function = rewrites.FUNCTIONS.get(node.name.lower())
-        return function(node) if function else node
     if isinstance(node, exp.Unnest):
         return _unnest(node)
     if isinstance(node, exp.DPipe):
         return _concat(node, arrays)
     if isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Between) and any(
-        rewrites.is_address(side) for side in node.iter_expressions()
+        casts.is_address(side) for side in node.iter_expressions()
     ):
-        raise rewrites.refuse("comparing the order of IPADDRESS values", "write contains('10.0.0.0/8', address)")
+        raise refuse("comparing the order of IPADDRESS values", "write contains('10.0.0.0/8', address)")
     rule = rewrites.NODES.get(type(node))
     return rule(node) if rule else node
 
@@ -161,18 +159,18 @@ def _unnest(node: exp.Unnest) -> exp.Expression:
     alias = node.args.get("alias")
     columns = list(alias.columns) if alias else []
     arrays = node.expressions
-    maps = [rewrites.is_map(array) for array in arrays]
+    maps = [lists.is_map(array) for array in arrays]
     offset = node.args.get("offset")
     if len(arrays) == 1 and not maps[0] and len(columns) < 2 and not offset:
         return node
     if len(arrays) > 1 and (any(maps) or len(columns) != len(arrays)):
-        raise rewrites.refuse("UNNEST of several values with other than one alias for each", "unnest them one by one")
-    source = arrays[0] if len(arrays) == 1 else rewrites.call("list_zip", *arrays)
+        raise refuse("UNNEST of several values with other than one alias for each", "unnest them one by one")
+    source = arrays[0] if len(arrays) == 1 else call("list_zip", *arrays)
     if maps[0]:
-        source = rewrites.call("map_entries", source)
+        source = call("map_entries", source)
     element = exp.column("cirt_element", table="cirt_unnest")
     fields: list[exp.Expression] = [
-        rewrites.call("struct_extract_at", element, exp.Literal.number(place + 1)) for place in range(len(columns))
+        call("struct_extract_at", element, exp.Literal.number(place + 1)) for place in range(len(columns))
     ]
     if len(columns) == 1 and not maps[0]:
         fields = [element]
