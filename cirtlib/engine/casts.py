@@ -112,14 +112,19 @@ def _scale(node: exp.Expression, leaves: list[exp.Expression]) -> int:
         return _scale(node.this, leaves) + _scale(node.expression, leaves)
     if isinstance(node, exp.Add | exp.Sub | exp.Div):
         return max(_scale(node.this, leaves), _scale(node.expression, leaves))
-    if _has_decimal(node) and isinstance(node, exp.Literal | exp.Cast):
-        places = node.name.partition(".")[2] if isinstance(node, exp.Literal) else ""
-        return (
-            len(places) if isinstance(node, exp.Literal) else int("".join(p.name for p in node.to.expressions[1:]) or 0)
-        )
+    if isinstance(node, exp.Literal | exp.Cast) and _has_decimal(node):
+        return _places(node)
     if named(node, "athena_decimal"):
         leaves.append(node.expressions[0])
         return int(node.expressions[1].name)
     if not (isinstance(node, exp.Literal) and node.is_int):
         leaves.append(node)
     return 0
+
+
+def _places(node: exp.Expression) -> int:
+    """Decimal places of a literal, or of the type of a CAST."""
+    if isinstance(node, exp.Cast):
+        precision = node.to.expressions
+        return int(precision[1].name) if len(precision) > 1 else 0
+    return len(node.name.partition(".")[2])

@@ -165,6 +165,10 @@ def _to(name: str) -> Callable[[exp.Expression], exp.Expression]:
     return lambda node: call(name, *(one for one in (node.this, node.args.get("expression")) if one is not None))
 
 
+def _ours(name: str) -> Callable[[exp.Anonymous], exp.Expression]:
+    return lambda node: call(f"athena_{name}", *node.expressions)
+
+
 NODES: dict[type[exp.Expression], Callable[..., exp.Expression]] = {
     exp.ArraySlice: array_slice, exp.ArrayPosition: array_position, exp.ArraySize: array_size,
     exp.ArrayContains: contains, exp.Bracket: bracket, exp.Split: split, exp.StrToMap: split_to_map,
@@ -179,6 +183,6 @@ FUNCTIONS: dict[str, Callable[[exp.Anonymous], exp.Expression]] = {
     "any_match": _any_match, "all_match": _all_match, "none_match": _none_match, "map_agg": _map_agg,
     "zip_with": _zip_with, "map_filter": _map_filter, "transform_values": _transform_values,
     "transform_keys": _transform_keys,
-    **{name: lambda node, name=name: call(f"athena_{name}", *node.expressions)
-       for name in ("arrays_overlap", "array_intersect", "array_union", "array_except")},
+    "arrays_overlap": _ours("arrays_overlap"), "array_intersect": _ours("array_intersect"),
+    "array_union": _ours("array_union"), "array_except": _ours("array_except"),
 }  # fmt: skip

@@ -19,16 +19,8 @@ _URL_FUNCTIONS = ("url_decode", "url_encode", "url_extract_protocol", "url_extra
 _LONGEST = 2**31 - 1
 
 # functions that mean the same under the same name, of those that sqlglot has no node for
-_ALIKE = (
-    "map_entries",
-    "map_values",
-    "map_concat",
-    "histogram",
-    "hamming_distance",
-    "geometric_mean",
-    "yow",
-    "bit_count",
-)
+_ALIKE = ("map_entries", "map_values", "map_concat", "histogram", "hamming_distance", "geometric_mean", "yow",
+          "bit_count")  # fmt: skip
 
 
 def regexp_extract(node: exp.RegexpExtract) -> exp.Expression:
