@@ -12,6 +12,7 @@ from sqlglot import ErrorLevel, exp
 from sqlglot.errors import SqlglotError
 
 from cirtlib.engine import casts, lists, rewrites
+from cirtlib.engine.binding import unicode_text
 from cirtlib.engine.nodes import call, refuse
 from cirtlib.errors import QueryError
 
@@ -19,15 +20,21 @@ RELATIONS = ("events", "findings", "finding_history", "cloudtrail_logs", "sighti
 _SHOW = re.compile(r"^\s*(?:SHOW\s+COLUMNS\s+(?:FROM|IN)|DESCRIBE|DESC)\s+\"?(\w+)\"?\s*;?\s*$", re.IGNORECASE)
 _FIRST = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", re.DOTALL)
 _READER = re.compile(r"\b(glob|read_\w+|\w+_scan)\s*\(", re.IGNORECASE)
+_ORDERING = (exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Ordered, exp.Min, exp.Max)
 _ARRAY_FUNCTIONS = (
     "array_union",
     "array_intersect",
-    "array_distinct",
-    "array_sort",
-    "list_transform",
+    "array_except",
+    "athena_array_union",
+    "athena_array_intersect",
+    "athena_array_except",
+    "athena_array_distinct",
     "athena_slice",
-    "flatten",
-    "repeat",
+    "athena_split_limit",
+    "athena_repeat",
+    "list_sort",
+    "list_transform",
+    "zip_with",
 )
 
 
@@ -39,6 +46,7 @@ def parse(sql: str) -> exp.Expression:
     QueryError
         when the text is no SQL, holds more than one statement, or does anything but ask.
     """
+    unicode_text(sql, "the SQL")
     show = _SHOW.match(sql)
     if show:
         return exp.Describe(this=exp.to_table(show[1]))
@@ -128,8 +136,9 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
     if missing:
         raise QueryError(f"parameters without a value: {', '.join(missing)}")
     arrays = _array_names(tree)
+    addresses = frozenset(one.alias.lower() for one in tree.find_all(exp.Alias) if casts.is_address(one.this))
     for node in reversed(list(tree.walk(bfs=True))):
-        mended = _rewrite(node, arrays)
+        mended = _rewrite(node, arrays, addresses)
         if mended is not node:
             node.replace(mended)
     try:
@@ -138,16 +147,14 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
         raise QueryError(f"this cannot be run on the embedded engine: {_plain(error)}") from None
 
 
-def _rewrite(node: exp.Expression, arrays: frozenset[str]) -> exp.Expression:
+def _rewrite(node: exp.Expression, arrays: frozenset[str], addresses: frozenset[str]) -> exp.Expression:
     """The node that stands for `node` in DuckDB; its children are rewritten already."""
     if isinstance(node, exp.Unnest):
         return _unnest(node)
     if isinstance(node, exp.DPipe):
         return _concat(node, arrays)
-    if isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Between) and any(
-        casts.is_address(side) for side in node.iter_expressions()
-    ):
-        raise refuse("comparing the order of IPADDRESS values", "write contains('10.0.0.0/8', address)")
+    if isinstance(node, _ORDERING) and any(_is_address(side, addresses) for side in node.iter_expressions()):
+        raise refuse("the order of IPADDRESS values", "write contains('10.0.0.0/8', address)")
     rule = rewrites.NODES.get(type(node))
     return rule(node) if rule else node
 
@@ -188,6 +195,11 @@ def _unnest(node: exp.Unnest) -> exp.Expression:
     return exp.Lateral(this=exp.Subquery(this=exp.select(*fields).from_(inner)), alias=outer)
 
 
+def _is_address(node: exp.Expression, addresses: frozenset[str]) -> bool:
+    """Whether the node is a CAST to IPADDRESS, or a name that the text gives to one."""
+    return casts.is_address(node) or (isinstance(node, exp.Column) and node.name.lower() in addresses)
+
+
 def _concat(node: exp.DPipe, arrays: frozenset[str]) -> exp.Expression:
     """Make array || element a join of lists: DuckDB joins lists only with lists."""
     left, right = _is_array(node.this, arrays), _is_array(node.expression, arrays)
@@ -212,7 +224,19 @@ def _is_array(node: exp.Expression | None, arrays: frozenset[str]) -> bool:
         return node.name.lower() in _ARRAY_FUNCTIONS
     return isinstance(
         node,
-        exp.Array | exp.ArrayAgg | exp.ArrayFilter | exp.Transform | exp.Split | exp.ArrayDistinct | exp.GenerateSeries,
+        exp.Array
+        | exp.ArrayAgg
+        | exp.ArrayFilter
+        | exp.Transform
+        | exp.Split
+        | exp.ArrayDistinct
+        | exp.GenerateSeries
+        | exp.ArraySlice
+        | exp.ArraySort
+        | exp.Repeat
+        | exp.Flatten
+        | exp.ArrayRemove
+        | exp.RegexpExtractAll,
     )
 
 
