@@ -86,7 +86,7 @@ def literal(value: Any, name: str = "") -> exp.Expression:  # noqa: ANN401, PLR0
     if isinstance(value, float) and math.isfinite(value):
         return exp.cast(_signed(repr(value)), "double", dialect="athena")
     if isinstance(value, str):
-        return exp.Literal.string(value)
+        return exp.Literal.string(unicode_text(value, f"parameter {name!r}"))
     if isinstance(value, datetime):
         moment = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
         text = exp.Literal.string(f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond:06d} UTC")
@@ -94,6 +94,21 @@ def literal(value: Any, name: str = "") -> exp.Expression:  # noqa: ANN401, PLR0
     if isinstance(value, date):
         return exp.cast(exp.Literal.string(value.isoformat()), "date", dialect="athena")
     raise QueryError(f"parameter {name!r}: a value of type {type(value).__name__} has no SQL literal")
+
+
+def unicode_text(value: str, what: str) -> str:
+    """The text itself.
+
+    Raises
+    ------
+    QueryError
+        when it has bytes that were no UTF-8, as a terminal may hand them over.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise QueryError(f"{what} is not wholly Unicode text (UTF-8)") from None
+    return value
 
 
 def _signed(text: str) -> exp.Expression:

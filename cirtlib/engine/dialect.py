@@ -11,22 +11,30 @@ import sqlglot
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import SqlglotError
 
-from cirtlib.engine import rewrites
+from cirtlib.engine import casts, lists, rewrites
+from cirtlib.engine.binding import unicode_text
+from cirtlib.engine.nodes import call, refuse
 from cirtlib.errors import QueryError
 
 RELATIONS = ("events", "findings", "finding_history", "cloudtrail_logs", "sightings")
 _SHOW = re.compile(r"^\s*(?:SHOW\s+COLUMNS\s+(?:FROM|IN)|DESCRIBE|DESC)\s+\"?(\w+)\"?\s*;?\s*$", re.IGNORECASE)
 _FIRST = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", re.DOTALL)
 _READER = re.compile(r"\b(glob|read_\w+|\w+_scan)\s*\(", re.IGNORECASE)
+_ORDERING = (exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Ordered, exp.Min, exp.Max)
 _ARRAY_FUNCTIONS = (
     "array_union",
     "array_intersect",
-    "array_distinct",
-    "array_sort",
-    "list_transform",
+    "array_except",
+    "athena_array_union",
+    "athena_array_intersect",
+    "athena_array_except",
+    "athena_array_distinct",
     "athena_slice",
-    "flatten",
-    "repeat",
+    "athena_split_limit",
+    "athena_repeat",
+    "list_sort",
+    "list_transform",
+    "zip_with",
 )
 
 
@@ -38,12 +46,13 @@ def parse(sql: str) -> exp.Expression:
     QueryError
         when the text is no SQL, holds more than one statement, or does anything but ask.
     """
+    unicode_text(sql, "the SQL")
     show = _SHOW.match(sql)
     if show:
         return exp.Describe(this=exp.to_table(show[1]))
     first = _FIRST.match(sql)
     word = first[1].upper() if first else ""
-    if word and word not in ("SELECT", "WITH", "VALUES", "TABLE"):
+    if word and word not in ("SELECT", "WITH", "VALUES"):
         raise QueryError(f"only questions run here: begin with SELECT or WITH, not {word}")
     try:
         trees = [
@@ -127,8 +136,9 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
     if missing:
         raise QueryError(f"parameters without a value: {', '.join(missing)}")
     arrays = _array_names(tree)
+    addresses = frozenset(one.alias.lower() for one in tree.find_all(exp.Alias) if casts.is_address(one.this))
     for node in reversed(list(tree.walk(bfs=True))):
-        mended = _rewrite(node, arrays)
+        mended = _rewrite(node, arrays, addresses)
         if mended is not node:
             node.replace(mended)
     try:
@@ -137,19 +147,14 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
         raise QueryError(f"this cannot be run on the embedded engine: {_plain(error)}") from None
 
 
-def _rewrite(node: exp.Expression, arrays: frozenset[str]) -> exp.Expression:
+def _rewrite(node: exp.Expression, arrays: frozenset[str], addresses: frozenset[str]) -> exp.Expression:
     """The node that stands for `node` in DuckDB; its children are rewritten already."""
-    if isinstance(node, exp.Anonymous):
-        function = rewrites.FUNCTIONS.get(node.name.lower())
-        return function(node) if function else node
     if isinstance(node, exp.Unnest):
         return _unnest(node)
     if isinstance(node, exp.DPipe):
         return _concat(node, arrays)
-    if isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Between) and any(
-        rewrites.is_address(side) for side in node.iter_expressions()
-    ):
-        raise rewrites.refuse("comparing the order of IPADDRESS values", "write contains('10.0.0.0/8', address)")
+    if isinstance(node, _ORDERING) and any(_is_address(side, addresses) for side in node.iter_expressions()):
+        raise refuse("the order of IPADDRESS values", "write contains('10.0.0.0/8', address)")
     rule = rewrites.NODES.get(type(node))
     return rule(node) if rule else node
 
@@ -161,18 +166,18 @@ def _unnest(node: exp.Unnest) -> exp.Expression:
     alias = node.args.get("alias")
     columns = list(alias.columns) if alias else []
     arrays = node.expressions
-    maps = [rewrites.is_map(array) for array in arrays]
+    maps = [lists.is_map(array) for array in arrays]
     offset = node.args.get("offset")
     if len(arrays) == 1 and not maps[0] and len(columns) < 2 and not offset:
         return node
     if len(arrays) > 1 and (any(maps) or len(columns) != len(arrays)):
-        raise rewrites.refuse("UNNEST of several values with other than one alias for each", "unnest them one by one")
-    source = arrays[0] if len(arrays) == 1 else rewrites.call("list_zip", *arrays)
+        raise refuse("UNNEST of several values with other than one alias for each", "unnest them one by one")
+    source = arrays[0] if len(arrays) == 1 else call("list_zip", *arrays)
     if maps[0]:
-        source = rewrites.call("map_entries", source)
+        source = call("map_entries", source)
     element = exp.column("cirt_element", table="cirt_unnest")
     fields: list[exp.Expression] = [
-        rewrites.call("struct_extract_at", element, exp.Literal.number(place + 1)) for place in range(len(columns))
+        call("struct_extract_at", element, exp.Literal.number(place + 1)) for place in range(len(columns))
     ]
     if len(columns) == 1 and not maps[0]:
         fields = [element]
@@ -188,6 +193,11 @@ def _unnest(node: exp.Unnest) -> exp.Expression:
     )
     outer = exp.TableAlias(this=alias.this.copy(), columns=[column.copy() for column in columns])
     return exp.Lateral(this=exp.Subquery(this=exp.select(*fields).from_(inner)), alias=outer)
+
+
+def _is_address(node: exp.Expression, addresses: frozenset[str]) -> bool:
+    """Whether the node is a CAST to IPADDRESS, or a name that the text gives to one."""
+    return casts.is_address(node) or (isinstance(node, exp.Column) and node.name.lower() in addresses)
 
 
 def _concat(node: exp.DPipe, arrays: frozenset[str]) -> exp.Expression:
@@ -214,7 +224,19 @@ def _is_array(node: exp.Expression | None, arrays: frozenset[str]) -> bool:
         return node.name.lower() in _ARRAY_FUNCTIONS
     return isinstance(
         node,
-        exp.Array | exp.ArrayAgg | exp.ArrayFilter | exp.Transform | exp.Split | exp.ArrayDistinct | exp.GenerateSeries,
+        exp.Array
+        | exp.ArrayAgg
+        | exp.ArrayFilter
+        | exp.Transform
+        | exp.Split
+        | exp.ArrayDistinct
+        | exp.GenerateSeries
+        | exp.ArraySlice
+        | exp.ArraySort
+        | exp.Repeat
+        | exp.Flatten
+        | exp.ArrayRemove
+        | exp.RegexpExtractAll,
     )
 
 

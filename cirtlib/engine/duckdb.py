@@ -1,5 +1,6 @@
 """The embedded engine: DuckDB over the Parquet tables of one case folder, read-only and without any other access."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from cirtlib.engine.binding import bind
 from cirtlib.engine.schema import DOCUMENTED, EXTRA, FINDING_HISTORY, FINDINGS, LATEST, LINK, PARTITIONS, SIGHTINGS
 from cirtlib.errors import EvidenceError, QueryError
 from cirtlib.shipped import shipped
+
+_TEXT_AND_TIME = re.compile(
+    r"Cannot (?:compare|mix) values.*(?:VARCHAR.*(?:TIMESTAMP|DATE)|(?:TIMESTAMP|DATE).*VARCHAR)"
+)
 
 
 def connect(case: Case) -> duckdb.DuckDBPyConnection:
@@ -159,4 +164,9 @@ def frame(table: pa.Table) -> pd.DataFrame:
 def _first_line(error: Exception) -> str:
     """What DuckDB says, without the SQL that it quotes."""
     text = str(error).split("\n\nLINE ", 1)[0].strip()
+    if _TEXT_AND_TIME.search(text):
+        return (
+            "a text column cannot be compared with a TIMESTAMP; write from_iso8601_timestamp(eventtime) >= "
+            "TIMESTAMP '2026-06-10 00:00:00', or compare it with a text: eventtime >= '2026-06-10T00:00:00Z'"
+        )
     return text.splitlines()[0] if text else type(error).__name__
