@@ -231,7 +231,7 @@ def typed(name: str, value: Any, tree: exp.Expression) -> Any:  # noqa: ANN401
         except CaseError as error:
             raise QueryError(f"parameter {error}") from None
     if name in STANDARD:
-        items = _items(value) if isinstance(value, str) else list(value)
+        items = _listed(value) if isinstance(value, str) else list(value)
         if not all(isinstance(item, str) for item in items):
             raise QueryError(f"parameter {name}: {value!r} should be a list of texts; account ids are 12-digit texts")
         return items
@@ -248,7 +248,7 @@ def typed(name: str, value: Any, tree: exp.Expression) -> Any:  # noqa: ANN401
         raise QueryError(f"parameter {name}: {value!r} is no {casts[0].value.lower()}") from None
 
 
-def _items(text: str) -> list[Any]:
+def _listed(text: str) -> list[Any]:
     """Items of a list written as a,b or, where an item has a comma or a blank of its own, as a JSON array."""
     if text.lstrip().startswith("["):
         try:
@@ -271,4 +271,4 @@ def _read(text: str, kind: str) -> Any:  # noqa: ANN401
         return text.lower() == "true"
     if kind in ("TIMESTAMP", "TIMESTAMPTZ", "DATE"):
         return parse_time(text)
-    return _items(text) if kind == "ARRAY" else text
+    return _listed(text) if kind == "ARRAY" else text
