@@ -19,6 +19,8 @@ _HOME = {
     "cloudtrail_event_history": "caseless",
     "guardduty_findings": "caseless",
     "security_hub_findings": "caseless",
+    "collect": "collect",
+    "verify": "evidence",
     "ask": "queries",
     "sql": "queries",
     "events": "queries",
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from cirtlib.caseless import guardduty_findings as guardduty_findings
     from cirtlib.caseless import security_hub_findings as security_hub_findings
     from cirtlib.containment import plan as plan
+    from cirtlib.evidence import verify as verify
     from cirtlib.plots import plot_actions as plot_actions
     from cirtlib.plots import plot_addresses as plot_addresses
     from cirtlib.plots import plot_coverage as plot_coverage

@@ -1,5 +1,7 @@
 """Tables at the end of the report: the plan's steps, what was and was not seen, and every event it rests on."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from cirtlib import coverage
@@ -121,3 +123,8 @@ def evidence_index(facts: Facts) -> pd.DataFrame:
 def event_history_alone(case: Case) -> pd.DataFrame:
     """Events that no log file holds: what event history kept while a trail was off, late, or somewhere else."""
     return only_in_event_history(case)
+
+
+def faults(found: Iterable[object]) -> pd.DataFrame:
+    """Faults of the evidence as a table of one column."""
+    return pd.DataFrame([[str(fault)] for fault in found], columns=["fault"])

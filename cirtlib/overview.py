@@ -1,7 +1,5 @@
 """First tables of a case: what it is, where anything happened, which questions there are."""
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from cirtlib import queries
@@ -60,8 +58,3 @@ def findings_by_day(case: Case) -> pd.DataFrame:
         findings=("finding_id", "nunique"), samples=("sample", "sum"), types=("type", lambda types: sorted(set(types)))
     )
     return table.reset_index()
-
-
-def faults(found: Iterable[object]) -> pd.DataFrame:
-    """Faults of the evidence as a table of one column."""
-    return pd.DataFrame([[str(fault)] for fault in found], columns=["fault"])

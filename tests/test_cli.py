@@ -38,7 +38,8 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         re.findall(r"^  ([a-z]+) {2,}(\S.*)$", capsys.readouterr().out.partition("Commands:")[2], re.MULTILINE)
     )
     expected = (
-        "ask clear collect confirm coverage lab new note plan questions record report scope sql timeline train verify"
+        "ask check clear collect confirm coverage lab new note plan questions record report"
+        " scope sql timeline train verify"
     )
     assert sorted(listed) == expected.split(" ")
 

@@ -5,6 +5,7 @@ what stands before moto cannot take or send a member that the service does not h
 """
 
 import re
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
@@ -118,6 +119,10 @@ class Asked:
         return Refused(code, "The security token included in the request is expired", status)
 
 
+# a service's first match compiles its routes, which Python 3.11 cannot do in two threads at once
+_ROUTING = threading.Lock()
+
+
 def identify(environ: Json, body: bytes) -> Asked | None:
     """What a signed request asks for; None for anything else (it is moto's then)."""
     scope = _SCOPE.search(str(environ.get("HTTP_AUTHORIZATION", "")))
@@ -129,8 +134,8 @@ def identify(environ: Json, body: bytes) -> Asked | None:
         service = "s3control"
     request = Request({**environ, "wsgi.input": BytesIO(body)})
     try:
-        router = get_service_router(service)
-        model, labels = router.match(request)
+        with _ROUTING:
+            model, labels = get_service_router(service).match(request)
         protocol = determine_request_protocol(model.service_model, request.content_type)
     except (HTTPException, NotImplementedError, UnknownServiceError, ValueError):
         return None
