@@ -287,7 +287,7 @@ def serve(folder: Path) -> Iterator[Trino]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=_ends_with_the_tests,
+            preexec_fn=_ends_with_the_tests,  # noqa: PLW1509 - it takes no lock
         )
     try:
         server = Trino(port, folder)
@@ -314,7 +314,7 @@ def _wait(server: Trino, process: "subprocess.Popen[bytes]") -> None:
                 added = True
                 server.run('CREATE SCHEMA IF NOT EXISTS hive."default"')
             server.run("SELECT count(*) FROM hive.information_schema.tables")
-        except Exception as error:  # noqa: BLE001 - the client raises many kinds while the server is on its way up
+        except Exception as error:  # of many kinds while the server is on its way up
             last = error
             time.sleep(0.25)
         else:
