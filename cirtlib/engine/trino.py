@@ -134,7 +134,7 @@ def connect(where: Place) -> Iterator[trino.dbapi.Connection]:
     try:
         yield connection
     finally:
-        connection.close()
+        connection.close()  # type: ignore[no-untyped-call]
 
 
 def execute(where: Place, sql: str) -> pd.DataFrame:
