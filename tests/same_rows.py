@@ -17,12 +17,19 @@ def plain(value: Any) -> Any:
         return None
     if isinstance(value, float):
         return float(f"{value:.12g}")
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return ("json", json.dumps(json.loads(value), sort_keys=True))
-        except ValueError:
-            return value
+    if isinstance(value, str):
+        return _text(value)
     return value.item() if hasattr(value, "item") else value
+
+
+def _text(value: str) -> Any:
+    """JSON of an object or a list as what it says; any other text as it stands."""
+    if value[:1] not in ("{", "["):
+        return value
+    try:
+        return ("json", json.dumps(json.loads(value), sort_keys=True))
+    except ValueError:
+        return value
 
 
 def differences(one: pd.DataFrame, other: pd.DataFrame, *, ordered: bool = True, most: int = 3) -> list[str]:

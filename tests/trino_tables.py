@@ -1,4 +1,4 @@
-"""Tables of CloudTrail records for the tests' Trino: one event a line, gzip, read by the OpenX JSON SerDe as in Athena."""
+"""Tables of CloudTrail records for the tests' Trino: one event a line, gzip, read by the OpenX JSON SerDe."""
 
 import gzip
 import json
@@ -89,7 +89,7 @@ def create(server: Trino, name: str, rows: Iterable[Line], *, more: dict[str, st
     columns = {**DOCUMENTED, **(more or {}), **dict.fromkeys(PARTITIONS, "VARCHAR")}
     listed = ", ".join(f'"{column}" {hive_type(kind)}' for column, kind in columns.items())
     server.run(
-        f'CREATE TABLE hive."default".{name} ({listed}) WITH (format = \'OPENX_JSON\', '
+        f"CREATE TABLE hive.\"default\".{name} ({listed}) WITH (format = 'OPENX_JSON', "
         f"external_location = 'local:///{name}', partitioned_by = ARRAY{list(PARTITIONS)})"
     )
     server.run(f"CALL hive.system.sync_partition_metadata('default', '{name}', 'ADD')")
