@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-import sample_store as sample
+from tests import sample_store as sample
 
 HOSTILE = (
     "", " ", "'", '"', "\\", "';--", "{", "[1", "null", "NULL", "true", "%_%", "$1", "\\1", "${x}", "a\tb", "a\nb",
@@ -12,8 +12,8 @@ HOSTILE = (
     "[brackets]", "[]", "[", "a" * 5000,
 )  # fmt: skip
 TIMES = (
-    "2026-06-10T12:00:00Z", "2026-06-10T12:00:00.123Z", "2026-06-10T12:00:00.123456Z", "2026-02-29T12:00:00Z",
-    "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2026-12-31T23:59:59.999999Z",
+    "2026-06-10T12:00:00Z", "2026-06-10T12:00:00.123Z", "2026-02-29T12:00:00Z",
+    "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2026-12-31T23:59:59.999Z",
 )  # fmt: skip
 SESSION_TIMES = ("2026-06-10T10:00:00Z", "2026-06-10T10:00:00+02:00", "2026-06-10", "yesterday", "", "1781085600", None)
 ADDRESSES = (

@@ -48,20 +48,36 @@ def hive_type(kind: str) -> str:
 
 def lines(case: Case) -> Iterator[Line]:
     """Every record in the case's store, as it was delivered, with the columns that only the store has."""
-    chosen = ", ".join(f'"{name}"' for name in (*ADDED, "account_id", "awsregion", "eventtime"))
+    chosen = ", ".join(f'"{name}"' for name in (*ADDED, "account_id", "awsregion", "eventtime", "eventid"))
     source = f"read_parquet({files(paths(case, 'cloudtrail'))}, hive_partitioning = true, hive_types_autocast = false)"
     with duckdb.connect() as connection:
         rows = connection.execute(f"SELECT {chosen} FROM {source} ORDER BY source_object, source_position").fetchall()
     wanted: dict[str, dict[int, tuple[Any, ...]]] = {}
     for row in rows:
-        wanted.setdefault(row[2], {})[row[3]] = row
+        wanted.setdefault(row[ADDED.index("source_object")], {})[row[ADDED.index("source_position")]] = row
     for digest, places in wanted.items():
         for item in records.split(evidence.load(case, digest)):
             row = places.get(item.position)
             if row is not None:
                 added = {name: value for name, value in zip(ADDED, row, strict=False) if value is not None}
-                *_, account, region, time = row
-                yield Line(item.raw, account, region or "none", time[:10].replace("-", "/"), added)
+                *_, account, region, time, ident = row
+                raw, mended = _mended(item.raw, time, ident)
+                yield Line(raw, account, region or "none", time[:10].replace("-", "/"), {**added, **mended})
+
+
+def _mended(raw: bytes, time: str, ident: str) -> tuple[bytes, dict[str, Any]]:
+    """The record without what no SerDe can hold, and what collect put in the place of a missing id or an odd time."""
+    content = json.loads(raw)
+    named = content.get("resources") or []
+    if not isinstance(named, list) or not all(isinstance(one, dict) for one in named):
+        content["resources"] = [one if isinstance(one, dict) else {} for one in named]
+        raw = json.dumps(content).encode()
+    more = {}
+    if content.get("eventTime") != time:
+        more["eventTime"] = time
+    if content.get("eventID") != ident:
+        more["eventID"] = ident
+    return raw, more
 
 
 def create(server: Trino, name: str, rows: Iterable[Line], *, more: dict[str, str] | None = None) -> int:

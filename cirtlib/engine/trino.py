@@ -15,8 +15,11 @@ from sqlglot import exp
 from trino import exceptions
 
 from cirtlib.case import Case
+from cirtlib.engine import dialect
+from cirtlib.engine.binding import bind
 from cirtlib.engine.duckdb import frame
 from cirtlib.errors import AccessError, CaseError, QueryError
+from cirtlib.shipped import shipped
 
 BATCH = 10_000
 _TEXTS = ("host", "user", "catalog", "schema", "table")
@@ -260,7 +263,8 @@ def _refused(error: exceptions.TrinoQueryError, where: Place) -> QueryError | Ac
     elif name == "TYPE_MISMATCH" and "timestamp" in message and "varchar" in message:
         message += "; event times in cloudtrail_logs are texts: write from_iso8601_timestamp(eventtime)"
     elif error.error_type != "USER_ERROR":
-        message = f"Trino failed on the query {error.query_id}: {message} ({name})"
+        cause = ((error.failure_info or {}).get("cause") or {}).get("message") or ""
+        message = f"Trino failed on the query {error.query_id}: {message} ({name}{': ' if cause else ''}{cause:.300})"
     return QueryError(message)
 
 
@@ -271,3 +275,45 @@ def _first_line(error: Exception) -> str:
     if colon and head.startswith("line "):
         text = rest
     return text.strip().splitlines()[0][:500] if text.strip() else type(error).__name__
+
+
+def columns(where: Place) -> dict[str, str]:
+    """Columns of the table, name to Trino's type, in order; asks the server.
+
+    Raises
+    ------
+    QueryError
+        when the table is not there or the server cannot be asked.
+    """
+    table = exp.table_(where.table, db=where.schema, catalog=where.catalog, quoted=True).sql("trino")
+    found = execute(where, f"SHOW COLUMNS FROM {table}")
+    return dict(zip(found["Column"], found["Type"], strict=True))
+
+
+def run(case: Case, tree: exp.Expression, values: dict[str, Any]) -> pd.DataFrame:
+    where, _ = of(case)
+    return execute(where, _statement(where, bind(tree, values)))
+
+
+def _col(name):
+    c = exp.column(name, quoted=True)
+    if name in ("requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails"):
+        r = exp.func("regexp_replace", c, exp.Literal.string(_TOKEN), exp.Literal.string("$1REDACTED"), dialect="trino")
+        return exp.alias_(exp.Case().when(exp.Or(this=exp.Like(this=c.copy(), expression=exp.Literal.string("%essionToken%")), expression=exp.Like(this=c.copy(), expression=exp.Literal.string("%essiontoken%"))), r).else_(c.copy()), name, quoted=True)
+    return c
+
+
+_TOKEN = r"""(?s)(ession[tT]oken(\\*)"\s*:\s*\2")(?:(?!\2").)*"""
+
+
+def _statement(where: Place, tree: exp.Expression) -> str:
+    table = exp.table_(where.table, db=where.schema, catalog=where.catalog, quoted=True)
+    logs = exp.select(*(_col(name) for name in columns(where))).from_(table)
+    made = {"cloudtrail_logs": logs, "events": dialect.parse((shipped("queries") / "events" / "cloudtrail.sql").read_text(encoding="utf-8"))}
+    ctes = [exp.CTE(this=body, alias=exp.TableAlias(this=exp.to_identifier(name))) for name, body in made.items()]
+    given = tree.args.get("with_")
+    if given is None:
+        tree.set("with_", exp.With(expressions=ctes))
+    else:
+        given.set("expressions", ctes + given.expressions)
+    return dialect.to_trino(tree)
