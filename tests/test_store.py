@@ -151,6 +151,23 @@ def test_a_second_collect_adds_nothing_and_gives_the_same_account(tmp_path: Path
     }
 
 
+def test_an_identity_in_lower_case_keeps_its_members(tmp_path: Path) -> None:
+    """Names as a table writes them, exported to JSON again, are the same members, though type and arn look usual."""
+    who = {
+        "type": "AssumedRole", "principalid": "AROAX:alan", "arn": "arn:aws:sts::111122223333:assumed-role/a/alan",
+        "accountid": "111122223333", "accesskeyid": "ASIAIOSFODNN7EXAMPLE",
+        "sessioncontext": {"attributes": {"mfaauthenticated": "true"}, "sessionissuer": {"username": "a"}},
+    }  # fmt: skip
+    case = make(tmp_path, {"1.json": logs({**event(1), "userIdentity": who})})
+    collect(case)
+    found = rows(case)[0]["useridentity"]
+    assert {name: found[name] for name in ("principalid", "accountid", "accesskeyid")} == {
+        "principalid": "AROAX:alan", "accountid": "111122223333", "accesskeyid": "ASIAIOSFODNN7EXAMPLE",
+    }  # fmt: skip
+    assert found["sessioncontext"]["attributes"]["mfaauthenticated"] == "true"
+    assert found["sessioncontext"]["sessionissuer"]["username"] == "a"
+
+
 def test_a_record_leads_back_to_its_original_bytes(tmp_path: Path) -> None:
     """White space, numbers and order of keys are as delivered; only session tokens are gone."""
     raw = b'{ "eventTime":"2026-06-10T12:00:00Z",\n "eventName" : "X", "eventSource":"s", "eventID":"e-1", "z": 1.50,'

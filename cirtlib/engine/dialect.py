@@ -147,6 +147,30 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
         raise QueryError(f"this cannot be run on the embedded engine: {_plain(error)}") from None
 
 
+def to_trino(tree: exp.Expression) -> str:
+    """Trino SQL of an Athena tree whose parameters are bound, for Athena itself as for a Trino.
+
+    UNNEST with one alias gives the element whole, as AWS documents it, where Trino alone would ask for an alias for each
+    field of a row.
+
+    Raises
+    ------
+    QueryError
+        when it cannot be written down.
+    """
+    tree = tree.copy()
+    for node in list(tree.find_all(exp.Unnest)):
+        alias = node.args.get("alias")
+        if isinstance(node.parent, exp.From | exp.Join) and alias and len(alias.columns) == len(node.expressions) == 1:
+            element = exp.to_identifier("cirt_element")
+            whole = exp.Lambda(this=call("ROW", exp.column(element.copy())), expressions=[element])
+            node.set("expressions", [exp.Transform(this=node.expressions[0], expression=whole)])
+    try:
+        return str(tree.sql("trino", comments=False, unsupported_level=ErrorLevel.IMMEDIATE))
+    except SqlglotError as error:
+        raise QueryError(f"this cannot be written in Trino's SQL: {_plain(error)}") from None
+
+
 def _rewrite(node: exp.Expression, arrays: frozenset[str], addresses: frozenset[str]) -> exp.Expression:
     """The node that stands for `node` in DuckDB; its children are rewritten already."""
     if isinstance(node, exp.Unnest):

@@ -182,11 +182,6 @@ def run(
 
 def frame(table: pa.Table) -> pd.DataFrame:
     """Data frame of an Arrow table: booleans and whole numbers that may be missing stay such, lists are lists."""
-    types = {
-        field.name: pd.Int64Dtype()
-        for field, column in zip(table.schema, table.columns, strict=True)
-        if pa.types.is_integer(field.type) and column.null_count
-    }
     wide = [
         place for place, field in enumerate(table.schema) if pa.types.is_decimal(field.type) and field.type.scale == 0
     ]
@@ -196,6 +191,11 @@ def frame(table: pa.Table) -> pd.DataFrame:
             table = table.set_column(place, table.schema.field(place).name, column.cast(pa.int64()))
         except pa.ArrowInvalid:
             continue
+    types = {
+        field.name: pd.Int64Dtype()
+        for field, column in zip(table.schema, table.columns, strict=True)
+        if pa.types.is_integer(field.type) and column.null_count
+    }
     result = table.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get, timestamp_as_object=False)
     for name, dtype in types.items():
         result[name] = table.column(name).to_pandas(types_mapper=lambda _, dtype=dtype: dtype)

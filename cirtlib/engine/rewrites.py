@@ -115,6 +115,11 @@ def arg_max(node: exp.ArgMax | exp.ArgMin) -> exp.Expression:
     return call("arg_max_null" if isinstance(node, exp.ArgMax) else "arg_min_null", node.this, node.expression)
 
 
+def count_if(node: exp.CountIf) -> exp.Expression:
+    """Where the condition is nowhere known, the count is 0 and not NULL."""
+    return exp.Count(this=exp.Case().when(node.this.copy(), number(1)), big_int=True)
+
+
 def string_position(node: exp.StrPosition) -> exp.Expression:
     """The n-th occurrence has no counterpart."""
     if node.args.get("occurrence"):
@@ -185,6 +190,7 @@ NODES: dict[type[exp.Expression], Callable[..., exp.Expression]] = {
     exp.RegexpExtract: regexp_extract, exp.RegexpReplace: regexp_replace, exp.SplitPart: split_part,
     exp.JSONExtract: json_extract, exp.JSONExtractScalar: json_extract, exp.JSONValue: sql_json,
     exp.JSONArrayContains: lambda node: call("athena_json_array_contains", node.this, node.expression),
+    exp.CountIf: count_if,
     exp.Substring: substring, exp.ArgMax: arg_max, exp.ArgMin: arg_max, exp.StrPosition: string_position,
     exp.Format: format_, exp.Cast: casts.cast, exp.TryCast: casts.cast, exp.Div: casts.divide,
     exp.DateDiff: times.date_diff, exp.Extract: times.extract, exp.ParseDatetime: times.parse_datetime,

@@ -3,6 +3,7 @@
 Members of a struct are dictionaries: a row is a number, and Parquet writes it as one.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -51,6 +52,11 @@ _DECODER = msgspec.json.Decoder(_Identity)
 _WHO = _Identity.__struct_fields__[:-1]
 _ISSUER, _ATTRIBUTES = _Issuer.__struct_fields__, _Attributes.__struct_fields__
 _MAP = pa.map_(pa.string(), pa.string())
+# names as a table writes them, beside which `type` and `arn` look like CloudTrail's own
+_LOWER = re.compile(
+    r'"(?:principalid|accountid|accesskeyid|username|invokedby|sessioncontext|sessionissuer|mfaauthenticated'
+    r'|creationdate|ec2roledelivery|webidfederationdata)"'
+)
 
 
 def column(name: str, codes: pa.DictionaryArray) -> tuple[pa.Array, list[int]]:
@@ -96,7 +102,7 @@ def _identity(text: str) -> _Identity | None:
         found = _DECODER.decode(text)
     except msgspec.MsgspecError:
         found = None
-    if found is not None and found.type is not None:
+    if found is not None and found.type is not None and not _LOWER.search(text):
         return found
     plain = identity.identity(text.encode())
     if plain is None:

@@ -20,10 +20,10 @@ allowed AS (
 )
 SELECT
     t.principal, t.account_id, t.burst, count_if(t.outcome = 'denied') AS denied, count_if(t.dry_run) AS dry_runs,
-    count(DISTINCT t.event_name) AS distinct_calls, array_agg(DISTINCT t.event_name) AS calls,
-    array_agg(DISTINCT a.event_name) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_later,
-    array_agg(DISTINCT a.allowed_event_id) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_event_ids,
-    array_agg(DISTINCT t.source_ip) AS addresses, array_agg(DISTINCT t.access_key_id) AS access_keys,
+    count(DISTINCT t.event_name) AS distinct_calls, array_agg(DISTINCT t.event_name ORDER BY t.event_name) AS calls,
+    array_agg(DISTINCT a.event_name ORDER BY a.event_name) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_later,
+    array_agg(DISTINCT a.allowed_event_id ORDER BY a.allowed_event_id) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_event_ids,
+    array_agg(DISTINCT t.source_ip ORDER BY t.source_ip) AS addresses, array_agg(DISTINCT t.access_key_id ORDER BY t.access_key_id) AS access_keys,
     CASE WHEN bool_or(contains(:keys, t.access_key_id)) THEN 'key' WHEN contains(:principals, t.principal) THEN 'principal' END AS suspect,
     min(t.event_time) AS first_seen, max(t.event_time) AS last_seen,
     slice(array_agg(t.event_id ORDER BY t.event_time, t.event_id), 1, 50) AS event_ids

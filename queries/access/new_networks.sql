@@ -31,7 +31,7 @@ SELECT
     COALESCE(k.baseline_events, 0) AS baseline_events, COALESCE(u.principals, 0) AS others_there_before,
     CASE WHEN bool_or(contains(:keys, r.access_key_id)) THEN 'key' WHEN contains(:principals, r.principal) THEN 'principal' END AS suspect,
     count(*) AS events, count_if(r.outcome = 'denied') AS denied, min(r.event_time) AS first_seen, max(r.event_time) AS last_seen,
-    array_agg(DISTINCT r.source_ip) AS addresses, array_agg(DISTINCT r.access_key_id) AS access_keys,
+    array_agg(DISTINCT r.source_ip ORDER BY r.source_ip) AS addresses, array_agg(DISTINCT r.access_key_id ORDER BY r.access_key_id) AS access_keys,
     slice(array_agg(r.event_id ORDER BY r.event_time, r.event_id), 1, 20) AS event_ids
 FROM recent r
 LEFT JOIN networks n ON n.principal = r.principal AND n.source_network = r.source_network

@@ -23,7 +23,7 @@ SELECT
     u.account_id, u.region, u.principal,
     count(*) AS events, count_if(u.read_only = false AND u.outcome = 'ok') AS writes, count_if(u.outcome = 'denied') AS denied,
     min(u.event_time) AS first_seen, max(u.event_time) AS last_seen,
-    array_agg(DISTINCT u.event_name) AS calls, CASE WHEN bool_or(contains(:keys, u.access_key_id)) THEN 'key' WHEN contains(:principals, u.principal) THEN 'principal' END AS suspect,
+    array_agg(DISTINCT u.event_name ORDER BY u.event_name) AS calls, CASE WHEN bool_or(contains(:keys, u.access_key_id)) THEN 'key' WHEN contains(:principals, u.principal) THEN 'principal' END AS suspect,
     slice(array_agg(u.event_id ORDER BY u.event_time, u.event_id), 1, 20) AS event_ids
 FROM used u
 LEFT JOIN past p ON p.account_id = u.account_id AND p.region = u.region

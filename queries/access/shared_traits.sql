@@ -29,7 +29,7 @@ rarity AS (SELECT trait_value, count(DISTINCT principal) AS principals_before FR
 SELECT
     t.trait, t.trait_value, t.principal, t.account_id, COALESCE(r.principals_before, 0) AS principals_before,
     count(*) AS events, count_if(t.outcome = 'denied') AS denied, min(t.event_time) AS first_seen, max(t.event_time) AS last_seen,
-    array_agg(DISTINCT t.event_name) AS calls, array_agg(DISTINCT t.access_key_id) AS access_keys, slice(array_agg(t.event_id ORDER BY t.event_time, t.event_id), 1, 20) AS event_ids
+    array_agg(DISTINCT t.event_name ORDER BY t.event_name) AS calls, array_agg(DISTINCT t.access_key_id ORDER BY t.access_key_id) AS access_keys, slice(array_agg(t.event_id ORDER BY t.event_time, t.event_id), 1, 20) AS event_ids
 FROM traits t
 LEFT JOIN rarity r ON r.trait_value = t.trait_value
 WHERE NOT COALESCE(contains(:principals, t.principal), false) AND NOT COALESCE(contains(:keys, t.access_key_id), false) AND contains(:accounts, t.account_id)

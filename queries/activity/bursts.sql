@@ -20,8 +20,8 @@ parted AS (
 SELECT
     min(event_time) AS first_seen, max(event_time) AS last_seen, principal, COALESCE(session_name, access_key_id, '') AS session, source_network,
     count(*) AS events, count_if(outcome = 'ok') AS ok, count_if(outcome = 'denied') AS denied, count_if(read_only = false AND outcome = 'ok') AS writes,
-    array_agg(DISTINCT event_name) AS calls, array_agg(DISTINCT access_key_id) AS access_keys, array_agg(DISTINCT source_ip) AS addresses,
-    array_agg(DISTINCT region) AS regions, array_agg(DISTINCT account_id) AS accounts,
+    array_agg(DISTINCT event_name ORDER BY event_name) AS calls, array_agg(DISTINCT access_key_id ORDER BY access_key_id) AS access_keys, array_agg(DISTINCT source_ip ORDER BY source_ip) AS addresses,
+    array_agg(DISTINCT region ORDER BY region) AS regions, array_agg(DISTINCT account_id ORDER BY account_id) AS accounts,
     slice(array_agg(event_id ORDER BY event_time, event_id), 1, 50) AS event_ids
 FROM parted
 GROUP BY principal, COALESCE(session_name, access_key_id, ''), source_network, burst

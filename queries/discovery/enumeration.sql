@@ -8,7 +8,7 @@ SELECT
     count(*) AS events, count(DISTINCT concat(event_source, ':', event_name)) AS distinct_calls, count(DISTINCT region) AS regions,
     count_if(outcome = 'denied') AS denied, count_if(from_console) AS from_console,
     bool_or(event_name IN ('GetCallerIdentity', 'GetAccountAuthorizationDetails', 'GetSendQuota', 'ListFoundationModels', 'SimulatePrincipalPolicy')) AS tell_tale,
-    array_agg(DISTINCT event_name) AS calls, array_agg(DISTINCT source_ip) AS addresses,
+    array_agg(DISTINCT event_name ORDER BY event_name) AS calls, array_agg(DISTINCT source_ip ORDER BY source_ip) AS addresses,
     CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     min(event_time) AS first_seen, max(event_time) AS last_seen,
     slice(array_agg(event_id ORDER BY event_time, event_id), 1, 50) AS event_ids

@@ -47,7 +47,7 @@ SELECT
     m.way IN ('federation session', 'long-term key', 'other long-term credential', 'console password') AS outlives_the_key,
     m.source_network, COALESCE(u.usual_events, 0) AS usual_events,
     CASE WHEN bool_or(contains(:keys, m.access_key_id)) THEN 'key' WHEN bool_or(contains(:principals, m.principal)) THEN 'principal' END AS suspect,
-    count(*) AS events, array_agg(DISTINCT m.minted_key) FILTER (WHERE m.minted_key IS NOT NULL) AS minted_keys, bool_or(m.mfa) AS mfa,
+    count(*) AS events, array_agg(DISTINCT m.minted_key ORDER BY m.minted_key) FILTER (WHERE m.minted_key IS NOT NULL) AS minted_keys, bool_or(m.mfa) AS mfa,
     min(m.event_time) AS first_seen, max(m.event_time) AS last_seen, slice(array_agg(m.event_id ORDER BY m.event_time, m.event_id), 1, 20) AS event_ids
 FROM mints m
 LEFT JOIN usual u ON u.principal = m.principal AND u.way = m.way AND u.usual_for = COALESCE(m.minted_for, '')

@@ -15,7 +15,7 @@ SELECT
     e.principal, e.principal_type, e.access_key_id, e.session_name, e.source_identity, e.on_behalf_of, e.user_name, e.account_id,
     COALESCE(contains(:keys, e.access_key_id), false) AS suspect_key, bool_or(e.mfa) AS mfa, bool_or(e.from_console) AS from_console, count_if(e.invoked_by IS NOT NULL) AS invoked_by_services,
     m.minted_by, m.minted_with, m.minted_through, m.minted_from, m.minted_at, m.mint_event_id,
-    array_agg(DISTINCT e.source_ip) AS addresses, array_agg(DISTINCT e.user_agent_family) AS agents,
+    array_agg(DISTINCT e.source_ip ORDER BY e.source_ip) AS addresses, array_agg(DISTINCT e.user_agent_family ORDER BY e.user_agent_family) AS agents,
     count(*) AS events, min(e.event_time) AS first_seen, max(e.event_time) AS last_seen,
     slice(array_agg(e.event_id ORDER BY e.event_time, e.event_id), 1, 20) AS event_ids
 FROM events e

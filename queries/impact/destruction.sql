@@ -21,7 +21,7 @@ WITH acts AS (
 SELECT
     principal, access_key_id, account_id, region, event_source, event_name, what,
     CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
-    count(*) AS events, min(event_time) AS first_seen, max(event_time) AS last_seen, array_agg(DISTINCT source_ip) AS addresses,
+    count(*) AS events, min(event_time) AS first_seen, max(event_time) AS last_seen, array_agg(DISTINCT source_ip ORDER BY source_ip) AS addresses,
     slice(array_agg(event_id ORDER BY event_time, event_id), 1, 50) AS event_ids
 FROM acts
 WHERE what IS NOT NULL

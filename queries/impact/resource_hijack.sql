@@ -30,7 +30,7 @@ SELECT
     a.principal, a.access_key_id, a.account_id, a.region, a.what, a.event_source, a.event_name, a.invoked_by,
     -- a size of GPUs, or of the largest machines
     bool_or(COALESCE(regexp_like(json_extract_scalar(a.request, '$.instanceType'), '^(p|g|trn|inf|dl)\d|(8|9|12|16|18|24|32|48)xlarge|metal'), false)) AS large,
-    array_agg(DISTINCT json_extract_scalar(a.request, '$.instanceType')) FILTER (WHERE json_extract_scalar(a.request, '$.instanceType') IS NOT NULL) AS instance_types,
+    array_agg(DISTINCT json_extract_scalar(a.request, '$.instanceType') ORDER BY json_extract_scalar(a.request, '$.instanceType')) FILTER (WHERE json_extract_scalar(a.request, '$.instanceType') IS NOT NULL) AS instance_types,
     sum(COALESCE(TRY_CAST(json_extract_scalar(a.request, '$.instancesSet.items[0].maxCount') AS bigint), 1)) AS asked_for,
     count_if(a.outcome = 'ok') AS ok, count_if(a.outcome = 'denied') AS denied, COALESCE(u.usual_events, 0) AS usual_events,
     CASE WHEN bool_or(contains(:keys, a.access_key_id)) THEN 'key' WHEN bool_or(contains(:principals, a.principal)) THEN 'principal' END AS suspect,

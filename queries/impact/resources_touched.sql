@@ -21,7 +21,7 @@ named AS (
     )) AS found (resource)
 )
 SELECT
-    resource, account_id, region, CASE WHEN bool_or(contains(:keys, access_key_id)) THEN 'key' ELSE 'principal' END AS suspect, count(*) AS events, array_agg(DISTINCT event_name) AS calls, array_agg(DISTINCT principal) AS principals,
+    resource, account_id, region, CASE WHEN bool_or(contains(:keys, access_key_id)) THEN 'key' ELSE 'principal' END AS suspect, count(*) AS events, array_agg(DISTINCT event_name ORDER BY event_name) AS calls, array_agg(DISTINCT principal ORDER BY principal) AS principals,
     min(event_time) AS first_seen, max(event_time) AS last_seen, slice(array_agg(event_id ORDER BY event_time, event_id), 1, 20) AS event_ids
 FROM named
 WHERE resource IS NOT NULL

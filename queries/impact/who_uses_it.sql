@@ -7,7 +7,7 @@ SELECT
     -- a session name that differs only in its number is one system
     regexp_replace(session_name, '[0-9a-f]{8,}|\d+', '*') AS session_pattern,
     account_id, source_network, user_agent_family, invoked_by,
-    count(*) AS events, count(DISTINCT event_source) AS services, array_agg(DISTINCT event_source) AS service_list,
+    count(*) AS events, count(DISTINCT event_source) AS services, array_agg(DISTINCT event_source ORDER BY event_source) AS service_list,
     count(DISTINCT date_trunc('day', event_time)) AS days, min(hour(event_time)) AS earliest_hour, max(hour(event_time)) AS latest_hour,
     min(event_time) AS first_seen, max(event_time) AS last_seen,
     slice(array_agg(event_id ORDER BY event_time, event_id), 1, 20) AS event_ids

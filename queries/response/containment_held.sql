@@ -63,8 +63,8 @@ SELECT
     contained_at, contained_event_id,
     count_if(outcome = 'ok' AND event_time > contained_at) AS ok_after, count_if(outcome = 'denied' AND event_time > contained_at) AS denied_after,
     max(CASE WHEN outcome = 'ok' THEN event_time END) AS last_ok,
-    array_agg(DISTINCT minted_key) FILTER (WHERE minted_key IS NOT NULL AND event_time > contained_at) AS minted_after,
-    array_agg(DISTINCT source_ip) AS addresses,
+    array_agg(DISTINCT minted_key ORDER BY minted_key) FILTER (WHERE minted_key IS NOT NULL AND event_time > contained_at) AS minted_after,
+    array_agg(DISTINCT source_ip ORDER BY source_ip) AS addresses,
     -- the latest first: they decide
     slice(array_agg(event_id ORDER BY event_time DESC, event_id), 1, 20) AS event_ids
 FROM after

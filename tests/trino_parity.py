@@ -1,0 +1,90 @@
+"""The three sets of records on which Trino and the embedded engine must agree, each in both."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+from sqlglot import exp
+
+from cirtlib import queries, standard
+from cirtlib.case import Case, Source, new_case
+from cirtlib.collect import collect
+from cirtlib.engine import dialect
+from cirtlib.engine import duckdb as local
+from cirtlib.engine import trino as remote
+from tests import odd_records, trino_tables
+from tests.trino_server import Trino
+
+MOST = 20  # suspects of a kind, where no scope names any
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One set of records: the case that holds it, and how each engine is asked."""
+
+    case: Case
+    connection: duckdb.DuckDBPyConnection
+
+    def both(self, tree: exp.Expression, values: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Trino's answer and the embedded engine's."""
+        return remote.run(self.case, tree, values), local.run(self.connection, tree, values)
+
+    def values(self, question: queries.Question, tree: exp.Expression) -> dict[str, Any]:
+        """A value for each of the question's parameters, from the case or from its records."""
+        given = {name: standard.typed(name, value, tree) for name, value in question.defaults.items()}
+        names = [name for name in question.parameters if name in standard.STANDARD]
+        values, _ = standard.values_of(self.case, self.connection, names)
+        found = {**self._suspects(), **self._times()} if not self.case.seeds else {}
+        return {
+            **dict.fromkeys(question.parameters),
+            **given,
+            **values,
+            **{n: v for n, v in found.items() if n in values},
+        }
+
+    def _suspects(self) -> dict[str, list[str]]:
+        columns = {"keys": "access_key_id", "principals": "principal", "addresses": "source_ip"}
+        return {name: self._frequent(column) for name, column in columns.items()}
+
+    def _frequent(self, column: str) -> list[str]:
+        sql = f"SELECT {column} FROM events WHERE {column} <> '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {MOST}"
+        return [str(row[0]) for row in self.connection.sql(sql).fetchall()]
+
+    def _times(self) -> dict[str, Any]:
+        sql = "SELECT quantile_disc(event_time, [0.0, 0.3, 1.0]) FROM events"
+        first, middle, last = self.connection.sql(sql).fetchall()[0][0]
+        return {"start": first, "end": last, "baseline_start": first, "baseline_end": middle}
+
+
+@contextlib.contextmanager
+def sides(server: Trino, case: Case, table: str) -> Iterator[Sides]:
+    """The case's records in a table of the server, and the case with that table as its Trino."""
+    trino_tables.everything(server, table, case)
+    options = {"host": "127.0.0.1", "port": server.port, "user": "tests", "catalog": "hive", "schema": "default"}
+    source = Source("cloudtrail", {"trino": {**options, "table": table}})
+    with local.connect(case) as connection:
+        yield Sides(replace(case, sources=(*case.sources, source)), connection)
+
+
+def odd_case(folder: Path) -> Case:
+    """Case of the odd records, collected from a log file."""
+    logs = folder / "logs"
+    logs.mkdir(parents=True)
+    (logs / "odd.json").write_bytes(odd_records.as_file(odd_records.records()))
+    return collected(folder / "case", logs)
+
+
+def collected(folder: Path, logs: Path) -> Case:
+    """Case of all that lies in a folder."""
+    case = new_case(folder, {"sources": [{"cloudtrail": {"folder": str(logs)}}]})
+    collect(case)
+    return case
+
+
+def tree(question: queries.Question) -> exp.Expression:
+    """Syntax tree of a question."""
+    return dialect.parse(question.text)
