@@ -291,7 +291,7 @@ def _identity(kind: str) -> exp.Expression:
     if not values:
         return exp.cast(exp.Null(), "varchar")
     known = exp.Coalesce(this=values[0], expressions=values[1:]) if len(values) > 1 else values[0]
-    whole = exp.Anonymous(this="concat", expressions=[*parts, exp.Literal.string("}")])
+    whole = exp.func("concat", *parts, exp.Literal.string("}"), dialect="athena")
     return exp.Case(ifs=[exp.If(this=exp.Is(this=known.copy(), expression=exp.Null()), true=exp.Null())], default=whole)
 
 
