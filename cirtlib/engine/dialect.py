@@ -240,12 +240,14 @@ def _is_array(node: exp.Expression | None, arrays: frozenset[str]) -> bool:
         return _is_array(node.this, arrays)
     if isinstance(node, exp.DPipe):
         return _is_array(node.this, arrays) or _is_array(node.expression, arrays)
-    if isinstance(node, exp.Column):
+    if isinstance(node, exp.Column | exp.Identifier):  # a parameter of a lambda is an identifier
         return node.name.lower() in arrays
     if isinstance(node, exp.Cast):
         return bool(node.to.is_type(exp.DataType.Type.ARRAY))
     if isinstance(node, exp.Anonymous):
         return node.name.lower() in _ARRAY_FUNCTIONS
+    if isinstance(node, exp.Reduce):
+        return _is_array(node.args["initial"], arrays)
     return isinstance(
         node,
         exp.Array
@@ -269,6 +271,9 @@ def _array_names(tree: exp.Expression) -> frozenset[str]:
     names = frozenset({"resources"})
     for _ in range(3):  # an array may be passed on through a few subqueries
         found = {node.alias.lower() for node in tree.find_all(exp.Alias) if _is_array(node.this, names)}
+        for node in tree.find_all(exp.Reduce):  # what it gathers into an array is one in its lambda too
+            if _is_array(node.args["initial"], names) and isinstance(node.args["merge"], exp.Lambda):
+                found.add(node.args["merge"].expressions[0].name.lower())
         for cte in tree.find_all(exp.CTE):
             columns = cte.args["alias"].columns
             first = cte.this.selects if isinstance(cte.this, exp.Query) else []
