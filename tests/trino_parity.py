@@ -85,6 +85,12 @@ def collected(folder: Path, logs: Path) -> Case:
     return case
 
 
+def order(asked: exp.Expression) -> list[str] | None:
+    """Output columns that the text sorts by; None when it does not."""
+    by = asked.args.get("order")
+    return None if by is None else [one.this.name for one in by.expressions if isinstance(one.this, exp.Column)]
+
+
 def tree(question: queries.Question) -> exp.Expression:
     """Syntax tree of a question."""
     return dialect.parse(question.text)

@@ -159,6 +159,7 @@ def to_trino(tree: exp.Expression) -> str:
         when it cannot be written down.
     """
     tree = tree.copy()
+    _spell_alike(tree)
     for node in list(tree.find_all(exp.Unnest)):
         alias = node.args.get("alias")
         if isinstance(node.parent, exp.From | exp.Join) and alias and len(alias.columns) == len(node.expressions) == 1:
@@ -169,6 +170,18 @@ def to_trino(tree: exp.Expression) -> str:
         return str(tree.sql("trino", comments=False, unsupported_level=ErrorLevel.IMMEDIATE))
     except SqlglotError as error:
         raise QueryError(f"this cannot be written in Trino's SQL: {_plain(error)}") from None
+
+
+def _spell_alike(tree: exp.Expression) -> None:
+    """Name each column as it is defined, since Trino calls it in its answer as it is written where it is asked for."""
+    defined = {node.alias: node.alias for node in tree.find_all(exp.Alias, exp.CTE) if node.alias}
+    for node in tree.find_all(exp.TableAlias):
+        defined |= {column.name: column.name for column in node.columns}
+    spelt = {name.lower(): name for name in reversed(defined)}
+    for node in tree.find_all(exp.Column, exp.Dot):
+        name = node.this if isinstance(node, exp.Column) else node.expression
+        if isinstance(name, exp.Identifier) and not name.quoted:
+            name.set("this", spelt.get(name.name.lower(), name.name.lower()))
 
 
 def _rewrite(node: exp.Expression, arrays: frozenset[str], addresses: frozenset[str]) -> exp.Expression:

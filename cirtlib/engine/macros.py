@@ -103,7 +103,9 @@ MACROS = {
         "CASE typeof(x) WHEN 'TIMESTAMP' THEN strftime(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMP), "
         "'%Y-%m-%d %H:%M:%S.%g') WHEN 'TIMESTAMP WITH TIME ZONE' THEN "
         "strftime(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMPTZ), '%Y-%m-%d %H:%M:%S.%g UTC') "
-        "WHEN 'JSON' THEN json_extract_string(TRY_CAST(CAST(x AS VARCHAR) AS JSON), '$') ELSE CAST(x AS VARCHAR) END"
+        "WHEN 'JSON' THEN CASE WHEN json_type(TRY_CAST(CAST(x AS VARCHAR) AS JSON)) IN ('OBJECT', 'ARRAY') "
+        "THEN error('Cannot cast a JSON object or array to varchar; write json_format(value)') "
+        "ELSE json_extract_string(TRY_CAST(CAST(x AS VARCHAR) AS JSON), '$') END ELSE CAST(x AS VARCHAR) END"
     ),
     "athena_format_text(x)": (
         "CASE WHEN typeof(x) LIKE 'TIMESTAMP%' THEN "

@@ -299,7 +299,19 @@ def _col(name):
     c = exp.column(name, quoted=True)
     if name in ("requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails"):
         r = exp.func("regexp_replace", c, exp.Literal.string(_TOKEN), exp.Literal.string("$1REDACTED"), dialect="trino")
-        return exp.alias_(exp.Case().when(exp.Or(this=exp.Like(this=c.copy(), expression=exp.Literal.string("%essionToken%")), expression=exp.Like(this=c.copy(), expression=exp.Literal.string("%essiontoken%"))), r).else_(c.copy()), name, quoted=True)
+        return exp.alias_(
+            exp.Case()
+            .when(
+                exp.Or(
+                    this=exp.Like(this=c.copy(), expression=exp.Literal.string("%essionToken%")),
+                    expression=exp.Like(this=c.copy(), expression=exp.Literal.string("%essiontoken%")),
+                ),
+                r,
+            )
+            .else_(c.copy()),
+            name,
+            quoted=True,
+        )
     return c
 
 
@@ -309,7 +321,10 @@ _TOKEN = r"""(?s)(ession[tT]oken(\\*)"\s*:\s*\2")(?:(?!\2").)*"""
 def _statement(where: Place, tree: exp.Expression) -> str:
     table = exp.table_(where.table, db=where.schema, catalog=where.catalog, quoted=True)
     logs = exp.select(*(_col(name) for name in columns(where))).from_(table)
-    made = {"cloudtrail_logs": logs, "events": dialect.parse((shipped("queries") / "events" / "cloudtrail.sql").read_text(encoding="utf-8"))}
+    made = {
+        "cloudtrail_logs": logs,
+        "events": dialect.parse((shipped("queries") / "events" / "cloudtrail.sql").read_text(encoding="utf-8")),
+    }
     ctes = [exp.CTE(this=body, alias=exp.TableAlias(this=exp.to_identifier(name))) for name, body in made.items()]
     given = tree.args.get("with_")
     if given is None:
