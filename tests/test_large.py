@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import resource
 import subprocess
 import sys
 import zipfile
@@ -123,7 +122,7 @@ def test_a_bomb_is_stopped_at_the_limit_wherever_it_is(monkeypatch: Any) -> None
 
 
 CODE = """
-import gzip, json, resource, sys
+import gzip, json, re, sys
 from pathlib import Path
 from cirtlib import records
 from cirtlib.store import worker
@@ -138,7 +137,9 @@ if sys.argv[1] == "make":
         file.write(b"]}")
 else:
     (account,) = read_and_stage(Path(sys.argv[3]), "b", [("x.json.gz", "d", Path(sys.argv[2]))])
-    print(account.seen, len(account.rejections), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # not getrusage, whose peak begins with that of the process that started this one
+    peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+    print(account.seen, len(account.rejections), peak)
 """
 
 
@@ -154,7 +155,6 @@ def test_200_megabytes_pass_within_the_bound_of_memory(tmp_path: Path) -> None:
     seen, rejected, peak = map(int, done.stdout.split())
     assert (seen, rejected) == (count, 0)
     assert peak < 350
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
 
 
 def test_a_file_of_rejections_is_held_only_in_part(tmp_path: Path, monkeypatch: Any) -> None:

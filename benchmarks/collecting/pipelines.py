@@ -7,6 +7,7 @@ counted, writing the result to disk is.
 """
 
 import json
+import re
 import resource
 import shutil
 import sys
@@ -132,6 +133,11 @@ def begin() -> None:
     _begun[:] = [time.perf_counter(), _cpu()]
 
 
+def _own_status() -> str:
+    status = Path("/proc/self/status")
+    return status.read_text() if status.exists() else ""
+
+
 def main() -> None:
     """Run one pipeline and print events, seconds, CPU seconds and peaks of memory in MB as JSON."""
     name, folder, part = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -148,8 +154,11 @@ def main() -> None:
             print(json.dumps({"missing": f"not installed: {error.name}"}))
             return
         seconds, cpu = time.perf_counter() - _begun[0], _cpu() - _begun[1]
-    peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    told = {"events": events, "seconds": seconds, "cpu": cpu, "peak": peaks[0], "worker": peaks[1]}
+    # getrusage alone would begin with the peak of the process that started this one
+    own = re.search(r"VmHWM:\s+(\d+)", _own_status())
+    peak = int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    told = {"events": events, "seconds": seconds, "cpu": cpu, "peak": peak / 1024, "worker": worker / 1024}
     print(json.dumps(told))
 
 

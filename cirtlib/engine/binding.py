@@ -36,6 +36,9 @@ def bind(tree: exp.Expression, values: dict[str, Any]) -> exp.Expression:
         value = values[node.name]
         if node.name in ALL_WHEN_EMPTY and _is_list(value) and not value:
             _drop_condition(node)
+        elif node.name in ALL_WHEN_EMPTY and _is_list(value) and isinstance(node.parent, exp.ArrayContains):
+            # the same, as engines pass over files and partitions by IN, and not by contains
+            node.parent.replace(exp.In(this=node.parent.expression, expressions=[literal(v, node.name) for v in value]))
         elif isinstance(node.parent, exp.In) and node.arg_key == "expressions" and _is_list(value):
             _expand(node, list(value))
         else:

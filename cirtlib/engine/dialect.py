@@ -150,8 +150,8 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
 def to_trino(tree: exp.Expression) -> str:
     """Trino SQL of an Athena tree whose parameters are bound, for Athena itself as for a Trino.
 
-    UNNEST with one alias gives the element whole, as AWS documents it, where Trino alone would ask for an alias for each
-    field of a row.
+    UNNEST with one alias gives the element whole, as AWS documents it, where Trino alone would ask for an alias for
+    each field of a row.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """The embedded engine: DuckDB over the Parquet tables of one case folder, read-only and without any other access."""
 
+import atexit
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from cirtlib.case import Case
-from cirtlib.engine import dialect, macros
+from cirtlib.engine import derived, dialect, macros
 from cirtlib.engine.binding import bind
 from cirtlib.engine.schema import DOCUMENTED, EXTRA, FINDING_HISTORY, FINDINGS, LATEST, LINK, PARTITIONS, SIGHTINGS
 from cirtlib.errors import EvidenceError, QueryError
@@ -19,6 +20,15 @@ from cirtlib.shipped import shipped
 _TEXT_AND_TIME = re.compile(
     r"Cannot (?:compare|mix) values.*(?:VARCHAR.*(?:TIMESTAMP|DATE)|(?:TIMESTAMP|DATE).*VARCHAR)"
 )
+
+_TABLES = {
+    "cloudtrail": {**DOCUMENTED, **EXTRA, **LINK, **PARTITIONS},
+    "findings": FINDINGS,
+    "finding_history": FINDING_HISTORY,
+    "sightings": SIGHTINGS,
+}
+# views of the case that was read last: to make them takes longer than most questions
+_bases: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
 def connect(case: Case) -> duckdb.DuckDBPyConnection:
@@ -33,20 +43,33 @@ def connect(case: Case) -> duckdb.DuckDBPyConnection:
     EvidenceError
         when a file of the store cannot be read.
     """
+    stored = {table: sorted((case.store / table).glob("**/*.parquet")) for table in _TABLES}
+    prepared = derived.ready(case, stored["cloudtrail"], _create_events, adapter())
+    state = [*stored.values(), prepared, [file.stat().st_mtime_ns for files in stored.values() for file in files]]
+    key = repr((case.path, state))
+    if key not in _bases:
+        base = _base(case, stored, prepared)
+        _close()
+        _bases[key] = base
+    return _bases[key].cursor()
+
+
+def _base(case: Case, stored: dict[str, list[Path]], prepared: list[Path]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         ":memory:", config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # Athena divides whole numbers into whole numbers
-    connection.execute("SET integer_division = true")
+    connection.execute("SET GLOBAL integer_division = true")
     # sorting more than memory holds must not leave evidence in whatever folder the program was started from
-    connection.execute(f"SET temp_directory = {_text(case.evidence / 'spill')}")
-    allowed = (case.store, _pattern(case.store), case.evidence / "spill")
-    connection.execute(f"SET allowed_directories = [{', '.join(map(_text, allowed))}]")
-    connection.execute("SET enable_external_access = false")
+    connection.execute(f"SET GLOBAL temp_directory = {_text(case.evidence / 'spill')}")
+    ours = (case.store, derived.folder(case))
+    allowed = (*ours, *map(_pattern, ours), case.evidence / "spill")
+    connection.execute(f"SET GLOBAL allowed_directories = [{', '.join(map(_text, allowed))}]")
+    connection.execute("SET GLOBAL enable_external_access = false")
     macros.install(connection)
     try:
-        _create_views(connection, case)
+        _create_views(connection, stored, prepared)
     except duckdb.Error as error:
         connection.close()
         raise EvidenceError(
@@ -56,19 +79,36 @@ def connect(case: Case) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
-    stored = {**DOCUMENTED, **EXTRA, **LINK}
-    source, present = _source(connection, case.store / "cloudtrail", {**stored, **PARTITIONS})
-    columns = [_column(name, kind, present) for name, kind in stored.items()]
+def _close() -> None:
+    """Let go of the case that was read last; questions that are still being answered go on."""
+    while _bases:
+        _bases.popitem()[1].close()
+
+
+atexit.register(_close)  # DuckDB reports functions of Python that are still defined when Python ends
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, stored: dict[str, list[Path]], prepared: list[Path]) -> None:
+    _create_events(connection, stored["cloudtrail"])
+    if prepared:
+        connection.execute(f"CREATE OR REPLACE VIEW events AS FROM read_parquet({_list(prepared)})")
+    for name, schema in _TABLES.items():
+        if name != "cloudtrail":
+            source, present = _source(connection, stored[name], schema)
+            chosen = ", ".join(_column(column, kind, present) for column, kind in schema.items())
+            chosen += f", {LATEST} AS latest" if name == "findings" else ""
+            connection.execute(f"CREATE VIEW {name} AS SELECT {chosen} FROM {source}")  # noqa: S608 - ours
+
+
+def _create_events(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> None:
+    """Views `cloudtrail_logs` and `events` of files of the store."""
+    source, present = _source(connection, files, _TABLES["cloudtrail"])
+    kept = {name: kind for name, kind in _TABLES["cloudtrail"].items() if name not in PARTITIONS}
+    columns = [_column(name, kind, present) for name, kind in kept.items()]
     account, day = (_column(name, "VARCHAR", present).rsplit(" AS ", 1)[0] for name in PARTITIONS)
     columns += [f"{value} AS {name}" for name, value in _published(account, day).items()]
-    connection.execute(f"CREATE VIEW cloudtrail_logs AS SELECT {', '.join(columns)} FROM {source}")  # noqa: S608 - ours
-    connection.execute(f"CREATE VIEW events AS {adapter()}")
-    for name, schema in (("findings", FINDINGS), ("finding_history", FINDING_HISTORY), ("sightings", SIGHTINGS)):
-        source, present = _source(connection, case.store / name, schema)
-        chosen = ", ".join(_column(column, kind, present) for column, kind in schema.items())
-        chosen += f", {LATEST} AS latest" if name == "findings" else ""
-        connection.execute(f"CREATE VIEW {name} AS SELECT {chosen} FROM {source}")  # noqa: S608 - ours
+    connection.execute(f"CREATE OR REPLACE VIEW cloudtrail_logs AS SELECT {', '.join(columns)} FROM {source}")  # noqa: S608 - ours
+    connection.execute(f"CREATE OR REPLACE VIEW events AS {adapter()}")
 
 
 def _published(account: str, day: str) -> dict[str, str]:
@@ -92,19 +132,23 @@ def adapter() -> str:
     return dialect.cached((shipped("queries") / "events" / "cloudtrail.sql").read_text(encoding="utf-8"))
 
 
-def _source(connection: duckdb.DuckDBPyConnection, folder: Path, schema: dict[str, str]) -> tuple[str, set[str]]:
+def _source(connection: duckdb.DuckDBPyConnection, files: list[Path], schema: dict[str, str]) -> tuple[str, set[str]]:
     """What to select a table from, and the columns that are there."""
-    if next(folder.glob("**/*.parquet"), None) is None:
+    if not files:
         empty = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in schema.items())
         return f"(SELECT {empty} WHERE false)", set(schema)
-    files = _text(f"{_pattern(folder)}/**/*.parquet")
-    source = f"read_parquet({files}, hive_partitioning = true, hive_types_autocast = false)"
+    source = f"read_parquet({_list(files)}, hive_partitioning = true, hive_types_autocast = false)"
     present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608 - ours
     return source, present
 
 
+def _list(files: list[Path]) -> str:
+    """SQL list of files."""
+    return f"[{', '.join(_text(_pattern(file)) for file in files)}]"
+
+
 def _pattern(folder: Path) -> str:
-    """Glob pattern of a folder: brackets and stars in the case's own path are no pattern."""
+    """Glob pattern of a path: brackets and stars in the case's own path are no pattern."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in folder.as_posix())
 
 

@@ -15,11 +15,9 @@ from sqlglot import exp
 from trino import exceptions
 
 from cirtlib.case import Case
-from cirtlib.engine import dialect
-from cirtlib.engine.binding import bind
+from cirtlib.engine import dialect, remote
 from cirtlib.engine.duckdb import frame
 from cirtlib.errors import AccessError, CaseError, QueryError
-from cirtlib.shipped import shipped
 
 BATCH = 10_000
 _TEXTS = ("host", "user", "catalog", "schema", "table")
@@ -277,58 +275,31 @@ def _first_line(error: Exception) -> str:
     return text.strip().splitlines()[0][:500] if text.strip() else type(error).__name__
 
 
-def columns(where: Place) -> dict[str, str]:
-    """Columns of the table, name to Trino's type, in order; asks the server.
+def table(where: Place, options: dict[str, Any]) -> remote.Table:
+    """The table as the server describes it.
 
     Raises
     ------
     QueryError
-        when the table is not there or the server cannot be asked.
+        when it is not there or the server cannot be asked.
     """
-    table = exp.table_(where.table, db=where.schema, catalog=where.catalog, quoted=True).sql("trino")
-    found = execute(where, f"SHOW COLUMNS FROM {table}")
-    return dict(zip(found["Column"], found["Type"], strict=True))
+    name = exp.table_(where.table, db=where.schema, catalog=where.catalog, quoted=True)
+    found = execute(where, f"SHOW COLUMNS FROM {name.sql('trino')}")
+    columns = {str(column).lower(): str(kind) for column, kind in zip(found["Column"], found["Type"], strict=True)}
+    keys = tuple(str(column).lower() for column in found["Column"][found["Extra"] == "partition key"])
+    return remote.Table(name, columns, keys, options=options)
 
 
 def run(case: Case, tree: exp.Expression, values: dict[str, Any]) -> pd.DataFrame:
-    where, _ = of(case)
-    return execute(where, _statement(where, bind(tree, values)))
+    """Rows of a question, as `engine.duckdb.run` gives them, session tokens redacted; `attrs` as of `execute`.
 
-
-def _col(name):
-    c = exp.column(name, quoted=True)
-    if name in ("requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails"):
-        r = exp.func("regexp_replace", c, exp.Literal.string(_TOKEN), exp.Literal.string("$1REDACTED"), dialect="trino")
-        return exp.alias_(
-            exp.Case()
-            .when(
-                exp.Or(
-                    this=exp.Like(this=c.copy(), expression=exp.Literal.string("%essionToken%")),
-                    expression=exp.Like(this=c.copy(), expression=exp.Literal.string("%essiontoken%")),
-                ),
-                r,
-            )
-            .else_(c.copy()),
-            name,
-            quoted=True,
-        )
-    return c
-
-
-_TOKEN = r"""(?s)(ession[tT]oken(\\*)"\s*:\s*\2")(?:(?!\2").)*"""
-
-
-def _statement(where: Place, tree: exp.Expression) -> str:
-    table = exp.table_(where.table, db=where.schema, catalog=where.catalog, quoted=True)
-    logs = exp.select(*(_col(name) for name in columns(where))).from_(table)
-    made = {
-        "cloudtrail_logs": logs,
-        "events": dialect.parse((shipped("queries") / "events" / "cloudtrail.sql").read_text(encoding="utf-8")),
-    }
-    ctes = [exp.CTE(this=body, alias=exp.TableAlias(this=exp.to_identifier(name))) for name, body in made.items()]
-    given = tree.args.get("with_")
-    if given is None:
-        tree.set("with_", exp.With(expressions=ctes))
-    else:
-        given.set("expressions", ctes + given.expressions)
-    return dialect.to_trino(tree)
+    Raises
+    ------
+    QueryError
+        when the question has no window, would read the whole table, or the server refuses it.
+    AccessError
+        when the user may not ask.
+    """
+    where, options = of(case)
+    asked = remote.statement(case, tree, values, table(where, options))
+    return remote.redacted(execute(where, dialect.to_trino(asked)))

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from cirtlib.case import Case
-from cirtlib.errors import CirtError
+from cirtlib.errors import NotFoundError
 from cirtlib.queries import sql
 from cirtlib.standard import SUSPECTS, parameters
 
 # Buckets, keys, functions and instances of one account and Region that are asked about; more are named as a gap.
 MOST = 200
 _EVENTS = """
-SELECT DISTINCT account_id, region, event_source, request_parameters, response_elements,
+SELECT DISTINCT account_id, region, event_source, request, response,
     transform(resources, r -> r.arn) AS arns
 FROM events
 WHERE (contains(:keys, access_key_id) OR contains(:principals, principal)
@@ -43,7 +43,7 @@ def touched(case: Case) -> Touched:
     try:
         given = parameters(case)
         rows = sql(case, _EVENTS, **{name: given[name] for name in SUSPECTS if name != "instances"})
-    except CirtError:
+    except NotFoundError:  # nothing was collected before, and no window is set
         return {}
     found: dict[tuple[str, str], dict[str, set[str]]] = {}
     for row in rows.to_dict("records"):
@@ -60,7 +60,7 @@ def _named(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """(account, Region, kind, name) of what one event names; an ARN says itself where it lies."""
     account, region = str(row["account_id"]), str(row["region"])
     service = row["event_source"].partition(".")[0]
-    asked, answer = str(row["request_parameters"] or ""), str(row["response_elements"] or "")
+    asked, answer = str(row["request"] or ""), str(row["response"] or "")
     arns = row["arns"] if isinstance(row["arns"], list) else []
     for arn in [*filter(None, arns), *re.findall(r'"(arn:[^"]+)"', asked)]:
         if match := _ARN.match(arn):

@@ -1,6 +1,7 @@
 """A scenario's account state, put into moto's backends and read back from them, in the form of state_*.json."""
 
 import json
+import os
 from typing import Any
 
 from cirtlib.errors import TrainingError
@@ -14,6 +15,8 @@ except ImportError as error:  # the emulator is an extra: the library itself wor
     raise TrainingError("the emulated account needs moto: pip install 'cirtlib[train]'") from error
 
 State = dict[str, Any]
+# no account has hundreds of images and snapshots that it did not make
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 
 def reset() -> None:
