@@ -1,6 +1,5 @@
 """Trino and the embedded engine give the same answers: rows, order, NULLs and types, on three sets of records."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,7 @@ import pytest
 from cirtlib import queries
 from cirtlib.case import Case
 from cirtlib.engine import dialect
-from cirtlib.engine import trino as remote
-from cirtlib.errors import QueryError
 from tests.same_rows import differences
-from tests.test_dialect import HOSTILE, SAME, TYPED
 from tests.trino_parity import Sides, collected, odd_case, order, sides, tree
 from tests.trino_server import Trino, trino_server
 

@@ -135,6 +135,7 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
     missing = sorted({node.name for node in tree.find_all(exp.Placeholder, exp.Parameter)})
     if missing:
         raise QueryError(f"parameters without a value: {', '.join(missing)}")
+    _spell_alike(tree)
     arrays = _array_names(tree)
     addresses = frozenset(one.alias.lower() for one in tree.find_all(exp.Alias) if casts.is_address(one.this))
     for node in reversed(list(tree.walk(bfs=True))):
@@ -173,7 +174,7 @@ def to_trino(tree: exp.Expression) -> str:
 
 
 def _spell_alike(tree: exp.Expression) -> None:
-    """Name each column as it is defined, since Trino calls it in its answer as it is written where it is asked for."""
+    """Name each column as it is defined: in answers, engines call it now as it is defined, now as it is asked for."""
     defined = {node.alias: node.alias for node in tree.find_all(exp.Alias, exp.CTE) if node.alias}
     for node in tree.find_all(exp.TableAlias):
         defined |= {column.name: column.name for column in node.columns}
@@ -249,8 +250,8 @@ def _concat(node: exp.DPipe, arrays: frozenset[str]) -> exp.Expression:
 
 def _is_array(node: exp.Expression | None, arrays: frozenset[str]) -> bool:
     """Whether the node's value is an array, as far as its form and the names in the text tell."""
-    if isinstance(node, exp.Paren | exp.Alias | exp.Filter):
-        return _is_array(node.this, arrays)
+    if isinstance(node, exp.Paren | exp.Alias | exp.Filter | exp.Reduce):
+        return _is_array(node.args.get("initial") or node.this, arrays)
     if isinstance(node, exp.DPipe):
         return _is_array(node.this, arrays) or _is_array(node.expression, arrays)
     if isinstance(node, exp.Column | exp.Identifier):  # a parameter of a lambda is an identifier
@@ -259,8 +260,6 @@ def _is_array(node: exp.Expression | None, arrays: frozenset[str]) -> bool:
         return bool(node.to.is_type(exp.DataType.Type.ARRAY))
     if isinstance(node, exp.Anonymous):
         return node.name.lower() in _ARRAY_FUNCTIONS
-    if isinstance(node, exp.Reduce):
-        return _is_array(node.args["initial"], arrays)
     return isinstance(
         node,
         exp.Array

@@ -51,7 +51,7 @@ MACROS = {
     ),
     "athena_slice(a, s, l)": "list_slice(a, s, CASE WHEN s < 0 AND s + l - 1 >= 0 THEN -1 ELSE s + l - 1 END)",
     "athena_array_position(a, e)": (
-        "CASE WHEN a IS NOT NULL AND e IS NOT NULL THEN COALESCE(list_position(a, e), 0) END"
+        "CASE WHEN a IS NOT NULL AND e IS NOT NULL THEN CAST(COALESCE(list_position(a, e), 0) AS BIGINT) END"
     ),
     "athena_contains(a, e)": (
         "CASE WHEN list_contains(a, e) THEN true WHEN len(a) > list_aggregate(a, 'count') THEN NULL "

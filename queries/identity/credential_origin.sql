@@ -43,14 +43,13 @@ hops AS (
 ),
 -- where a chain ends: a key that no record minted; its first use is the earliest trace of it
 first_uses AS (
-    SELECT
-        e.access_key_id AS credential, min(e.event_time) AS event_time, min_by(e.event_id, e.event_time) AS event_id,
-        min_by(e.account_id, e.event_time) AS account_id, min_by(e.region, e.event_time) AS region,
-        min_by(e.principal_type, e.event_time) AS caller_type, min_by(e.principal, e.event_time) AS caller,
-        min_by(e.source_ip, e.event_time) AS source_ip, min_by(e.user_agent, e.event_time) AS user_agent
-    FROM events e
-    WHERE e.access_key_id IN (SELECT credential FROM hops) AND e.event_time BETWEEN :baseline_start AND :end
-    GROUP BY e.access_key_id
+    SELECT access_key_id AS credential, event_time, event_id, account_id, region, principal_type, principal, source_ip, user_agent
+    FROM (
+        SELECT e.*, row_number() OVER (PARTITION BY access_key_id ORDER BY event_time, event_id, account_id) AS use
+        FROM events e
+        WHERE access_key_id IN (SELECT credential FROM hops) AND event_time BETWEEN :baseline_start AND :end
+    ) AS uses
+    WHERE use = 1
 )
 SELECT
     h.suspect_key, h.hop, h.credential,
@@ -61,7 +60,7 @@ SELECT
     END AS obtained_by,
     COALESCE(m.event_time, u.event_time) AS event_time, COALESCE(m.event_id, u.event_id) AS event_id,
     COALESCE(m.account_id, u.account_id) AS account_id, COALESCE(m.region, u.region) AS region,
-    COALESCE(m.principal_type, u.caller_type) AS caller_type, COALESCE(m.principal, u.caller) AS caller, m.access_key_id AS caller_key,
+    COALESCE(m.principal_type, u.principal_type) AS caller_type, COALESCE(m.principal, u.principal) AS caller, m.access_key_id AS caller_key,
     COALESCE(m.source_ip, u.source_ip) AS source_ip, COALESCE(m.user_agent, u.user_agent) AS user_agent
 FROM hops h
 LEFT JOIN mints m ON m.minted_key = h.credential
