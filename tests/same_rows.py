@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         return float(f"{value:.12g}")
     if isinstance(value, str):
         return _text(value)

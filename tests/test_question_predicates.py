@@ -22,9 +22,6 @@ pytestmark = pytest.mark.integration
 # conditions that may be turned round, and why
 IDLE = {
     "finding_records": {"f.copy = 1": "asked again of the whole; before the join it only saves work"},
-    "credential_origin": {
-        "event_time BETWEEN :baseline_start AND :end": "asked again where the first use is looked up",
-    },
     "credentials_minted": {
         "NOT minted_key IS NULL": "these suspects minted each key themselves: none is walked back to"
     },
