@@ -94,6 +94,10 @@ class Aws:
                 self._sessions[account] = self._session(account)
             return self._sessions[account]
 
+    def regional(self, region: str) -> boto3.Session:
+        """The case's own session with a Region, for a library that makes its clients itself; they only read, too."""
+        return boto3.Session(botocore_session=self.session()._session, region_name=region)
+
     def forget(self, account: str | None = None) -> None:
         """Make the next session of an account anew: profiles are read again, and its role is assumed again."""
         with self._lock:

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cirtlib.aws import Aws
 from cirtlib.case import Case
 from cirtlib.check.calls import Row
+from cirtlib.engine.athena import PRICE
 from cirtlib.errors import CaseError
 from cirtlib.sources.s3 import layout
 from cirtlib.sources.s3.bucket import Bucket, answer
@@ -28,8 +29,6 @@ _UNBOUNDED = 30  # days that are reckoned with where the case names no window
 _THREADS = 8
 # What one process collects in a second, measured on two cores with objects near by: objects, and bytes of them.
 _OBJECTS, _BYTES = 1_000, 15_000_000
-# US dollars for a terabyte scanned, in most Regions: https://aws.amazon.com/athena/pricing/ (SQL queries).
-_ATHENA = 5.0
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def _estimate(account: str, place: Place, sample: Sample) -> Row:
     least = "more than " if sample.cut else "about "
     said = (
         f"{least}{objects:,.0f} objects, {_gigabytes(size)}, {_minutes(minutes)} to collect with one process, "
-        f"{_dollars(size / 1e12 * _ATHENA)} for each question that Athena asks of all of it; "
+        f"{_dollars(size / 1e12 * PRICE)} for each question that Athena asks of all of it; "
         f"an estimate for {_many(sample.of_days, 'day')} of {_many(sample.of_folders, 'account')}, from {basis}"
     )
     return Row(account, "", what, "ok", said)

@@ -180,6 +180,15 @@ def run(
         raise QueryError(_first_line(error)) from None
 
 
+def described(case: Case, tree: exp.Expression) -> pa.Schema | None:
+    """Columns that a question gives, its parameters bound already; None when it cannot run here."""
+    try:
+        with connect(case) as connection:
+            return connection.sql(dialect.to_duckdb(tree)).limit(0).to_arrow_table().schema
+    except (duckdb.Error, QueryError):
+        return None
+
+
 def frame(table: pa.Table) -> pd.DataFrame:
     """Data frame of an Arrow table: booleans and whole numbers that may be missing stay such, lists are lists."""
     wide = [
