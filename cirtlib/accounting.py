@@ -41,13 +41,14 @@ def only_in_event_history(case: Case) -> pd.DataFrame:
         "JOIN (SELECT source_object AS object, source_position AS position FROM cloudtrail_logs "
         "WHERE source_kind = 'event_history') ON source_object = object AND source_position = position "
         "ORDER BY event_time, event_id, account_id",
+        engine="local",
     )
 
 
 def history_line(case: Case) -> str:
     """How many events event history alone holds, and of when; '' when there is none."""
     text = "SELECT count(*) AS n, min(eventtime) AS a, max(eventtime) AS z FROM cloudtrail_logs "
-    row = queries.sql(case, text + "WHERE source_kind = 'event_history'").iloc[0]
+    row = queries.sql(case, text + "WHERE source_kind = 'event_history'", engine="local").iloc[0]
     if not row["n"]:
         return ""
     return f"event history alone holds {row['n']:,} events, from {row['a']} to {row['z']}: no log file has them"

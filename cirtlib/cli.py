@@ -14,6 +14,7 @@ import typer
 
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
+from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, sql
 from cirtlib.cli_check import check
 from cirtlib.cli_train import train
 from cirtlib.errors import CirtError
@@ -33,11 +34,11 @@ app = typer.Typer(
 questions = typer.Typer(help="The questions that `cirt ask` knows.", no_args_is_help=True)
 app.add_typer(train, name="train")
 app.command()(check)
+app.command()(ask)
+app.command()(sql)
+app.command("athena-ddl")(athena_ddl)
 app.add_typer(questions, name="questions")
 
-CaseDir = Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case.", show_default=False)]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the table is written.")]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write into this file instead of stdout.")]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="End with status 3 when the evidence is not whole, or not all proven.")
 ]
@@ -161,41 +162,6 @@ def coverage(
     for gap in gaps(loaded):
         warn(gap_line(gap))
     _end(loaded, strict)
-
-
-@app.command()
-def ask(
-    case: CaseDir,
-    question: Annotated[str, typer.Argument(help="Name of the question; `cirt questions list` shows them.")],
-    parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Repeatable.")
-    ] = None,
-    form: FormatOption = Format.TABLE,
-    out: OutOption = None,
-) -> None:
-    """Run one question on the case."""
-    from cirtlib.queries import ask as run
-
-    given = _parameters(parameter or [])
-    show(run(load_case(case), question, **given), form, out=out)
-
-
-@app.command()
-def sql(
-    case: CaseDir,
-    text: Annotated[str, typer.Argument(metavar="SQL", help="A SELECT in Athena's SQL; - reads it from stdin.")],
-    parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Repeatable.")
-    ] = None,
-    form: FormatOption = Format.TABLE,
-    out: OutOption = None,
-) -> None:
-    """Run any Athena SQL on the case: tables cloudtrail_logs, events, findings, finding_history, sightings."""
-    from cirtlib.queries import sql as run
-
-    given = _parameters(parameter or [])
-    text = sys.stdin.read() if text == "-" else text
-    show(run(load_case(case), text, **given), form, out=out)
 
 
 @app.command()
@@ -354,15 +320,6 @@ def questions_list(form: FormatOption = Format.TABLE, out: OutOption = None) -> 
         for q in known()
     ]
     show(pd.DataFrame(rows, columns=["name", "topic", "question", "parameters"]), form, out=out)
-
-
-def _parameters(texts: list[str]) -> dict[str, str]:
-    """Question parameters of `-p name=value`."""
-    pairs = [text.partition("=") for text in texts]
-    for name, equals, _ in pairs:
-        if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"write it as NAME=VALUE, not {name!r}", param_hint="--parameter")
-    return {name: value for name, _, value in pairs}
 
 
 def _decide(key: str, case: Path, node: str, reason: str, by: str) -> None:

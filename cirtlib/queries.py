@@ -6,8 +6,10 @@ parsed SQL; its values come from the caller, else from the case (`parameters`), 
 
 import difflib
 import functools
+import importlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +19,9 @@ import pandas as pd
 from sqlglot import exp
 
 from cirtlib import standard
-from cirtlib.case import Case
+from cirtlib.case import ENGINES, Case
 from cirtlib.engine import binding, dialect
-from cirtlib.engine import duckdb as engine
+from cirtlib.engine import duckdb as local
 from cirtlib.errors import QueryError
 from cirtlib.shipped import shipped
 from cirtlib.standard import as_of, parameters, seed_times, window
@@ -133,13 +135,15 @@ def find(name: str) -> Question:
     raise QueryError(f"no question is called {name!r}; {hint}")
 
 
-def ask(case: Case, name: str, **values: Any) -> pd.DataFrame:  # noqa: ANN401 - any value that has a literal
+def ask(case: Case, name: str, *, engine: str | None = None, **values: Any) -> pd.DataFrame:  # noqa: ANN401 - any value that has a literal
     """Run one question on the case.
 
     Parameters
     ----------
     name
         of the question, with or without its topic.
+    engine
+        where it runs: local, athena or trino; default: what the case says.
     values
         override the standard parameters and the question's own; text is read as the type that the parameter has
         (times as ISO 8601, lists with commas).
@@ -148,7 +152,8 @@ def ask(case: Case, name: str, **values: Any) -> pd.DataFrame:  # noqa: ANN401 -
     -------
     DataFrame
         the question's columns. `attrs` says what was asked: question, parameters, and where the suspects came from
-        (`suspects_from`: scope, seeds or given).
+        (`suspects_from`: scope, seeds or given). From another engine also: engine, query_id, bytes_scanned, and of
+        Athena price_usd.
 
     Raises
     ------
@@ -158,12 +163,12 @@ def ask(case: Case, name: str, **values: Any) -> pd.DataFrame:  # noqa: ANN401 -
         when nothing was collected and the question needs the window.
     """
     question = find(name)
-    result = _run(case, dialect.parse(question.text), values, defaults=question.defaults)
+    result = _run(case, dialect.parse(question.text), values, defaults=question.defaults, engine=engine)
     result.attrs["question"] = f"{question.topic}/{question.name}"
     return result
 
 
-def sql(case: Case, text: str, **values: Any) -> pd.DataFrame:  # noqa: ANN401 - any value that has a literal
+def sql(case: Case, text: str, *, engine: str | None = None, **values: Any) -> pd.DataFrame:  # noqa: ANN401 - any value that has a literal
     """Run any Athena SELECT on the case: `cloudtrail_logs`, `events`, `findings`, `finding_history`, `sightings`.
 
     Parameters are as for `ask`: the standard ones come from the case where the text names them.
@@ -173,27 +178,46 @@ def sql(case: Case, text: str, **values: Any) -> pd.DataFrame:  # noqa: ANN401 -
     QueryError
         when the text does anything but ask, cannot be run faithfully, or a parameter is unknown or missing.
     """
-    return _run(case, dialect.parse(text), values, defaults={})
+    return _run(case, dialect.parse(text), values, defaults={}, engine=engine)
 
 
-def _run(case: Case, tree: exp.Expression, given: dict[str, Any], *, defaults: dict[str, str]) -> pd.DataFrame:
+def _run(
+    case: Case, tree: exp.Expression, given: dict[str, Any], *, defaults: dict[str, str], engine: str | None
+) -> pd.DataFrame:
+    elsewhere = _elsewhere(engine or case.engine, tree)
     names = binding.parameters(tree)
     for name in given:
         if name not in names:
             raise QueryError(f"unknown parameter {name!r}; {_known(names)}")
     values = {name: standard.typed(name, value, tree) for name, value in {**defaults, **given}.items() if name in names}
-    with engine.connect(case) as connection:
+    with local.connect(case) as connection:
         wanted = [name for name in names if name not in values and name in standard.STANDARD]
         supplied, origin = standard.values_of(case, connection, wanted)
         values = {**values, **supplied}
         missing = [name for name in names if name not in values]
         if missing:
             raise QueryError(f"the parameter {missing[0]!r} needs a value: give it as -p {missing[0]}=VALUE")
-        result = engine.run(connection, tree, values)
+        result = elsewhere(case, tree, values) if elsewhere else local.run(connection, tree, values)
     result.attrs["parameters"] = {name: _plain(values[name]) for name in names}
     if set(names) & set(standard.SUSPECTS):
         result.attrs["suspects_from"] = origin if set(wanted) & set(standard.SUSPECTS) else "given"
     return result
+
+
+def _elsewhere(engine: str, tree: exp.Expression) -> Callable[..., pd.DataFrame] | None:
+    """What runs a question on another engine; None for the embedded one, which also says what columns there are.
+
+    Raises
+    ------
+    QueryError
+        for an engine that there is not.
+    """
+    if engine not in ENGINES:
+        raise QueryError(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}")
+    if engine == "local" or isinstance(tree, exp.Describe):
+        return None
+    module = importlib.import_module(f"cirtlib.engine.{engine}")  # their clients are slow to load
+    return module.run  # type: ignore[no-any-return]
 
 
 def _known(names: tuple[str, ...]) -> str:
@@ -230,7 +254,8 @@ def events(
     given = {"principal": principal, "start": start, "end": end}
     values = {name: value for name, value in given.items() if value is not None}
     where = " AND ".join(conditions[name] for name in values) or "true"
-    return sql(case, f"SELECT * FROM events WHERE {where} ORDER BY event_time, event_id, account_id", **values)  # noqa: S608
+    text = f"SELECT * FROM events WHERE {where} ORDER BY event_time, event_id, account_id"  # noqa: S608
+    return sql(case, text, engine="local", **values)
 
 
 def findings(case: Case) -> pd.DataFrame:
@@ -238,7 +263,8 @@ def findings(case: Case) -> pd.DataFrame:
 
     Times are aware UTC; `resource_ids`, `remote_ips` and the like are lists.
     """
-    return sql(case, "SELECT * FROM findings ORDER BY COALESCE(first_seen, created_at, updated_at), finding_id")
+    text = "SELECT * FROM findings ORDER BY COALESCE(first_seen, created_at, updated_at), finding_id"
+    return sql(case, text, engine="local")
 
 
 def finding_history(case: Case, finding_id: str | None = None) -> pd.DataFrame:
@@ -253,7 +279,8 @@ def finding_history(case: Case, finding_id: str | None = None) -> pd.DataFrame:
         is one row.
     """
     condition, given = ("finding_id = :finding", {"finding": finding_id}) if finding_id else ("true", {})
-    found = sql(case, f"SELECT * FROM finding_history WHERE {condition} ORDER BY updated_at, record_id", **given)  # noqa: S608
+    text = f"SELECT * FROM finding_history WHERE {condition} ORDER BY updated_at, record_id"  # noqa: S608
+    found = sql(case, text, engine="local", **given)
     rows = [{**row, **change} for row in found.to_dict("records") for change in _changes(str(row["updates"]))]
     columns = "updated_at finding_id account_id region field old_value new_value created source identity record_id"
     table = pd.DataFrame(rows, columns=columns.split())

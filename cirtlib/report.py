@@ -116,7 +116,7 @@ def manifest(case: Case) -> dict[str, Any]:
 
 def _redacted(case: Case, html: str) -> tuple[str, dict[str, str]]:
     """Page with pseudonyms, and what stands for what."""
-    names = queries.sql(case, _NAMES)
+    names = queries.sql(case, _NAMES, engine="local")
     pseudonyms = redaction.Pseudonyms()
     text = _words(html)
     pseudonyms.learn(zip(names["kind"], names["value"].astype(str), strict=True), text=text)

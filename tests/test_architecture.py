@@ -25,6 +25,7 @@ STAGES = """
     engine standard queries
     techniques identity trust
     snapshot sources digest
+    ddl
     progress
     collect caseless check
     verification
@@ -39,7 +40,7 @@ STAGES = """
     kernel page report lab
     investigation
     training
-    terminal cli_train cli_check cli __main__
+    terminal cli_ask cli_train cli_check cli __main__
 """
 ORDER = STAGES.split()
 

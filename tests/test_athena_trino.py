@@ -167,20 +167,14 @@ def test_an_injected_partition_needs_its_account(small: Case) -> None:
         )
 
 
-def test_the_scan_limits_stop_a_question(small: Case, served: Athena) -> None:
+def test_the_scan_limits_stop_a_question(small: Case, served: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
     """The case's own limit and the workgroup's: the error says which, and what to do."""
     asked = dialect.parse("SELECT count(*) AS n FROM events WHERE request LIKE '%x%'")
     with pytest.raises(QueryError, match="that the case lets a question scan"):
         athena.run(with_options(small, scan_limit_bytes=1_000), asked, {})
-    served.client("athena").create_work_group(
-        Name="tight",
-        Configuration={
-            "BytesScannedCutoffPerQuery": 10_000,
-            "ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/results/"},
-        },
-    )
+    monkeypatch.setattr(served, "cutoff", 1_000)
     with pytest.raises(QueryError, match="the workgroup lets a question scan"):
-        athena.run(with_options(small, workgroup="tight"), asked, {})
+        athena.run(small, asked, {})
 
 
 def test_a_query_can_be_cancelled(small: Case, served: Athena, monkeypatch: pytest.MonkeyPatch) -> None:

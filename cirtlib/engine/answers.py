@@ -52,7 +52,7 @@ def _wrapped(tree: exp.Expression, names: list[str], nested: list[int]) -> bool:
         for item in grouped.expressions if grouped else ():
             if isinstance(item, exp.Literal) and item.name == str(place + 1):
                 item.replace(inner.copy())
-        made = exp.Anonymous(this="json_format", expressions=[exp.cast(inner.copy(), "json")])
+        made = exp.JSONFormat(this=exp.cast(inner.copy(), "json"), is_json=True)
         tree.expressions[place].replace(exp.alias_(made, names[place], quoted=True))
     return True
 

@@ -37,6 +37,12 @@ _ROLES = {
     "month": ("month",),
     "day": ("day",),
 }
+# members of userIdentity that AWS's documented table lacks, or has in the struct alone, as the adapter looks for them
+_IDENTITY = (
+    ("onBehalfOf", "userId"),
+    ("inScopeOf", "credentialsIssuedTo"),
+    ("sessionContext", "sourceIdentity"),
+)
 _NEEDED = ("eventtime", "eventid", "eventname", "eventsource", "useridentity")
 _FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d"}
 # where a partition keeps the events of global services, such as IAM; no choice of Regions leaves it out
@@ -252,12 +258,41 @@ def _logs(table: Table, conditions: list[exp.Expression]) -> exp.Select:
     for name, kind in {**DOCUMENTED, **EXTRA, **LINK, **dict.fromkeys(day, "VARCHAR")}.items():
         if name in day:
             made = day[name]
+        elif name == "useridentity_json" and name not in table.columns:
+            made = _identity(table.columns["useridentity"])
         elif name in table.columns:
             made = shapes.shaped(_column(name), table.columns[name], kind)
         else:
             made = exp.cast(exp.Null(), exp.DataType.build(kind, dialect="duckdb"))
         chosen.append(exp.alias_(made, name, quoted=True))
     return exp.select(*chosen).from_(table.name.copy()).where(*conditions)
+
+
+def _identity(kind: str) -> exp.Expression:
+    """What the adapter reads of an identity's JSON, from those fields that the table has in its struct."""
+    found = shapes.parsed(kind)
+    parts: list[exp.Expression] = []
+    values: list[exp.Expression] = []
+    for members in _IDENTITY:
+        value, at = _column("useridentity"), found
+        for member in members:
+            at = shapes.fields(at).get(member.lower()) if at is not None else None
+            value = exp.Dot(this=value, expression=exp.to_identifier(member.lower(), quoted=True))
+        if at is None:
+            continue
+        opening = ("{" if not parts else ",") + "".join(f'"{member}":{{' for member in members[:-1])
+        written = exp.JSONFormat(this=exp.cast(value.copy(), "json"), is_json=True)
+        parts += [
+            exp.Literal.string(f'{opening}"{members[-1]}":'),
+            exp.Coalesce(this=written, expressions=[exp.Literal.string("null")]),
+            exp.Literal.string("}" * (len(members) - 1)),
+        ]
+        values.append(value)
+    if not values:
+        return exp.cast(exp.Null(), "varchar")
+    known = exp.Coalesce(this=values[0], expressions=values[1:]) if len(values) > 1 else values[0]
+    whole = exp.func("concat", *parts, exp.Literal.string("}"), dialect="athena")
+    return exp.Case(ifs=[exp.If(this=exp.Is(this=known.copy(), expression=exp.Null()), true=exp.Null())], default=whole)
 
 
 def _published(table: Table) -> dict[str, exp.Expression]:

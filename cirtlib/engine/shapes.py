@@ -61,7 +61,7 @@ def _made(value: exp.Expression, have: exp.DataType, want: exp.DataType) -> exp.
             parts.append(_made(inner, own[name], kind))
         else:
             parts.append(exp.Null())
-    row = exp.cast(exp.Anonymous(this="ROW", expressions=parts), _typed(have, want))
+    row = exp.cast(exp.func("ROW", *parts, dialect="trino"), _typed(have, want))
     return exp.Case(ifs=[exp.If(this=exp.Is(this=value.copy(), expression=exp.Null()), true=exp.Null())], default=row)
 
 

@@ -66,7 +66,7 @@ _EVENTS = (
 def _rows(case: Case, text: str, kind: str) -> dict[str, list[dict[str, Any]]]:
     """Rows of the case about the seeds of one kind, by id; those of one id earliest first."""
     ids = [seed.value for seed in case.seeds if seed.kind == kind]
-    frame = queries.sql(case, f"{text} ORDER BY seen", ids=ids) if ids else None
+    frame = queries.sql(case, f"{text} ORDER BY seen", engine="local", ids=ids) if ids else None
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame.to_dict("records") if frame is not None else ():
         found.setdefault(str(row["id"]), []).append(row)

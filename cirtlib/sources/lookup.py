@@ -25,7 +25,7 @@ ROWS = 50
 INTERVAL = 0.5  # seconds between two calls in one account and Region
 DELAY = 30 * 60  # seconds after which an event can be taken to have arrived; 5 minutes is the average
 EVERYTHING = "all"
-_SLOWEST = 8.0
+_SLOWER, _SLOWEST = 0.25, 8.0  # seconds between two calls, once a lane was throttled
 _PATIENCE = 6
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 _STALE = {"InvalidNextTokenException", "InvalidNextToken"}
@@ -81,7 +81,7 @@ class Lane:
             except ClientError as error:
                 if _code(error) not in _THROTTLED or attempt + 1 == _PATIENCE:
                     raise
-                self.pause = min(max(self.pause, INTERVAL) * 2, _SLOWEST)
+                self.pause = min(max(self.pause, INTERVAL, _SLOWER) * 2, _SLOWEST)
             else:
                 return answer
         raise AssertionError("unreachable")

@@ -42,7 +42,7 @@ def touched(case: Case) -> Touched:
     """
     try:
         given = parameters(case)
-        rows = sql(case, _EVENTS, **{name: given[name] for name in SUSPECTS if name != "instances"})
+        rows = sql(case, _EVENTS, engine="local", **{name: given[name] for name in SUSPECTS if name != "instances"})
     except NotFoundError:  # nothing was collected before, and no window is set
         return {}
     found: dict[tuple[str, str], dict[str, set[str]]] = {}
