@@ -96,7 +96,10 @@ class Aws:
 
     def regional(self, region: str) -> boto3.Session:
         """The case's own session with a Region, for a library that makes its clients itself; they only read, too."""
-        return boto3.Session(botocore_session=self.session()._session, region_name=region)
+        session = self.session()
+        # a second boto3 session on the same core would add boto3's methods to each client of S3 twice, which fails
+        session._session.set_config_variable("region", region)
+        return session
 
     def forget(self, account: str | None = None) -> None:
         """Make the next session of an account anew: profiles are read again, and its role is assumed again."""

@@ -44,7 +44,9 @@ def values_of(case: Case, connection: duckdb.DuckDBPyConnection, names: Iterable
         attack = ((scoped or {}).get("attack") or {}).get("first")
         baseline_end = parse_time(attack) if attack else start
         values |= {"start": start, "end": end, "baseline_end": baseline_end}
-        values["baseline_start"] = baseline_end - timedelta(days=case.baseline_days)
+        days = timedelta(days=case.baseline_days)
+        # the earliest record may claim to be from year 1
+        values["baseline_start"] = max(baseline_end, datetime.min.replace(tzinfo=UTC) + days) - days
     if set(names) & set(SUSPECTS):
         found = _scope_suspects(scoped) if scoped else _seed_suspects(case, connection)
         values |= {name: sorted(found[name]) for name in SUSPECTS}

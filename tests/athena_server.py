@@ -73,12 +73,15 @@ class Athena:
         Query executions by id.
     delay
         Seconds that a query waits before it runs, for what happens to one that takes long.
+    cutoff
+        Bytes at which the workgroup stops a query, where it has no limit of its own, which is 10 MB at least; 0: none.
     """
 
     endpoint: str
     trino: Trino
     runs: dict[str, Run] = field(default_factory=dict)
     delay: float = 0
+    cutoff: int = 0
 
     def client(self, service: str) -> Any:
         """Client of boto3 for a service here."""
@@ -126,7 +129,7 @@ def _catalog(endpoint: str, bucket: str) -> dict[str, str]:
         "s3.endpoint": endpoint, "s3.region": REGION, "s3.path-style-access": "true",
         "s3.aws-access-key": "testing", "s3.aws-secret-key": "testing", "hive.security": "allow-all",
         "hive.ignore-absent-partitions": "true", "hive.partition-projection-enabled": "true",
-        "hive.non-managed-table-writes-enabled": "true",
+        "hive.non-managed-table-writes-enabled": "true", "hive.collect-column-statistics-on-write": "false",
     }  # fmt: skip
 
 
@@ -140,7 +143,14 @@ def _backend(athena: Athena) -> dict[str, Any]:
         default = settings.get("ResultConfiguration") or {}
         if settings.get("EnforceWorkGroupConfiguration") or "OutputLocation" not in where:
             where = {**where, **default}
-        run = Run(query, context, where, group, execution_parameters, settings.get("BytesScannedCutoffPerQuery") or 0)
+        run = Run(
+            query,
+            context,
+            where,
+            group,
+            execution_parameters,
+            settings.get("BytesScannedCutoffPerQuery") or athena.cutoff,
+        )
         if where.get("OutputLocation"):
             where["OutputLocation"] = where["OutputLocation"].rstrip("/") + f"/{run.id}.csv"
         self.executions[run.id] = athena.runs[run.id] = run

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -15,7 +17,7 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         return float(f"{value:.12g}")
     if isinstance(value, str):
         return _text(value)
@@ -32,31 +34,41 @@ def _text(value: str) -> Any:
         return value
 
 
-def differences(one: pd.DataFrame, other: pd.DataFrame, *, ordered: bool = True, most: int = 3) -> list[str]:
-    """What is not the same in two answers, a line each, at most a few for each column; empty when they are equal."""
+def differences(one: pd.DataFrame, other: pd.DataFrame, *, order: list[str] | None = None, most: int = 3) -> list[str]:
+    """What is not the same in two answers, a line each, at most a few for each column; empty when they are equal.
+
+    Parameters
+    ----------
+    order
+        Columns by which both are sorted: their values must come in the same order, and the whole rows be the same ones,
+        in whatever order where those columns are equal. None: the rows in any order.
+    """
     if list(one.columns) != list(other.columns):
         return [f"columns: {list(one.columns)} and {list(other.columns)}"]
     if len(one) != len(other):
         return [f"rows: {len(one)} and {len(other)}"]
     found = [
-        f"{name}: dtype {one[name].dtype} and {other[name].dtype}"
-        for name in one.columns
-        if one[name].dtype != other[name].dtype
+        f"{name}: dtype {first.dtype} and {second.dtype}"
+        for (name, first), (_, second) in zip(one.items(), other.items(), strict=True)
+        if first.dtype != second.dtype
     ]
     left, right = (
-        [[plain(value) for value in frame[name].tolist()] for name in frame.columns] for frame in (one, other)
+        [[plain(value) for value in column.tolist()] for _, column in frame.items()] for frame in (one, other)
     )
-    if not ordered:
-        left, right = (_sorted(columns) for columns in (left, right))
-    for name, ours, theirs in zip(one.columns, left, right, strict=True):
-        wrong = [
-            (place, first, second)
-            for place, (first, second) in enumerate(zip(ours, theirs, strict=True))
-            if first != second
-        ]
-        found += [f"{name}, row {place}: {first!r:.300} and {second!r:.300}" for place, first, second in wrong[:most]]
-        if len(wrong) > most:
-            found.append(f"{name}: {len(wrong)} rows in all")
+    places = [place for place, name in enumerate(one.columns) if name in (order or ())]
+    found += _wrong(one.columns, left, right, places, "in order", most)
+    every = range(len(left))
+    return found + _wrong(one.columns, _sorted(left), _sorted(right), every, "sorted", most)
+
+
+def _wrong(
+    names: pd.Index, left: list[list[Any]], right: list[list[Any]], places: Iterable[int], how: str, most: int
+) -> list[str]:
+    found = []
+    for place in places:
+        pairs = enumerate(zip(left[place], right[place], strict=True))
+        wrong = [(row, first, second) for row, (first, second) in pairs if first != second]
+        found += [f"{names[place]}, row {row} {how}: {one!r:.300} and {two!r:.300}" for row, one, two in wrong[:most]]
     return found
 
 

@@ -40,7 +40,7 @@ PAIRS = "(SELECT ARRAY[CAST(ROW('x', 1) AS ROW(a varchar, b integer))] AS r) t"
 SAME = {
     "nothing known counts 0": ("SELECT count_if(x > 1) FROM (VALUES CAST(NULL AS integer)) AS t (x)", 0),
     "nothing there counts 0": ("SELECT count_if(x > 1) FROM (VALUES 1) AS t (x) WHERE x > 1", 0),
-    "counted in a window": ("SELECT count_if(x > 1) FILTER (WHERE x < 9) OVER () FROM (VALUES 1, 2, 3, 9) AS t (x)", 2),
+    "counted in a window": ("SELECT count_if(x > 1) OVER () FROM (VALUES 1, 2, 3) AS t (x)", 2),
     "no match is NULL": ("regexp_extract('abc', 'x')", None),
     "a group is found": ("regexp_extract('abc', 'a(.)', 1)", "b"),
     "an empty match is no missing one": ("regexp_extract('abc', 'x*')", ""),

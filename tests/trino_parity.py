@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from sqlglot import exp
 
 from cirtlib import queries, standard
-from cirtlib.case import Case, Source, new_case
+from cirtlib.case import Case, Source, Window, new_case
 from cirtlib.collect import collect
 from cirtlib.engine import dialect
 from cirtlib.engine import duckdb as local
@@ -67,7 +68,9 @@ def sides(server: Trino, case: Case, table: str) -> Iterator[Sides]:
     options = {"host": "127.0.0.1", "port": server.port, "user": "tests", "catalog": "hive", "schema": "default"}
     source = Source("cloudtrail", {"trino": {**options, "table": table}})
     with local.connect(case) as connection:
-        yield Sides(replace(case, sources=(*case.sources, source)), connection)
+        bounds = connection.sql("SELECT min(event_time), max(event_time) FROM events").fetchall()[0]
+        start, end = (moment.astimezone(UTC) for moment in bounds)
+        yield Sides(replace(case, sources=(*case.sources, source), window=Window(start, end)), connection)
 
 
 def odd_case(folder: Path) -> Case:
@@ -83,6 +86,12 @@ def collected(folder: Path, logs: Path) -> Case:
     case = new_case(folder, {"sources": [{"cloudtrail": {"folder": str(logs)}}]})
     collect(case)
     return case
+
+
+def order(asked: exp.Expression) -> list[str] | None:
+    """Output columns that the text sorts by; None when it does not."""
+    by = asked.args.get("order")
+    return None if by is None else [one.this.name for one in by.expressions if isinstance(one.this, exp.Column)]
 
 
 def tree(question: queries.Question) -> exp.Expression:

@@ -135,6 +135,7 @@ def to_duckdb(sql: str | exp.Expression, relations: tuple[str, ...] = RELATIONS)
     missing = sorted({node.name for node in tree.find_all(exp.Placeholder, exp.Parameter)})
     if missing:
         raise QueryError(f"parameters without a value: {', '.join(missing)}")
+    _spell_alike(tree)
     arrays = _array_names(tree)
     addresses = frozenset(one.alias.lower() for one in tree.find_all(exp.Alias) if casts.is_address(one.this))
     for node in reversed(list(tree.walk(bfs=True))):
@@ -159,6 +160,7 @@ def to_trino(tree: exp.Expression) -> str:
         when it cannot be written down.
     """
     tree = tree.copy()
+    _spell_alike(tree)
     for node in list(tree.find_all(exp.Unnest)):
         alias = node.args.get("alias")
         if isinstance(node.parent, exp.From | exp.Join) and alias and len(alias.columns) == len(node.expressions) == 1:
@@ -169,6 +171,18 @@ def to_trino(tree: exp.Expression) -> str:
         return str(tree.sql("trino", comments=False, unsupported_level=ErrorLevel.IMMEDIATE))
     except SqlglotError as error:
         raise QueryError(f"this cannot be written in Trino's SQL: {_plain(error)}") from None
+
+
+def _spell_alike(tree: exp.Expression) -> None:
+    """Name each column as it is defined: in answers, engines call it now as it is defined, now as it is asked for."""
+    defined = {node.alias: node.alias for node in tree.find_all(exp.Alias, exp.CTE) if node.alias}
+    for node in tree.find_all(exp.TableAlias):
+        defined |= {column.name: column.name for column in node.columns}
+    spelt = {name.lower(): name for name in reversed(defined)}
+    for node in tree.find_all(exp.Column, exp.Dot):
+        name = node.this if isinstance(node, exp.Column) else node.expression
+        if isinstance(name, exp.Identifier) and not name.quoted:
+            name.set("this", spelt.get(name.name.lower(), name.name.lower()))
 
 
 def _rewrite(node: exp.Expression, arrays: frozenset[str], addresses: frozenset[str]) -> exp.Expression:
@@ -236,11 +250,11 @@ def _concat(node: exp.DPipe, arrays: frozenset[str]) -> exp.Expression:
 
 def _is_array(node: exp.Expression | None, arrays: frozenset[str]) -> bool:
     """Whether the node's value is an array, as far as its form and the names in the text tell."""
-    if isinstance(node, exp.Paren | exp.Alias | exp.Filter):
-        return _is_array(node.this, arrays)
+    if isinstance(node, exp.Paren | exp.Alias | exp.Filter | exp.Reduce):
+        return _is_array(node.args.get("initial") or node.this, arrays)
     if isinstance(node, exp.DPipe):
         return _is_array(node.this, arrays) or _is_array(node.expression, arrays)
-    if isinstance(node, exp.Column):
+    if isinstance(node, exp.Column | exp.Identifier):  # a parameter of a lambda is an identifier
         return node.name.lower() in arrays
     if isinstance(node, exp.Cast):
         return bool(node.to.is_type(exp.DataType.Type.ARRAY))
@@ -269,6 +283,9 @@ def _array_names(tree: exp.Expression) -> frozenset[str]:
     names = frozenset({"resources"})
     for _ in range(3):  # an array may be passed on through a few subqueries
         found = {node.alias.lower() for node in tree.find_all(exp.Alias) if _is_array(node.this, names)}
+        for node in tree.find_all(exp.Reduce):  # what it gathers into an array is one in its lambda too
+            if _is_array(node.args["initial"], names) and isinstance(node.args["merge"], exp.Lambda):
+                found.add(node.args["merge"].expressions[0].name.lower())
         for cte in tree.find_all(exp.CTE):
             columns = cte.args["alias"].columns
             first = cte.this.selects if isinstance(cte.this, exp.Query) else []

@@ -51,7 +51,7 @@ MACROS = {
     ),
     "athena_slice(a, s, l)": "list_slice(a, s, CASE WHEN s < 0 AND s + l - 1 >= 0 THEN -1 ELSE s + l - 1 END)",
     "athena_array_position(a, e)": (
-        "CASE WHEN a IS NOT NULL AND e IS NOT NULL THEN COALESCE(list_position(a, e), 0) END"
+        "CASE WHEN a IS NOT NULL AND e IS NOT NULL THEN CAST(COALESCE(list_position(a, e), 0) AS BIGINT) END"
     ),
     "athena_contains(a, e)": (
         "CASE WHEN list_contains(a, e) THEN true WHEN len(a) > list_aggregate(a, 'count') THEN NULL "
@@ -103,7 +103,9 @@ MACROS = {
         "CASE typeof(x) WHEN 'TIMESTAMP' THEN strftime(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMP), "
         "'%Y-%m-%d %H:%M:%S.%g') WHEN 'TIMESTAMP WITH TIME ZONE' THEN "
         "strftime(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMPTZ), '%Y-%m-%d %H:%M:%S.%g UTC') "
-        "WHEN 'JSON' THEN json_extract_string(TRY_CAST(CAST(x AS VARCHAR) AS JSON), '$') ELSE CAST(x AS VARCHAR) END"
+        "WHEN 'JSON' THEN CASE WHEN json_type(TRY_CAST(CAST(x AS VARCHAR) AS JSON)) IN ('OBJECT', 'ARRAY') "
+        "THEN error('Cannot cast a JSON object or array to varchar; write json_format(value)') "
+        "ELSE json_extract_string(TRY_CAST(CAST(x AS VARCHAR) AS JSON), '$') END ELSE CAST(x AS VARCHAR) END"
     ),
     "athena_format_text(x)": (
         "CASE WHEN typeof(x) LIKE 'TIMESTAMP%' THEN "

@@ -2,7 +2,7 @@
 -- why: the chain of mint records ends at a long-term key, a sign-in, a federation or an instance: the way in
 -- technique: T1550.001
 -- false positives: none in the chain itself; its beginning may be missing, when the mint record lies in another account or Region
-WITH RECURSIVE mints AS (
+WITH mints AS (
     SELECT
         minted_key, event_time, event_id, account_id, region, event_name, principal_type, principal, access_key_id, source_ip,
         user_agent
@@ -16,41 +16,54 @@ WITH RECURSIVE mints AS (
     ) AS minting
     WHERE time_minted = 1
 ),
-chain (suspect_key, hop, credential, event_time, event_id, account_id, region, event_name, caller_type, caller, caller_key, source_ip, user_agent) AS (
-    SELECT minted_key, 1, minted_key, event_time, event_id, account_id, region, event_name, principal_type, principal, access_key_id, source_ip, user_agent
-    FROM mints
-    WHERE contains(:keys, minted_key)
-    UNION ALL
-    SELECT c.suspect_key, c.hop + 1, m.minted_key, m.event_time, m.event_id, m.account_id, m.region, m.event_name, m.principal_type, m.principal, m.access_key_id, m.source_ip, m.user_agent
-    FROM chain c
-    JOIN mints m ON m.minted_key = c.caller_key
-    WHERE c.hop < 9
+known AS (
+    SELECT map_agg(minted_key, minter) AS minted_by
+    FROM (SELECT minted_key, min(access_key_id) AS minter FROM mints GROUP BY minted_key) AS minter_of
+),
+walks AS (
+    -- a walk along the map reads the logs once; a recursive query would read them again for each hop
+    SELECT
+        k.suspect_key,
+        reduce(
+            repeat(ARRAY[k.suspect_key], 9), ARRAY[k.suspect_key],
+            (path, turn) -> CASE
+                WHEN contains(path, element_at(m.minted_by, element_at(path, -1))) THEN path
+                ELSE path || ARRAY[COALESCE(element_at(m.minted_by, element_at(path, -1)), element_at(path, -1))]
+            END,
+            path -> path
+        ) AS path
+    FROM known m
+    CROSS JOIN UNNEST(:keys) AS k (suspect_key)
+),
+hops AS (
+    SELECT w.suspect_key, p.credential, min(p.hop) AS hop
+    FROM walks w
+    CROSS JOIN UNNEST(w.path) WITH ORDINALITY AS p (credential, hop)
+    GROUP BY w.suspect_key, p.credential
 ),
 -- where a chain ends: a key that no record minted; its first use is the earliest trace of it
-beginnings AS (
-    SELECT suspect_key, hop + 1 AS hop, caller_key AS credential FROM chain
-    WHERE caller_key IS NOT NULL AND caller_key NOT IN (SELECT minted_key FROM mints)
-    UNION
-    SELECT key AS suspect_key, 1 AS hop, key AS credential
-    FROM (SELECT DISTINCT access_key_id AS key FROM events WHERE contains(:keys, access_key_id) AND event_time BETWEEN :baseline_start AND :end) AS used
-    WHERE key NOT IN (SELECT minted_key FROM mints)
-),
 first_uses AS (
-    SELECT
-        b.suspect_key, b.hop, b.credential, min(e.event_time) AS event_time, min_by(e.event_id, e.event_time) AS event_id,
-        min_by(e.account_id, e.event_time) AS account_id, min_by(e.region, e.event_time) AS region,
-        min_by(e.principal_type, e.event_time) AS caller_type, min_by(e.principal, e.event_time) AS caller,
-        min_by(e.source_ip, e.event_time) AS source_ip, min_by(e.user_agent, e.event_time) AS user_agent
-    FROM beginnings b
-    JOIN events e ON e.access_key_id = b.credential
-    WHERE e.event_time BETWEEN :baseline_start AND :end
-    GROUP BY b.suspect_key, b.hop, b.credential
+    SELECT access_key_id AS credential, event_time, event_id, account_id, region, principal_type, principal, source_ip, user_agent
+    FROM (
+        SELECT e.*, row_number() OVER (PARTITION BY access_key_id ORDER BY event_time, event_id, account_id) AS use
+        FROM events e
+        WHERE access_key_id IN (SELECT credential FROM hops) AND event_time BETWEEN :baseline_start AND :end
+    ) AS uses
+    WHERE use = 1
 )
-SELECT suspect_key, hop, credential, event_name AS obtained_by, event_time, event_id, account_id, region, caller_type, caller, caller_key, source_ip, user_agent
-FROM chain
-UNION ALL
 SELECT
-    suspect_key, hop, credential, CASE WHEN credential LIKE 'AKIA%' THEN 'long-term key, first use' ELSE 'no mint record, first use' END,
-    event_time, event_id, account_id, region, caller_type, caller, CAST(NULL AS varchar), source_ip, user_agent
-FROM first_uses
-ORDER BY suspect_key, hop, event_time, event_id
+    h.suspect_key, h.hop, h.credential,
+    CASE
+        WHEN m.minted_key IS NOT NULL THEN m.event_name
+        WHEN h.credential LIKE 'AKIA%' THEN 'long-term key, first use'
+        ELSE 'no mint record, first use'
+    END AS obtained_by,
+    COALESCE(m.event_time, u.event_time) AS event_time, COALESCE(m.event_id, u.event_id) AS event_id,
+    COALESCE(m.account_id, u.account_id) AS account_id, COALESCE(m.region, u.region) AS region,
+    COALESCE(m.principal_type, u.principal_type) AS caller_type, COALESCE(m.principal, u.principal) AS caller, m.access_key_id AS caller_key,
+    COALESCE(m.source_ip, u.source_ip) AS source_ip, COALESCE(m.user_agent, u.user_agent) AS user_agent
+FROM hops h
+LEFT JOIN mints m ON m.minted_key = h.credential
+LEFT JOIN first_uses u ON u.credential = h.credential AND m.minted_key IS NULL
+WHERE m.minted_key IS NOT NULL OR u.credential IS NOT NULL
+ORDER BY suspect_key, hop, event_time, event_id, account_id

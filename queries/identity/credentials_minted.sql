@@ -2,10 +2,11 @@
 -- why: each is a way to go on after the first key is disabled; the closure of this list is what containment must cover
 -- technique: T1550.001
 -- false positives: a role that others use too: rows through the principal only (not the key) may be theirs
-WITH RECURSIVE mints AS (
+WITH mints AS (
     -- AssumeRole is a read-only call: a filter on writes would lose every hop
     SELECT
-        event_time, event_id, account_id, region, event_name, principal, access_key_id, source_ip, user_agent, minted_key, minted_principal
+        event_time, event_id, account_id, region, event_name, principal, access_key_id, source_ip, user_agent, minted_key, minted_principal,
+        CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS direct
     FROM (
         SELECT
             *,
@@ -17,23 +18,44 @@ WITH RECURSIVE mints AS (
     ) AS minting
     WHERE time_minted = 1
 ),
-closure (hop, through, event_time, event_id, account_id, region, event_name, principal, access_key_id, source_ip, user_agent, minted_key, minted_principal) AS (
+known AS (
+    SELECT map_agg(minted_key, minter) AS minted_by, map_agg(minted_key, direct) AS of_suspect
+    FROM (
+        SELECT minted_key, min(access_key_id) AS minter, min(direct) AS direct FROM mints WHERE minted_key IS NOT NULL GROUP BY minted_key
+    ) AS minter_of
+),
+walks AS (
+    -- from each mint back to its first key; a recursive query would read the logs again for each hop
     SELECT
-        1, CASE WHEN contains(:keys, access_key_id) THEN 'key' ELSE 'principal' END,
-        event_time, event_id, account_id, region, event_name, principal, access_key_id, source_ip, user_agent, minted_key, minted_principal
-    FROM mints
-    WHERE contains(:keys, access_key_id) OR contains(:principals, principal)
-    UNION ALL
+        m.*,
+        transform(
+            reduce(
+                repeat(ARRAY[m.access_key_id], 7), ARRAY[m.access_key_id],
+                (path, turn) -> CASE
+                    WHEN contains(path, element_at(k.minted_by, element_at(path, -1))) THEN path
+                    ELSE path || ARRAY[COALESCE(element_at(k.minted_by, element_at(path, -1)), element_at(path, -1))]
+                END,
+                path -> path
+            ),
+            minter -> element_at(k.of_suspect, minter)
+        ) AS ways
+    FROM mints m
+    CROSS JOIN known k
+),
+closure AS (
     SELECT
-        c.hop + 1, c.through, m.event_time, m.event_id, m.account_id, m.region, m.event_name, m.principal, m.access_key_id, m.source_ip, m.user_agent,
-        m.minted_key, m.minted_principal
-    FROM closure c
-    JOIN mints m ON m.access_key_id = c.minted_key
-    WHERE c.hop < 9
+        w.*,
+        CASE
+            WHEN direct IS NOT NULL THEN 1
+            ELSE 1 + least(
+                COALESCE(NULLIF(array_position(ways, 'key'), 0), 99), COALESCE(NULLIF(array_position(ways, 'principal'), 0), 99))
+        END AS hop,
+        CASE WHEN direct = 'key' OR contains(ways, 'key') THEN 'key' ELSE 'principal' END AS through
+    FROM walks w
 )
 SELECT
-    min(hop) AS hop, min(through) AS through, event_time, event_id, account_id, region, event_name, principal, access_key_id, minted_key, minted_principal,
+    hop, through, event_time, event_id, account_id, region, event_name, principal, access_key_id, minted_key, minted_principal,
     source_ip, user_agent
 FROM closure
-GROUP BY event_time, event_id, account_id, region, event_name, principal, access_key_id, minted_key, minted_principal, source_ip, user_agent
+WHERE hop < 10
 ORDER BY event_time, event_id, account_id
