@@ -7,6 +7,7 @@ is asked about the whole window, and about one account and day; with the events 
 """
 
 import argparse
+import shutil
 import statistics
 import sys
 import tempfile
@@ -40,8 +41,10 @@ def cases(folder: Path, scale: float) -> tuple[Case, Case, int]:
     logs = corpus.make(plan, folder)
     place, large = folder / f"ask-{scale:g}", folder / f"ask-{scale:g}-large"
     if not (place / "evidence" / "collected.json").is_file():
+        shutil.rmtree(place, ignore_errors=True)  # of a run that was stopped
         collect(new_case(place, {"sources": [{"cloudtrail": {"folder": str(logs)}}]}), progress=False)
     if not (large / "case.yaml").is_file():
+        shutil.rmtree(large, ignore_errors=True)
         new_case(large, {"sources": [{"cloudtrail": {"folder": str(logs)}}]})
         for file in (place / "evidence" / "store" / "cloudtrail").rglob("*.parquet"):
             account = file.parts[-3].partition("=")[2]
