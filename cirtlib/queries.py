@@ -328,8 +328,8 @@ def index() -> str:
         "",
         "## Where engines differ",
         "",
-        "Each question gives the same rows, values and types on a case folder, on Athena and on Trino, which the tests check",
-        "against a real Trino. What differs is the data, and a few things at the edges:",
+        "Each question gives the same rows, values and types on a case folder, on Athena and on Trino, which tests check",
+        "on a real Trino. What differs is the data, and a few things at the edges:",
         "",
         *differences.table(),
     ]

@@ -20,19 +20,23 @@ DIFFERENCES = (
     (
         "columns beyond AWS's documented table",
         "filled",
-        "NULL, unless the table has them: `event_category`, `management_event`, `source_identity`, `on_behalf_of`, "
-        "`sign_in_session`, `credentials_issued_to`, and what says where a record lies",
+        (
+            "NULL, unless the table has them: `event_category`, `management_event`, `source_identity`, `on_behalf_of`, "
+            "`sign_in_session`, `credentials_issued_to`, and what says where a record lies"
+        ),
     ),
     (
         "detail (`request`, `response`, `additional`, `service_details`)",
         "as logged, byte by byte, session tokens redacted",
-        "equal as JSON: spacing and escapes are the reader's; tokens are redacted in the answer. A detail that is a bare "
-        "text stands without its quotes",
+        (
+            "equal as JSON: spacing and escapes are the reader's; tokens are redacted in the answer. A detail that is a bare "
+            "text stands without its quotes"
+        ),
     ),
     (
         "a record that does not fit the table, such as `resources` with texts in it",
         "read as far as it goes; the rest is in `unmodelled`",
-        "the query fails (`HIVE_CURSOR_ERROR`), unless the table's SerDe has `ignore.malformed.json`",
+        "the query fails (`HIVE_CURSOR_ERROR`), and names the file",
     ),
     (
         "JSON that is cut off",
@@ -53,8 +57,10 @@ DIFFERENCES = (
     (
         "`WITH RECURSIVE`",
         "as long as it takes",
-        "written out step by step: the logs are read again for each, at most 10 times, and 150 stages are the end. "
-        "The shipped questions walk along a map instead",
+        (
+            "written out step by step: the logs are read again for each, at most 10 times, and 150 stages are the end. "
+            "The shipped questions walk along a map instead"
+        ),
     ),
     (
         "`findings`, `finding_history`, `sightings`",
