@@ -328,7 +328,7 @@ def index() -> str:
         "",
         "## Where engines differ",
         "",
-        "Each question gives the same rows, values and types on a case folder, on Athena and on Trino, which tests check",
+        "Each question gives the same rows, values and types on a case folder, on Athena and on Trino: tests check it",
         "on a real Trino. What differs is the data, and a few things at the edges:",
         "",
         *differences.table(),

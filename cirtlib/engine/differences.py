@@ -29,8 +29,8 @@ DIFFERENCES = (
         "detail (`request`, `response`, `additional`, `service_details`)",
         "as logged, byte by byte, session tokens redacted",
         (
-            "equal as JSON: spacing and escapes are the reader's; tokens are redacted in the answer. A detail that is a bare "
-            "text stands without its quotes"
+            "equal as JSON: spacing and escapes are the reader's; tokens are redacted in the answer. A detail that "
+            "is a bare text stands without its quotes"
         ),
     ),
     (
