@@ -39,14 +39,12 @@ class Sides:
         """A value for each of the question's parameters, from the case or from its records."""
         given = {name: standard.typed(name, value, tree) for name, value in question.defaults.items()}
         names = [name for name in question.parameters if name in standard.STANDARD]
-        values, _ = standard.values_of(self.case, self.connection, names)
-        found = {**self._suspects(), **self._times()} if not self.case.seeds else {}
-        return {
-            **dict.fromkeys(question.parameters),
-            **given,
-            **values,
-            **{n: v for n, v in found.items() if n in values},
-        }
+        with local.connect(self.case) as connection:
+            if self.case.seeds:
+                found, _ = standard.values_of(self.case, connection, names)
+            else:
+                found = {**_suspects(connection), **_times(connection), **{name: [] for name in _EMPTY}}
+        return {**dict.fromkeys(question.parameters), **given, **{name: found[name] for name in names}}
 
 
 def _suspects(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
