@@ -44,9 +44,9 @@ _IDENTITY = (
     ("sessionContext", "sourceIdentity"),
 )
 _DETAIL = ("requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails")
-_TOKENS = ("essionToken", "essiontoken")
+_SPELLINGS = ("essionToken", "essiontoken")
 # as many backslashes stand before the quotes of the value as before those of the name
-_TOKEN = r"""(?s)(ession[tT]oken(\\*)"\s*:\s*\2")(?:(?!\2").)*"""
+_WITH_VALUE = r"""(?s)(ession[tT]oken(\\*)"\s*:\s*\2")(?:(?!\2").)*"""
 _NEEDED = ("eventtime", "eventid", "eventname", "eventsource", "useridentity")
 _FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d"}
 # where a partition keeps the events of global services, such as IAM; no choice of Regions leaves it out
@@ -302,8 +302,8 @@ def _identity(kind: str) -> exp.Expression:
 
 def _without_tokens(detail: exp.Expression) -> exp.Expression:
     """JSON text without the value of any `sessionToken`, also in JSON inside strings: no token leaves the server."""
-    spelt = (exp.Like(this=detail.copy(), expression=exp.Literal.string(f"%{name}%")) for name in _TOKENS)
-    replacement = (exp.Literal.string(_TOKEN), exp.Literal.string("$1REDACTED"))
+    spelt = (exp.Like(this=detail.copy(), expression=exp.Literal.string(f"%{name}%")) for name in _SPELLINGS)
+    replacement = (exp.Literal.string(_WITH_VALUE), exp.Literal.string("$1REDACTED"))
     clean = exp.func("regexp_replace", detail.copy(), *replacement, dialect="trino")
     return exp.Case().when(exp.or_(*spelt), clean).else_(detail)
 
