@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from cirtlib import standard
 from cirtlib.case import ENGINES, Case
-from cirtlib.engine import binding, dialect
+from cirtlib.engine import binding, dialect, differences
 from cirtlib.engine import duckdb as local
 from cirtlib.errors import QueryError
 from cirtlib.shipped import shipped
@@ -324,4 +324,13 @@ def index() -> str:
                 f"* parameters: {', '.join(f'`{name}`' for name in question.parameters) or 'none'}",
                 f"* columns: {', '.join(f'`{name}`' for name in question.columns)}",
             ]
+    lines += [
+        "",
+        "## Where engines differ",
+        "",
+        "Each question gives the same rows, values and types on a case folder, on Athena and on Trino: tests check it",
+        "on a real Trino. What differs is the data, and a few things at the edges:",
+        "",
+        *differences.table(),
+    ]
     return "\n".join(lines) + "\n"

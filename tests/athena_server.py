@@ -24,7 +24,7 @@ from cirtlib.engine.trino import arrow_type
 from tests.trino_server import Trino
 
 REGION = "us-east-1"
-CATALOG = "awsdatacatalog"
+CATALOG, UNLOADS = "awsdatacatalog", "unloads"
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": REGION}
 _UNLOAD = re.compile(r"^\s*UNLOAD\s*\((.*)\)\s*TO\s*'([^']+)'\s*WITH\s*\((.*)\)\s*$", re.IGNORECASE | re.DOTALL)
 _OPTION = re.compile(r"(\w+)\s*=\s*'([^']*)'")
@@ -116,20 +116,35 @@ def serve(trino: Trino, bucket: str) -> Iterator[Athena]:
         undo.callback(thread.join)
         undo.callback(server.shutdown)
         athena.client("s3").create_bucket(Bucket=bucket)
-        trino.add_catalog(CATALOG, _catalog(athena.endpoint, bucket))
-        undo.callback(trino.drop_catalog, CATALOG)
+        shared = _storage(athena.endpoint)
+        for name, own in ((CATALOG, _glue(athena.endpoint, bucket)), (UNLOADS, _files(bucket))):
+            trino.add_catalog(name, {**own, **shared})
+            undo.callback(trino.drop_catalog, name)
+        trino.run(f"CREATE SCHEMA {UNLOADS}.files")
         yield athena
 
 
-def _catalog(endpoint: str, bucket: str) -> dict[str, str]:
+def _glue(endpoint: str, bucket: str) -> dict[str, str]:
     return {
         "hive.metastore": "glue", "hive.metastore.glue.region": REGION, "hive.metastore.glue.endpoint-url": endpoint,
         "hive.metastore.glue.aws-access-key": "testing", "hive.metastore.glue.aws-secret-key": "testing",
-        "hive.metastore.glue.default-warehouse-dir": f"s3://{bucket}/warehouse", "fs.native-s3.enabled": "true",
-        "s3.endpoint": endpoint, "s3.region": REGION, "s3.path-style-access": "true",
+        "hive.metastore.glue.default-warehouse-dir": f"s3://{bucket}/warehouse",
+    }  # fmt: skip
+
+
+def _files(bucket: str) -> dict[str, str]:
+    """Where tables that are only written live: moto's Glue lacks what writing one asks for."""
+    return {
+        "hive.metastore": "file", "hive.metastore.catalog.dir": f"s3://{bucket}/unloads",
+        "hive.non-managed-table-writes-enabled": "true",
+    }  # fmt: skip
+
+
+def _storage(endpoint: str) -> dict[str, str]:
+    return {
+        "fs.native-s3.enabled": "true", "s3.endpoint": endpoint, "s3.region": REGION, "s3.path-style-access": "true",
         "s3.aws-access-key": "testing", "s3.aws-secret-key": "testing", "hive.security": "allow-all",
         "hive.ignore-absent-partitions": "true", "hive.partition-projection-enabled": "true",
-        "hive.non-managed-table-writes-enabled": "true", "hive.collect-column-statistics-on-write": "false",
     }  # fmt: skip
 
 
@@ -264,14 +279,11 @@ def _unload(athena: Athena, run: Run, sql: str, to: str, options: str) -> None:
     given = {name.lower(): value for name, value in _OPTION.findall(options)}
     if given.get("format", "").upper() != "PARQUET":
         raise ValueError("only UNLOAD to PARQUET is emulated")
-    name = f"unload_{uuid.uuid4().hex}"
-    compression = given.get("compression", "snappy").upper()
-    run.cursor.execute(f"SET SESSION {CATALOG}.compression_codec = '{compression}'")
-    run.cursor.fetchall()
+    name = f"{UNLOADS}.files.u{uuid.uuid4().hex}"
     run.cursor.execute(f"CREATE TABLE {name} WITH (format = 'PARQUET', external_location = '{to}') AS {sql}")
     run.cursor.fetchall()
     run.scanned = int(run.cursor.stats.get("physicalInputBytes") or 0)
-    athena.trino.run(f"DROP TABLE {name}", catalog=CATALOG, schema=(run.context or {}).get("Database") or "default")
+    athena.trino.run(f"DROP TABLE {name}")
     bucket, _, prefix = to.removeprefix("s3://").partition("/")
     listed = athena.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     run.manifest = run.config["OutputLocation"].removesuffix(".csv") + "-manifest.csv"

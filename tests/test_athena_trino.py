@@ -107,7 +107,7 @@ def _create(served: Athena, regions: list[str]) -> None:
     glue.create_table(DatabaseName=DATABASE, TableInput={**table, "StorageDescriptor": storage})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def here(small: Case) -> Iterator[duckdb.DuckDBPyConnection]:
     with local.connect(small) as connection:
         yield connection

@@ -44,7 +44,8 @@ def logs(trino_server: Trino, tmp_path_factory: pytest.TempPathFactory) -> Itera
     anonymous = {"type": "AWSAccount", "accountId": "anonymous", "principalId": ""}
     token = {"credentials": {"accessKeyId": "ASIAMINTED", "sessionToken": "not-to-be-shown"}}
     records = [
-        sample.record("AssumeRole", "sts", who=sample.role(), responseElements=token),
+        sample.record("AssumeRole", "sts", who=sample.role(), responseElements=token, requestParameters={
+            "copy": json.dumps({"a": 1, "sessionToken": "not-to-be-shown", "b": "x"})}),
         sample.record("GetObject", who=sample.user(), resources=[bucket, thing], time="2026-06-10T12:00:01Z"),
         sample.record("DeleteBucket", resources=[bucket], time="2026-06-10T12:00:02Z"),
         sample.record("GetObject", who=anonymous, requestParameters={"bucketName": "[your bucket name ]"},
@@ -109,6 +110,11 @@ def test_session_tokens_stay_out(logs: Sides) -> None:
     found = remote.run(logs.case, dialect.parse("SELECT response FROM events WHERE minted_key = 'ASIAMINTED'"), {})
     assert "REDACTED" in found.loc[0, "response"]
     assert "not-to-be-shown" not in found.loc[0, "response"]
+    alone = "SELECT json_extract_scalar(response, '$.credentials.sessionToken') AS token FROM events ORDER BY 1"
+    assert next(iter(remote.run(logs.case, dialect.parse(alone), {})["token"])) == "REDACTED"
+    inside = "SELECT json_extract_scalar(request, '$.copy') AS copy FROM events ORDER BY 1"
+    copied = remote.run(logs.case, dialect.parse(inside), {}).loc[0, "copy"]
+    assert copied == '{"a": 1, "sessionToken": "REDACTED", "b": "x"}'
 
 
 def test_columns_that_the_table_lacks_are_null(trino_server: Trino, logs: Sides) -> None:

@@ -20,6 +20,7 @@ from cirtlib.engine import trino as remote
 from tests import odd_records, trino_tables
 from tests.trino_server import Trino
 
+_EMPTY = ("instances", "accounts", "regions")
 MOST = 20  # suspects of a kind, where no scope names any
 
 
@@ -28,37 +29,38 @@ class Sides:
     """One set of records: the case that holds it, and how each engine is asked."""
 
     case: Case
-    connection: duckdb.DuckDBPyConnection
 
     def both(self, tree: exp.Expression, values: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Trino's answer and the embedded engine's."""
-        return remote.run(self.case, tree, values), local.run(self.connection, tree, values)
+        with local.connect(self.case) as connection:
+            return remote.run(self.case, tree, values), local.run(connection, tree, values)
 
     def values(self, question: queries.Question, tree: exp.Expression) -> dict[str, Any]:
         """A value for each of the question's parameters, from the case or from its records."""
         given = {name: standard.typed(name, value, tree) for name, value in question.defaults.items()}
         names = [name for name in question.parameters if name in standard.STANDARD]
-        values, _ = standard.values_of(self.case, self.connection, names)
-        found = {**self._suspects(), **self._times()} if not self.case.seeds else {}
-        return {
-            **dict.fromkeys(question.parameters),
-            **given,
-            **values,
-            **{n: v for n, v in found.items() if n in values},
-        }
+        with local.connect(self.case) as connection:
+            if self.case.seeds:
+                found, _ = standard.values_of(self.case, connection, names)
+            else:
+                found = {**_suspects(connection), **_times(connection), **{name: [] for name in _EMPTY}}
+        return {**dict.fromkeys(question.parameters), **given, **{name: found[name] for name in names}}
 
-    def _suspects(self) -> dict[str, list[str]]:
-        columns = {"keys": "access_key_id", "principals": "principal", "addresses": "source_ip"}
-        return {name: self._frequent(column) for name, column in columns.items()}
 
-    def _frequent(self, column: str) -> list[str]:
+def _suspects(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """The most frequent keys, principals and addresses."""
+    found = {}
+    for name, column in {"keys": "access_key_id", "principals": "principal", "addresses": "source_ip"}.items():
         sql = f"SELECT {column} FROM events WHERE {column} <> '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {MOST}"
-        return [str(row[0]) for row in self.connection.sql(sql).fetchall()]
+        found[name] = [str(row[0]) for row in connection.sql(sql).fetchall()]
+    return found
 
-    def _times(self) -> dict[str, Any]:
-        sql = "SELECT quantile_disc(event_time, [0.0, 0.3, 1.0]) FROM events"
-        first, middle, last = self.connection.sql(sql).fetchall()[0][0]
-        return {"start": first, "end": last, "baseline_start": first, "baseline_end": middle}
+
+def _times(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """A window of all the records, and a baseline of their first third."""
+    sql = "SELECT quantile_disc(event_time, [0.0, 0.3, 1.0]) FROM events"
+    first, middle, last = connection.sql(sql).fetchall()[0][0]
+    return {"start": first, "end": last, "baseline_start": first, "baseline_end": middle}
 
 
 @contextlib.contextmanager
@@ -69,8 +71,8 @@ def sides(server: Trino, case: Case, table: str) -> Iterator[Sides]:
     source = Source("cloudtrail", {"trino": {**options, "table": table}})
     with local.connect(case) as connection:
         bounds = connection.sql("SELECT min(event_time), max(event_time) FROM events").fetchall()[0]
-        start, end = (moment.astimezone(UTC) for moment in bounds)
-        yield Sides(replace(case, sources=(*case.sources, source), window=Window(start, end)), connection)
+    start, end = (moment.astimezone(UTC) for moment in bounds)
+    yield Sides(replace(case, sources=(*case.sources, source), window=Window(start, end)))
 
 
 def odd_case(folder: Path) -> Case:

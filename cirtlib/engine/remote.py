@@ -43,6 +43,10 @@ _IDENTITY = (
     ("inScopeOf", "credentialsIssuedTo"),
     ("sessionContext", "sourceIdentity"),
 )
+_DETAIL = ("requestparameters", "responseelements", "additionaleventdata", "serviceeventdetails")
+_SPELLINGS = ("essionToken", "essiontoken")
+# as many backslashes stand before the quotes of the value as before those of the name
+_WITH_VALUE = r"""(?s)(ession[tT]oken(\\*)"\s*:\s*\2")(?:(?!\2").)*"""
 _NEEDED = ("eventtime", "eventid", "eventname", "eventsource", "useridentity")
 _FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d"}
 # where a partition keeps the events of global services, such as IAM; no choice of Regions leaves it out
@@ -262,6 +266,7 @@ def _logs(table: Table, conditions: list[exp.Expression]) -> exp.Select:
             made = _identity(table.columns["useridentity"])
         elif name in table.columns:
             made = shapes.shaped(_column(name), table.columns[name], kind)
+            made = _without_tokens(made) if name in _DETAIL else made
         else:
             made = exp.cast(exp.Null(), exp.DataType.build(kind, dialect="duckdb"))
         chosen.append(exp.alias_(made, name, quoted=True))
@@ -293,6 +298,14 @@ def _identity(kind: str) -> exp.Expression:
     known = exp.Coalesce(this=values[0], expressions=values[1:]) if len(values) > 1 else values[0]
     whole = exp.func("concat", *parts, exp.Literal.string("}"), dialect="athena")
     return exp.Case(ifs=[exp.If(this=exp.Is(this=known.copy(), expression=exp.Null()), true=exp.Null())], default=whole)
+
+
+def _without_tokens(detail: exp.Expression) -> exp.Expression:
+    """JSON text without the value of any `sessionToken`, also in JSON inside strings: no token leaves the server."""
+    spelt = (exp.Like(this=detail.copy(), expression=exp.Literal.string(f"%{name}%")) for name in _SPELLINGS)
+    replacement = (exp.Literal.string(_WITH_VALUE), exp.Literal.string("$1REDACTED"))
+    clean = exp.func("regexp_replace", detail.copy(), *replacement, dialect="trino")
+    return exp.Case().when(exp.or_(*spelt), clean).else_(detail)
 
 
 def _published(table: Table) -> dict[str, exp.Expression]:
