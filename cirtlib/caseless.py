@@ -132,7 +132,13 @@ def cloudtrail_athena(  # noqa: PLR0913 - each narrows what is read or says with
     database, dot, name = table.partition(".")
     if not dot or not database or not name:
         raise CaseError(f"{table!r} is no name of a table; write it as database.table")
-    options = {"database": database, "table": name, "workgroup": workgroup, "output": output, "region": region}
+    options: dict[str, Any] = {
+        "database": database,
+        "table": name,
+        "workgroup": workgroup,
+        "output": output,
+        "region": region,
+    }
     options["scan_limit_bytes"] = scan_limit_bytes
     access = {"profile": profile, "endpoint_url": endpoint_url}
     content = {

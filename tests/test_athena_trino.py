@@ -256,6 +256,6 @@ def test_the_readme_s_example_without_a_case(small: Case) -> None:
     )
     names: dict[str, Any] = {}
     exec(block, names)
-    here = queries.events(replace(small, path=small.path))
+    here = queries.events(small)
     assert list(names["acts"]["event_id"]) == list(here[here["account_id"] == "444455556666"]["event_id"])
     assert names["acts"].attrs["bytes_scanned"] > 0
