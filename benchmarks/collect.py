@@ -10,7 +10,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import results  # noqa: E402
 from benchmarks.collecting import corpus  # noqa: E402
 from benchmarks.collecting.pipelines import PIPELINES  # noqa: E402
 from benchmarks.collecting.server import serving  # noqa: E402
@@ -84,12 +84,6 @@ def fetches(folder: Path, count: int) -> Fetched:
         ]
 
 
-def machine() -> str:
-    """The machine in words, without its name."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, {platform.system()}"
-
-
 def table(found: dict[str, Result]) -> list[str]:
     """Rows of one corpus."""
     lines = [
@@ -130,16 +124,14 @@ def verdicts(found: dict[str, Result]) -> list[tuple[str, float, float, bool]]:
 
 
 def report(parts: Measured, fetched: Fetched, grown: Grown) -> str:
-    """RESULTS.md."""
-    lines = ["# Results of `make bench`: collect", ""]
-    lines.append(f"{machine()}; warm cache, one run, each line in its own process.")
-    lines += ["Written by `benchmarks/collect.py`. Ratios hold from machine to machine, absolute figures do not.", ""]
+    """The part of RESULTS.md."""
+    lines = [f"{results.machine()}; warm cache, one run, each line in its own process.", ""]
     judged: list[tuple[str, float, float, bool]] = []
     for title, plan, size, found in parts:
-        lines += [f"## {title}: {plan.events:,} events, {len(plan.sizes):,} objects, {size / 1e9:.2f} GB of JSON", ""]
+        lines += [f"### {title}: {plan.events:,} events, {len(plan.sizes):,} objects, {size / 1e9:.2f} GB of JSON", ""]
         lines += [*table(found), ""]
         judged += [(f"{title}: {what}", *rest) for what, *rest in verdicts(found)]  # type: ignore[misc]
-    lines += ["## Small objects from a server that only answers GET", ""]
+    lines += ["### Small objects from a server that only answers GET", ""]
     lines += ["| client | threads | objects/s | objects per CPU s | µs of CPU an object |", "|---|---|---|---|---|"]
     best: dict[str, float] = {}
     for name, threads, one in fetched:
@@ -154,9 +146,9 @@ def report(parts: Measured, fetched: Fetched, grown: Grown) -> str:
         judged.append(("obstore: times the objects of boto3 per CPU second", best["obstore"] / best["boto3"], 8, True))
     points, slope = grown
     judged.append(("growth: exponent of CPU time over events", slope, 1.1, False))
-    lines += ["", "## Growth", "", "| events | CPU s | µs an event |", "|---|---|---|"]
+    lines += ["", "### Growth", "", "| events | CPU s | µs an event |", "|---|---|---|"]
     lines += [f"| {events:,} | {cpu:.1f} | {cpu / events * 1e6:.1f} |" for events, cpu in points]
-    lines += ["", "## Targets", "", "| what | reached | target | |", "|---|---|---|---|"]
+    lines += ["", "### Targets", "", "| what | reached | target | |", "|---|---|---|---|"]
     for what, reached, target, least in judged:
         said = "met" if (reached >= target if least else reached <= target) else "**short**"
         lines.append(f"| {what} | {reached:.2f} | {'at least' if least else 'at most'} {target:g} | {said} |")
@@ -168,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="part of the corpus, such as 0.1")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "cirt-bench")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "RESULTS.md")
+    parser.add_argument("--out", type=Path, default=results.FILE)
     chosen = parser.parse_args()
     scale = chosen.scale
     chosen.cache.mkdir(parents=True, exist_ok=True)
@@ -183,7 +175,7 @@ def main() -> None:
     grown = growth(chosen.cache / skewed.name)
     fetched = fetches(chosen.cache / tiny.name, max(500, round(5000 * scale)))
     text = report(parts, fetched, grown)
-    chosen.out.write_text(text, encoding="utf-8")
+    results.write("Collect", text, chosen.out)
     print("\n" + text)
 
 

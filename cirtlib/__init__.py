@@ -16,6 +16,7 @@ _HOME = {
     "new_case": "case",
     "cloudtrail_files": "caseless",
     "cloudtrail_s3": "caseless",
+    "cloudtrail_athena": "caseless",
     "cloudtrail_event_history": "caseless",
     "guardduty_findings": "caseless",
     "security_hub_findings": "caseless",
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from cirtlib.case import Case as Case
     from cirtlib.case import load_case as load_case
     from cirtlib.case import new_case as new_case
+    from cirtlib.caseless import cloudtrail_athena as cloudtrail_athena
     from cirtlib.caseless import cloudtrail_event_history as cloudtrail_event_history
     from cirtlib.caseless import cloudtrail_files as cloudtrail_files
     from cirtlib.caseless import cloudtrail_s3 as cloudtrail_s3

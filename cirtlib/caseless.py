@@ -79,6 +79,74 @@ def cloudtrail_s3(  # noqa: PLR0913 - each narrows what is read or says with wha
     return _ask(content, lambda case: _whole(case, queries.events(case, **window)))
 
 
+def cloudtrail_athena(  # noqa: PLR0913 - each narrows what is read or says with what rights
+    table: str,
+    *,
+    start: datetime | str,
+    end: datetime | str,
+    accounts: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
+    where: str = "true",
+    workgroup: str = "primary",
+    output: str | None = None,
+    scan_limit_bytes: int | None = None,
+    profile: str | None = None,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+) -> pd.DataFrame:
+    """Events in an Athena table of CloudTrail logs, without a case: the columns of `events`, in order of time.
+
+    Parameters
+    ----------
+    table
+        `database.table`, in the form of AWS's documentation: `cirt athena-ddl` prints one for a bucket.
+    start, end
+        First and last moment; only the partitions of the days from the first to the day after the last are read.
+    accounts, regions
+        Only these; an account is needed where the table is projected by it.
+    where
+        A condition in Athena's SQL on the columns of `events`, such as "event_source = 'iam.amazonaws.com'".
+    workgroup, output
+        Athena's workgroup, and where results go (s3://...) if it does not say so.
+    scan_limit_bytes
+        Beyond which the query is stopped.
+    profile, region
+        AWS CLI profile, and the Region of Athena; default: that of the profile.
+    endpoint_url
+        Where AWS is, if not at AWS.
+
+    Returns
+    -------
+    DataFrame
+        `attrs` says what it cost: query_id, bytes_scanned, price_usd.
+
+    Raises
+    ------
+    CaseError
+        when `table` is no name of a table, or a time, an account or a Region is none.
+    QueryError
+        when the table has no partitions, a limit was passed, or Athena refuses the query.
+    AccessError
+        when there are no credentials, or they do not suffice.
+    """
+    database, dot, name = table.partition(".")
+    if not dot or not database or not name:
+        raise CaseError(f"{table!r} is no name of a table; write it as database.table")
+    options = {"database": database, "table": name, "workgroup": workgroup, "output": output, "region": region}
+    options["scan_limit_bytes"] = scan_limit_bytes
+    access = {"profile": profile, "endpoint_url": endpoint_url}
+    content = {
+        "sources": [{"cloudtrail": {"athena": {key: value for key, value in options.items() if value is not None}}}],
+        "access": {key: value for key, value in access.items() if value},
+        "window": {"start": _text(start, "start"), "end": _text(end, "end")},
+        "accounts": list(accounts or ()),
+        "regions": list(regions or ()),
+    }
+    text = f"SELECT * FROM events WHERE ({where}) ORDER BY event_time, event_id, account_id"  # noqa: S608 - one SELECT
+    with tempfile.TemporaryDirectory(prefix="cirt-") as scratch:
+        return queries.sql(new_case(Path(scratch) / "case", content), text, engine="athena")
+
+
 def cloudtrail_event_history(  # noqa: PLR0913 - each is an option of its own
     *,
     start: datetime | str | None = None,

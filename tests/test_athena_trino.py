@@ -1,6 +1,7 @@
 """Athena's API over HTTP with a real Trino behind: Glue's table, projected partitions, S3's objects, awswrangler."""
 
 import gzip
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from tests.trino_server import Trino, trino_server
 
 __all__ = ["trino_server"]
 pytestmark = pytest.mark.integration
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BUCKET, DATABASE, TABLE = "org-trail", "security", "cloudtrail_logs_pp"
 TEMPLATE = f"s3://{BUCKET}/AWSLogs/o-abc123/${{account}}/CloudTrail/${{region}}/${{day}}"
 DAYS = ("2026/06/23", "2026/06/24")
@@ -245,3 +247,15 @@ def test_the_cost_is_written_down(small: Case, tmp_path: Path) -> None:
     athena.run(case, dialect.parse("SELECT count(*) AS n FROM events"), {})
     (line,) = athena.costs(case)
     assert line["bytes_scanned"] > 10_000
+
+
+def test_the_readme_s_example_without_a_case(small: Case) -> None:
+    """A few lines of Python give the events of a table, and what they cost."""
+    block = next(
+        block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "cloudtrail_athena" in block
+    )
+    names: dict[str, Any] = {}
+    exec(block, names)
+    here = queries.events(replace(small, path=small.path))
+    assert list(names["acts"]["event_id"]) == list(here[here["account_id"] == "444455556666"]["event_id"])
+    assert names["acts"].attrs["bytes_scanned"] > 0

@@ -35,10 +35,10 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     """`cirt --help` is the table of contents, each line with what the command does."""
     assert main(["--help"]) == DONE
     listed = dict(
-        re.findall(r"^  ([a-z]+) {2,}(\S.*)$", capsys.readouterr().out.partition("Commands:")[2], re.MULTILINE)
+        re.findall(r"^  ([a-z-]+) {2,}(\S.*)$", capsys.readouterr().out.partition("Commands:")[2], re.MULTILINE)
     )
     expected = (
-        "ask check clear collect confirm coverage lab new note plan questions record report"
+        "ask athena-ddl check clear collect confirm coverage lab new note plan questions record report"
         " scope sql timeline train verify"
     )
     assert sorted(listed) == expected.split(" ")

@@ -337,6 +337,21 @@ def test_denied_bursts_show_what_was_allowed_later(incident):
     assert ask(incident, "denied_bursts", minimum=5).empty
 
 
+def test_a_denied_role_is_named_though_the_record_has_no_parameters(tmp_path):
+    """Roles that were tried stand in the message of the denial; they are no hop."""
+    roles = [f"arn:aws:iam::123456789012:role/{name}" for name in ("Admin", "Billing")]
+    message = (
+        "User: arn:aws:iam::1:user/a is not authorized to perform: sts:AssumeRole on resource: {} because no policy"
+    )
+    records = [
+        stolen("AssumeRole", "sts", minute, errorCode="AccessDenied", errorMessage=message.format(role))
+        for minute, role in enumerate([*roles, roles[0]])
+    ]
+    case = sample.make(tmp_path, records)
+    assert ask(case, "denied_bursts").iloc[0]["wanted"] == roles
+    assert ask(case, "lateral_movement").empty
+
+
 def test_a_way_found_is_shown(tmp_path):
     """A call denied first and allowed later is named with its event."""
     records = [stolen("ListUsers", "iam", 1, errorCode="AccessDenied", eventID=f"no-{n}") for n in range(3)]

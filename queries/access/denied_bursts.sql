@@ -8,6 +8,8 @@ WITH tried AS (
         principal, access_key_id, account_id, event_time, event_id, event_source, event_name, source_ip, outcome,
         -- a dry run that would have succeeded is recorded as an error: it probes for a permission
         COALESCE(error_code LIKE '%DryRunOperation%', false) AS dry_run,
+        -- a denied call has no parameters: the role or key that it was about stands in the message alone
+        regexp_extract(error_message, 'on resource: (\S+)', 1) AS wanted,
         from_unixtime(floor(to_unixtime(event_time) / 300) * 300) AS burst
     FROM events
     WHERE event_time BETWEEN :start AND :end AND principal IS NOT NULL AND contains(:accounts, account_id) AND contains(:regions, region)
@@ -21,6 +23,7 @@ allowed AS (
 SELECT
     t.principal, t.account_id, t.burst, count_if(t.outcome = 'denied') AS denied, count_if(t.dry_run) AS dry_runs,
     count(DISTINCT t.event_name) AS distinct_calls, array_agg(DISTINCT t.event_name ORDER BY t.event_name) AS calls,
+    array_agg(DISTINCT t.wanted ORDER BY t.wanted) FILTER (WHERE t.wanted IS NOT NULL) AS wanted,
     array_agg(DISTINCT a.event_name ORDER BY a.event_name) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_later,
     array_agg(DISTINCT a.allowed_event_id ORDER BY a.allowed_event_id) FILTER (WHERE a.last_allowed > t.event_time) AS allowed_event_ids,
     array_agg(DISTINCT t.source_ip ORDER BY t.source_ip) AS addresses, array_agg(DISTINCT t.access_key_id ORDER BY t.access_key_id) AS access_keys,
