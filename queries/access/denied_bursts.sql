@@ -15,7 +15,7 @@ WITH tried AS (
     WHERE event_time BETWEEN :start AND :end AND principal IS NOT NULL AND contains(:accounts, account_id) AND contains(:regions, region)
 ),
 allowed AS (
-    SELECT principal, event_source, event_name, max(event_time) AS last_allowed, max_by(event_id, event_time) AS allowed_event_id
+    SELECT principal, event_source, event_name, max(event_time) AS last_allowed, max_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS allowed_event_id
     FROM tried
     WHERE outcome = 'ok'
     GROUP BY principal, event_source, event_name

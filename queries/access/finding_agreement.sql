@@ -34,13 +34,13 @@ acts AS (
 ),
 borne AS (
     SELECT
-        finding_id, min_by(principal, event_time) AS principal, min_by(event_id, event_time) AS event_id, count(*) AS events,
+        finding_id, min_by(principal, ROW(event_time, COALESCE(event_id, ''))) AS principal, min_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS event_id, count(*) AS events,
         bool_or(contains(:principals, principal) OR contains(:keys, access_key_id)) AS by_suspect
     FROM acts
     GROUP BY finding_id
 ),
 suspects AS (
-    SELECT principal, access_key_id, account_id, count(*) AS events, min(event_time) AS first_seen, max(event_time) AS last_seen, min_by(event_id, event_time) AS event_id
+    SELECT principal, access_key_id, account_id, count(*) AS events, min(event_time) AS first_seen, max(event_time) AS last_seen, min_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS event_id
     FROM events
     WHERE (contains(:keys, access_key_id) OR contains(:principals, principal)) AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id)
     GROUP BY principal, access_key_id, account_id

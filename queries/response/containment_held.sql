@@ -18,14 +18,14 @@ WITH steps AS (
       )
 ),
 keys_off AS (
-    SELECT key_off, min(event_time) AS off_at, min_by(event_id, event_time) AS off_event_id
+    SELECT key_off, min(event_time) AS off_at, min_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS off_event_id
     FROM steps
     WHERE contains(:keys, key_off)
     GROUP BY key_off
 ),
 principals_off AS (
     -- a step on one key leaves the user's others alone
-    SELECT account_id, principal_off, min(event_time) AS off_at, min_by(event_id, event_time) AS off_event_id
+    SELECT account_id, principal_off, min(event_time) AS off_at, min_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS off_event_id
     FROM steps
     WHERE principal_off IS NOT NULL AND key_off IS NULL
     GROUP BY account_id, principal_off
