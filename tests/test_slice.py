@@ -120,3 +120,71 @@ def test_three_queries_give_the_scope_of_the_whole(incident, sliced, lake, kind:
     here, there = told(case), told(replace(incident[0], seeds=case.seeds, window=case.window))
     for mine, whole in zip(here, there, strict=True):
         assert mine == whole
+
+
+def test_a_second_collect_asks_only_if_seeds_have_changed(incident, sliced, lake, capsys) -> None:
+    """Nothing is paid for twice; and the manifest says what each query was and cost."""
+    case = sliced(incident[0].seeds[0])
+    first = collect(case, processes=1)
+    count = len(lake.asked)
+    notes = [line["facts"] for line in evidence.lines(case) if (line.get("facts") or {}).get("query_id")]
+    assert {one["query_id"] for one in notes} == {f"q{number + 1}" for number in range(count)}
+    assert {one["bytes_scanned"] for one in notes} == {1_000}
+    again = collect(case, processes=1, progress=True)
+    assert (again["new"], again["kept"], len(lake.asked)) == (0, first["kept"], count)
+    assert "nothing new" in capsys.readouterr().err
+    collect(case.with_seeds([seeds(incident[0])["ip"]]), processes=1)
+    assert len(lake.asked) > count
+
+
+def test_a_query_that_fails_leaves_nothing_and_is_gone_on_from(incident, sliced, lake) -> None:
+    """The first answer is paid for: it waits, but nothing of it is in the case before all are there."""
+    case = sliced(incident[0].seeds[0])
+    lake.fail_at = 2
+    assert not store.paths(case, "cloudtrail") and collect(case, processes=1)
+    assert not store.paths(case, "cloudtrail")
+    [line] = [line["slice"] for line in evidence.lines(case) if "slice" in line and line["place"].startswith("athena")]
+    assert line["status"] == "failed" and "fewer accounts or days" in line["reason"]
+    assert "1 of 3 queries are done" in line["reason"] and "collect again" in line["reason"]
+    total = collect(case, processes=1)
+    assert total["kept"] and [values["names"] != [] for values in lake.asked] == [True, False, False, False]
+    assert not list((case.evidence / "slice").iterdir())
+
+
+def test_a_local_answer_beyond_the_slice_is_refused(incident, sliced, lake) -> None:
+    """What others did is not there; what the suspects did is."""
+    case = sliced(incident[0].seeds[0])
+    collect(case, processes=1)
+    scope.write(case)
+    with pytest.raises(QueryError, match=r"holds only what its suspects did.*--engine athena.*from S3"):
+        queries.ask(case, "access_keys_created")
+    with pytest.raises(QueryError, match="holds only what its suspects did"):
+        queries.sql(case, "SELECT count(*) FROM events")
+    mine = "SELECT event_id FROM events WHERE contains(:keys, access_key_id) ORDER BY 1"
+    assert queries.sql(case, mine).equals(queries.sql(incident[0], mine, keys=standard.parameters(case)["keys"]))
+    with pytest.raises(QueryError, match="AKIAANOTHER.*none of those"):
+        queries.sql(case, mine, keys=["AKIAANOTHER"])
+    assert len(queries.findings(case)) and len(queries.sql(case, "SELECT * FROM findings"))
+
+
+def test_details_are_equal_as_json_and_identities_whole(incident, sliced, lake) -> None:
+    """A row of the slice says what the raw record says."""
+    case = sliced(incident[0].seeds[0])
+    collect(case, processes=1)
+    here = queries.events(case).drop(columns=["source_object", "source_position"])
+    there = queries.events(incident[0]).drop(columns=["source_object", "source_position"])
+    there = there[there["event_id"].isin(here["event_id"])].reset_index(drop=True)
+    for name in ("request", "response", "additional", "service_details"):
+        for frame in (here, there):
+            frame[name] = [scope.identity.parse(text) for text in frame[name]]
+    pd.testing.assert_frame_equal(here, there)
+
+
+def test_a_slice_needs_a_seed_and_its_options(incident, sliced) -> None:
+    """Before anything is asked."""
+    case = sliced(incident[0].seeds[0])
+    bare = {"athena": {"table": "logs"}}
+    with pytest.raises(CaseError, match="database"):
+        athena.place(case, "cloudtrail", bare)
+    with pytest.raises(CaseError, match="no seed"):
+        athena.place(replace(case, seeds=(), confirmed=()), "cloudtrail", {"athena": OPTIONS})

@@ -107,20 +107,21 @@ def _merged(one: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def opened(case: Case, objects: list[Path], scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Connection to nothing but these objects, as if they were the case's evidence."""
+    """Connection to nothing but these objects, as if they were the case's evidence; each is read once."""
     apart = replace(case, path=scratch)
     folder = apart.store / "cloudtrail"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in folder.glob("*.parquet"):
-        old.unlink()
-    count = 0
-
-    def give(name: str, table: pa.Table) -> None:
-        nonlocal count
-        if name == "cloudtrail":
-            count += 1
-            pq.write_table(table, folder / f"{count}.parquet", store_schema=False)
-
-    read_each([(file.name, file.name, file) for file in objects], give)
+    for file in objects:
+        parts: list[pa.Table] = []
+        made = folder / f"{file.stem}.parquet"
+        if not made.exists():
+            read_each([(file.name, file.name, file)], lambda name, table, to=parts: _take(to, name, table))
+            if parts:
+                pq.write_table(pa.concat_tables(parts), made, store_schema=False)
     with local.connect(apart) as connection:
         yield connection
+
+
+def _take(parts: list[pa.Table], name: str, table: pa.Table) -> None:
+    if name == "cloudtrail":
+        parts.append(table)

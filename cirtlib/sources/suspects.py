@@ -11,6 +11,7 @@ collect goes on where one broke off.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,7 @@ def _fetch(fetch: _Fetch, given: Suspects, window: Span, scratch: Path) -> tuple
     """Ask the three queries; the closed set, and in words what is not in the slice although it may belong to it."""
     said = []
     start, end = window
+    shutil.rmtree(scratch / "slice", ignore_errors=True)
     _ask(fetch, "mints", query(MINTING, given, (start - _LONGEST_SESSION, end)))
     first = _closed(fetch, given, scratch)
     asked, less = bounded(first)
@@ -171,7 +173,7 @@ def _fetch(fetch: _Fetch, given: Suspects, window: Span, scratch: Path) -> tuple
     said.append(less)
     until = end if second.beyond(first) else start
     _ask(fetch, "baseline", query((), asked, (start - timedelta(days=fetch.case.baseline_days), until)))
-    third = _closed(fetch, second, scratch)
+    third = _closed(fetch, second, scratch) if until == end else second
     if third.keys - second.keys or third.principals - second.principals:
         said.append("the last query told of further suspects: once they are confirmed, collect again")
     return second, "; ".join(dict.fromkeys(filter(None, said)))
