@@ -1,21 +1,25 @@
 """The suspects' slice of a table elsewhere: three queries, and the scope is that of the whole logs."""
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pandas as pd
 import pytest
+from moto.server import ThreadedMotoServer
 from sqlglot import exp
 
 from cirtlib import evidence, queries, scope, standard, store
-from cirtlib.case import Case, Decision, Seed, Source
+from cirtlib.case import Case, Decision, Seed, Source, new_case
 from cirtlib.collect import collect
 from cirtlib.engine import duckdb as local
 from cirtlib.errors import CaseError, QueryError
 from cirtlib.sources import athena, suspects
+from cirtlib.sources.slice_rows import COLUMNS
 
 OPTIONS = {"database": "security", "table": "cloudtrail_logs", "workgroup": "ir", "output": "s3://results/"}
 
@@ -107,7 +111,7 @@ def told(case: Case) -> tuple[Any, ...]:
 KINDS = ["finding", "access_key", "last_key", "principal", "ip", "event", "user_agent", "session", "instance"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.integration) for kind in KINDS[1:])])
 def test_three_queries_give_the_scope_of_the_whole(incident, sliced, lake, kind: str) -> None:
     """Whatever the seed, at most three queries bring all that the scope rests on."""
     known = seeds(incident[0])
@@ -122,6 +126,7 @@ def test_three_queries_give_the_scope_of_the_whole(incident, sliced, lake, kind:
         assert mine == whole
 
 
+@pytest.mark.integration
 def test_a_second_collect_asks_only_if_seeds_have_changed(incident, sliced, lake, capsys) -> None:
     """Nothing is paid for twice; and the manifest says what each query was and cost."""
     case = sliced(incident[0].seeds[0])
@@ -162,7 +167,7 @@ def test_a_local_answer_beyond_the_slice_is_refused(incident, sliced, lake) -> N
         queries.sql(case, "SELECT count(*) FROM events")
     mine = "SELECT event_id FROM events WHERE contains(:keys, access_key_id) ORDER BY 1"
     assert queries.sql(case, mine).equals(queries.sql(incident[0], mine, keys=standard.parameters(case)["keys"]))
-    with pytest.raises(QueryError, match="AKIAANOTHER.*none of those"):
+    with pytest.raises(QueryError, match=r"AKIAANOTHER.*none of those"):
         queries.sql(case, mine, keys=["AKIAANOTHER"])
     assert len(queries.findings(case)) and len(queries.sql(case, "SELECT * FROM findings"))
 
@@ -180,11 +185,86 @@ def test_details_are_equal_as_json_and_identities_whole(incident, sliced, lake) 
     pd.testing.assert_frame_equal(here, there)
 
 
-def test_a_slice_needs_a_seed_and_its_options(incident, sliced) -> None:
+def test_a_slice_needs_a_seed_and_its_options(incident) -> None:
     """Before anything is asked."""
-    case = sliced(incident[0].seeds[0])
+    case = incident[0]
     bare = {"athena": {"table": "logs"}}
     with pytest.raises(CaseError, match="database"):
         athena.place(case, "cloudtrail", bare)
     with pytest.raises(CaseError, match="no seed"):
         athena.place(replace(case, seeds=(), confirmed=()), "cloudtrail", {"athena": OPTIONS})
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
+    """An Athena over HTTP that has the table, and the statements that it was given."""
+    from moto.athena.models import AthenaBackend, QueryResults, athena_backends
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    asked: list[str] = []
+    start = AthenaBackend.start_query_execution
+    monkeypatch.setattr(
+        AthenaBackend,
+        "start_query_execution",
+        lambda self, query, *a, **k: asked.append(query) or start(self, query, *a, **k),
+    )
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    try:
+        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="results")
+        glue = boto3.client("glue", endpoint_url=url)
+        glue.create_database(DatabaseInput={"Name": "security"})
+        columns = [{"Name": name, "Type": "string"} for name in COLUMNS if name not in STRUCTS and name != "account"]
+        columns.append({"Name": "useridentity", "Type": IDENTITY})
+        keys = [{"Name": name, "Type": "string"} for name in ("account", "region", "timestamp")]
+        made = {"Name": "cloudtrail_logs", "PartitionKeys": keys, "StorageDescriptor": {"Columns": columns}}
+        glue.create_table(DatabaseName="security", TableInput=made)
+        row = {
+            "eventtime": "2026-06-10T00:00:00Z",
+            "eventid": "e-1",
+            "eventname": "AssumeRole",
+            "account": "111122223333",
+        }
+        row |= {"eventsource": "sts.amazonaws.com", "awsregion": "us-east-1"}
+        header = {"Data": [{"VarCharValue": name} for name in COLUMNS]}
+        rows = [header, {"Data": [{"VarCharValue": row[name]} if name in row else {} for name in COLUMNS]}]
+        told = [{"Name": name, "Type": "varchar"} for name in COLUMNS]
+        for backend in (athena_backends["123456789012"]["us-east-1"],):
+            backend.query_results_queue += [QueryResults(rows=rows, column_info=told) for _ in range(4)]
+        yield url, asked
+    finally:
+        server.stop()
+
+
+IDENTITY = (
+    "struct<type:string,principalid:string,arn:string,accountid:string,invokedby:string,accesskeyid:string,"
+    "username:string,sessioncontext:struct<attributes:struct<mfaauthenticated:string,creationdate:string>,"
+    "sessionissuer:struct<type:string,principalid:string,arn:string,accountid:string,username:string>>>"
+)
+STRUCTS = ("useridentity", "useridentity_json", "resources", "tlsdetails")
+
+
+def test_athena_is_asked_three_times_over_http(emulated, tmp_path: Path) -> None:
+    """The real engine gets at most three statements, each cut by partitions and short enough."""
+    url, asked = emulated
+    case = new_case(
+        tmp_path / "case",
+        {
+            "window": {"start": "2026-06-09T00:00:00Z", "end": "2026-06-11T00:00:00Z"},
+            "accounts": ["111122223333"],
+            "seeds": [{"access_key": "AKIAIOSFODNN7EXAMPLE"}],
+            "access": {"endpoint_url": url},
+            "sources": [{"cloudtrail": {"athena": OPTIONS}}],
+        },
+    )
+    total = collect(case, processes=1)
+    [line] = [line["slice"] for line in evidence.lines(case) if "slice" in line]
+    assert line["reason"] == "" and (total["kept"], total["rejected"]) == (1, 0)
+    assert 1 <= len(asked) <= 3
+    assert all("AKIAIOSFODNN7EXAMPLE" in text and '"account" IN' in text for text in asked)
+    assert max(map(len, asked)) < 262_144

@@ -112,4 +112,10 @@ def query(
 
 def _pattern(text: str) -> str:
     """Regular expression of a text, in what the engines have in common."""
-    return "".join(one if one.isalnum() or one in "/:_-, =@" else f"[{one}]" if one not in "^[]\\" else "." for one in text)
+    return "".join(map(_escaped, text))
+
+
+def _escaped(one: str) -> str:
+    if one.isalnum() or one in "/:_-, =@":
+        return one
+    return "." if one in "^[]\\" else f"[{one}]"

@@ -2,7 +2,8 @@
 
 1. What issues credentials in the window, and what the seeds name. From these the closed set is worked out here.
 2. Everything in the window by, from or about the closed set.
-3. The baseline: what the suspects' principals and addresses did before; over the window too, if 2 told of more suspects.
+3. The baseline: what the suspects' principals and addresses did before; over the window too, if 2 told of more of
+   them.
 
 Nothing joins the case before all of them are done. Answers that were paid for are kept until then, so that the next
 collect goes on where one broke off.
@@ -95,7 +96,9 @@ def _read(fetch: _Fetch, known: Known) -> Iterator[Blob | Slice | Milestone]:
     try:
         window = standard.window(fetch.case)
     except NotFoundError:
-        reason = f"set window: {{start: ..., end: ...}} in {fetch.case.path / 'case.yaml'}: nothing tells what to ask for"
+        reason = (
+            f"set window: {{start: ..., end: ...}} in {fetch.case.path / 'case.yaml'}: nothing tells what to ask for"
+        )
         known.say(f"{fetch.how}: {reason}")
         yield Slice(SLICE, "failed", extent=SLICE, reason=reason)
         return
