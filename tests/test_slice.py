@@ -13,7 +13,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from sqlglot import exp
 
-from cirtlib import evidence, queries, scope, standard, store
+from cirtlib import coverage, evidence, queries, scope, standard, store
 from cirtlib.case import Case, Decision, Seed, Source, new_case
 from cirtlib.collect import collect
 from cirtlib.engine import duckdb as local
@@ -83,7 +83,8 @@ def seeds(case: Case) -> dict[str, Seed]:
     mine = acts.merge(verdicts[verdicts["verdict"] == "attacker"], on=["event_id", "account_id"])
     mine = mine[mine["source_ip_kind"] == "public"]
     roles = mine[mine["session_name"].notna()]
-    servers = acts[acts["session_name"].astype(str).str.startswith("i-") & acts["event_id"].isin(verdicts["event_id"])]
+    servers = acts[acts["session_name"].astype(str).str.startswith("i-")]
+    servers = servers[servers["event_time"] >= standard.window(case)[0]]
     found = {
         "finding": case.seeds[0],
         "access_key": Seed("access_key", mine["access_key_id"].dropna().iloc[0]),
@@ -169,6 +170,9 @@ def test_a_local_answer_beyond_the_slice_is_refused(incident, sliced, lake) -> N
     assert queries.sql(case, mine).equals(queries.sql(incident[0], mine, keys=standard.parameters(case)["keys"]))
     with pytest.raises(QueryError, match=r"AKIAANOTHER.*none of those"):
         queries.sql(case, mine, keys=["AKIAANOTHER"])
+    rows = coverage.coverage(case)
+    logs = rows[(rows["source"] == "cloudtrail") & rows["status"].isin(["read", "empty"])]
+    assert set(logs["extent"]) == {"suspects", "credential-minting events"}
     assert len(queries.findings(case)) and len(queries.sql(case, "SELECT * FROM findings"))
 
 
@@ -217,6 +221,7 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]
     url = "http://{}:{}".format(*server.get_host_and_port())
     try:
         boto3.client("s3", endpoint_url=url).create_bucket(Bucket="results")
+        boto3.client("athena", endpoint_url=url).create_work_group(Name="ir", Configuration={})
         glue = boto3.client("glue", endpoint_url=url)
         glue.create_database(DatabaseInput={"Name": "security"})
         columns = [{"Name": name, "Type": "string"} for name in COLUMNS if name not in STRUCTS and name != "account"]
