@@ -21,8 +21,8 @@ from sqlglot import exp
 from cirtlib import standard
 from cirtlib.case import ENGINES, Case
 from cirtlib.engine import binding, dialect
-from cirtlib.engine import slice as only
 from cirtlib.engine import duckdb as local
+from cirtlib.engine import slice as only
 from cirtlib.errors import QueryError
 from cirtlib.shipped import shipped
 from cirtlib.standard import as_of, parameters, seed_times, window

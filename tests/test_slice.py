@@ -1,9 +1,11 @@
 """The suspects' slice of a table elsewhere: three queries, and the scope is that of the whole logs."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from cirtlib import coverage, evidence, queries, scope, standard, store
 from cirtlib.case import Case, Decision, Seed, Source, new_case
 from cirtlib.collect import collect
 from cirtlib.engine import duckdb as local
+from cirtlib.engine.binding import bind
 from cirtlib.errors import CaseError, QueryError
 from cirtlib.sources import athena, suspects
 from cirtlib.sources.slice_rows import COLUMNS
+from cirtlib.sources.slice_sql import MINTING, Suspects, bounded, query
 
 OPTIONS = {"database": "security", "table": "cloudtrail_logs", "workgroup": "ir", "output": "s3://results/"}
 
@@ -197,6 +201,28 @@ def test_a_slice_needs_a_seed_and_its_options(incident) -> None:
         athena.place(case, "cloudtrail", bare)
     with pytest.raises(CaseError, match="no seed"):
         athena.place(replace(case, seeds=(), confirmed=()), "cloudtrail", {"athena": OPTIONS})
+
+
+def test_thousands_of_keys_fit_into_one_statement() -> None:
+    """Their principals stand for them, which is said; the text stays below what Athena takes."""
+    many = Suspects(
+        keys=frozenset(f"ASIA{number:016}" for number in range(20_000)),
+        principals=frozenset(f"arn:aws:iam::111122223333:role/team/role-{number}" for number in range(500)),
+        shared=frozenset(f"00000000-0000-0000-0000-{number:012}" for number in range(5_000)),
+    )
+    asked, said = bounded(many)
+    tree, values = query(MINTING, asked, (datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)))
+    assert len(bind(tree, values).sql("trino")) < 262_144 / 2
+    assert "20,000 access keys are asked for by their principals" in said and "5,000 events" in said
+    assert bounded(Suspects(keys=frozenset({"AKIAIOSFODNN7EXAMPLE"})))[1] == ""
+
+
+def test_a_hostile_name_stays_a_name() -> None:
+    """What an attacker made may be called like a pattern."""
+    odd = Suspects(touched=frozenset({".*", "a|b", "(x", "back\\slash", "'; DROP"}))
+    _, values = query((), odd, (datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)))
+    assert not re.search(values["touched"], "anything else")
+    assert all(re.search(values["touched"], name) for name in odd.touched)
 
 
 @pytest.fixture

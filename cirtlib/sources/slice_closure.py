@@ -48,13 +48,16 @@ def _of_seed(seed: Seed, findings: pd.DataFrame) -> Iterable[tuple[str, str]]:
     if seed.kind == "instance":
         return [("sessions", value.rpartition("/")[2])]
     if seed.kind == "session":
-        node = value.partition(":")
-        if node[0] == "sign_in":
-            return [("signed_in", node[2])]
-        if node[0] == "console":
-            return [("ids", node[2].rpartition("/")[0])]
-        return [("ids", value), ("sessions", value)]
+        return _of_session(value)
     return [({"access_key": "keys", "principal": "principals", "ip": "addresses", "event": "events"}[seed.kind], value)]
+
+
+def _of_session(value: str) -> list[tuple[str, str]]:
+    """Of a node of the scope, or of a session as its records name it: by its principal's id, or by its name."""
+    kind, _, rest = value.partition(":")
+    if kind == "sign_in":
+        return [("signed_in", rest)]
+    return [("ids", rest.rpartition("/")[0])] if kind == "console" else [("ids", value), ("sessions", value)]
 
 
 def _of_finding(value: str, findings: pd.DataFrame) -> list[tuple[str, str]]:
