@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def opened(case: Case, objects: list[Path], scratch: Path) -> Iterator[duckdb.Du
         parts: list[pa.Table] = []
         made = folder / f"{file.stem}.parquet"
         if not made.exists():
-            read_each([(file.name, file.name, file)], lambda name, table, to=parts: _take(to, name, table))
+            read_each([(file.name, file.name, file)], partial(_take, parts))
             if parts:
                 pq.write_table(pa.concat_tables(parts), made, store_schema=False)
     with local.connect(apart) as connection:
