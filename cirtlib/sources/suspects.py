@@ -171,12 +171,13 @@ def _fetch(fetch: _Fetch, given: Suspects, window: Span, scratch: Path) -> tuple
     asked, less = bounded(first)
     said.append(less)
     _ask(fetch, "suspects", query((), asked, window))
-    second = _closed(fetch, first, scratch)
+    # from the seeds anew: what suspects share with others, an address or a role, is asked for and leads nowhere
+    second = _closed(fetch, given, scratch)
     asked, less = bounded(second)
     said.append(less)
     until = end if second.beyond(first) else start
     _ask(fetch, "baseline", query((), asked, (start - timedelta(days=fetch.case.baseline_days), until)))
-    third = _closed(fetch, second, scratch) if until == end else second
+    third = _closed(fetch, given, scratch) if until == end else second
     if third.keys - second.keys or third.principals - second.principals:
         said.append("the last query told of further suspects: once they are confirmed, collect again")
     return second, "; ".join(dict.fromkeys(filter(None, said)))
