@@ -54,6 +54,8 @@ _OPENERS: dict[str, _Opener] = {
     "s3": _later("s3"),
     "event_history": _later("event_history"),
     "public_keys": _later("public_keys"),
+    "athena": _later("athena"),
+    "trino": _later("trino"),
 }
 _API_OPENERS: dict[str, _Opener] = {
     "guardduty": _later("guardduty"),

@@ -22,6 +22,7 @@ from cirtlib import standard
 from cirtlib.case import ENGINES, Case
 from cirtlib.engine import binding, dialect, differences
 from cirtlib.engine import duckdb as local
+from cirtlib.engine import slice as only
 from cirtlib.errors import QueryError
 from cirtlib.shipped import shipped
 from cirtlib.standard import as_of, parameters, seed_times, window
@@ -163,7 +164,7 @@ def ask(case: Case, name: str, *, engine: str | None = None, **values: Any) -> p
         when nothing was collected and the question needs the window.
     """
     question = find(name)
-    result = _run(case, dialect.parse(question.text), values, defaults=question.defaults, engine=engine)
+    result = _run(case, dialect.parse(question.text), values, defaults=question.defaults, engine=engine, strict=True)
     result.attrs["question"] = f"{question.topic}/{question.name}"
     return result
 
@@ -171,18 +172,25 @@ def ask(case: Case, name: str, *, engine: str | None = None, **values: Any) -> p
 def sql(case: Case, text: str, *, engine: str | None = None, **values: Any) -> pd.DataFrame:  # noqa: ANN401 - any value that has a literal
     """Run any Athena SELECT on the case: `cloudtrail_logs`, `events`, `findings`, `finding_history`, `sightings`.
 
-    Parameters are as for `ask`: the standard ones come from the case where the text names them.
+    Parameters are as for `ask`: the standard ones come from the case where the text names them. With engine="local",
+    said in so many words, the answer is from what the case holds, even if that is only the suspects' slice.
 
     Raises
     ------
     QueryError
         when the text does anything but ask, cannot be run faithfully, or a parameter is unknown or missing.
     """
-    return _run(case, dialect.parse(text), values, defaults={}, engine=engine)
+    return _run(case, dialect.parse(text), values, defaults={}, engine=engine, strict=engine != "local")
 
 
 def _run(
-    case: Case, tree: exp.Expression, given: dict[str, Any], *, defaults: dict[str, str], engine: str | None
+    case: Case,
+    tree: exp.Expression,
+    given: dict[str, Any],
+    *,
+    defaults: dict[str, str],
+    engine: str | None,
+    strict: bool,
 ) -> pd.DataFrame:
     elsewhere = _elsewhere(engine or case.engine, tree)
     names = binding.parameters(tree)
@@ -197,6 +205,8 @@ def _run(
         missing = [name for name in names if name not in values]
         if missing:
             raise QueryError(f"the parameter {missing[0]!r} needs a value: give it as -p {missing[0]}=VALUE")
+        if not elsewhere and strict:
+            only.refuse(case, tree, values)
         result = elsewhere(case, tree, values) if elsewhere else local.run(connection, tree, values)
     result.attrs["parameters"] = {name: _plain(values[name]) for name in names}
     if set(names) & set(standard.SUSPECTS):
