@@ -41,6 +41,10 @@ SAME = {
     "nothing known counts 0": ("SELECT count_if(x > 1) FROM (VALUES CAST(NULL AS integer)) AS t (x)", 0),
     "nothing there counts 0": ("SELECT count_if(x > 1) FROM (VALUES 1) AS t (x) WHERE x > 1", 0),
     "counted in a window": ("SELECT count_if(x > 1) OVER () FROM (VALUES 1, 2, 3) AS t (x)", 2),
+    "reduce gathers an array": (
+        "reduce(repeat(ARRAY['x'], 2), ARRAY['a'], (s, x) -> s || ARRAY['b'], s -> s)",
+        ["a", "b", "b"],
+    ),
     "no match is NULL": ("regexp_extract('abc', 'x')", None),
     "a group is found": ("regexp_extract('abc', 'a(.)', 1)", "b"),
     "an empty match is no missing one": ("regexp_extract('abc', 'x*')", ""),
@@ -271,6 +275,31 @@ TYPED = [
 def test_values_are_bound_as_their_type(given_value, expected, value):
     """A Python value becomes the literal of its type; a time without an offset is UTC's."""
     assert value(":value", value=given_value) == expected
+
+
+def test_json_of_an_object_is_no_text(value):
+    """CAST of a JSON object or array to varchar fails as it does on Athena; of a scalar it is the text."""
+    assert value("""CAST(json_extract('{"a": 1}', '$.a') AS varchar)""") == "1"
+    with pytest.raises(duckdb.Error, match="json_format"):
+        value("""CAST(json_extract('{"a": [1]}', '$.a') AS varchar)""")
+    assert value("""TRY(CAST(json_extract('{"a": [1]}', '$.a') AS varchar))""") is None
+
+
+def test_one_alias_of_unnest_is_the_whole_element_on_trino_too():
+    """AWS documents one alias for a row, where Trino asks for one for each field: the row is wrapped in another."""
+    text = dialect.to_trino(dialect.parse("SELECT r.arn FROM cloudtrail_logs CROSS JOIN UNNEST(resources) AS t (r)"))
+    assert "UNNEST(TRANSFORM(resources, cirt_element -> ROW(cirt_element))) AS t(r)" in text
+    fields = dialect.to_trino(dialect.parse("SELECT a FROM cloudtrail_logs, UNNEST(resources) AS t (a, b, c)"))
+    assert "UNNEST(resources) AS t(a, b, c)" in fields
+
+
+def test_columns_are_called_as_they_are_defined():
+    """Trino calls a column as it is written where it is asked for; tables define theirs in lower case."""
+    text = (
+        "WITH made AS (SELECT eventName AS theName, eventTime FROM cloudtrail_logs) SELECT thename, eventTime FROM made"
+    )
+    tree = dialect.parse(dialect.to_trino(dialect.parse(text)))
+    assert tree.named_selects == ["theName", "eventtime"]
 
 
 def test_a_list_is_expanded_in_in(value):

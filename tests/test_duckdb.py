@@ -255,6 +255,10 @@ def test_frames_keep_their_types(tmp_path):
     assert found.loc[0, "l"] == [1, 2]
     total = ask(sample.make(tmp_path), "SELECT sum(n) AS total FROM (VALUES 1, 2) AS t (n)")
     assert total["total"].dtype == "int64"
+    parts = ask(
+        sample.make(tmp_path), "SELECT sum(n) AS total FROM (VALUES (1, 'a'), (NULL, 'b')) AS t (n, k) GROUP BY k"
+    )
+    assert parts["total"].dtype == "Int64", "a sum that is missing makes no decimals of the others"
 
 
 def test_a_plain_event(event):

@@ -184,6 +184,12 @@ def test_the_stated_window_wins(tmp_path):
     assert queries.window(live)[1] == moment("2026-06-12T09:00")
 
 
+def test_a_record_of_year_1_has_a_baseline(tmp_path):
+    """The earliest time that a log can hold leaves nothing before it, and no traceback."""
+    case = sample.make(tmp_path, [sample.record(time="0001-01-01T00:00:00Z"), sample.record()])
+    assert queries.parameters(case)["baseline_start"].year == 1
+
+
 def test_an_empty_case_has_no_window(tmp_path):
     """Before anything was collected the error says what to do; free SQL runs all the same."""
     case = sample.make(tmp_path)
