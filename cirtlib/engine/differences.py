@@ -48,6 +48,7 @@ DIFFERENCES = (
         "`r` is the whole element, as AWS's documentation has it",
         "the same: the text is rewritten on the way, as Trino alone would ask for one alias for each field",
     ),
+    ("`array_agg` without ORDER BY", "in any order", "in any order; the shipped questions sort each list"),
     ("rows that are equal in what they are sorted by", "in any order", "in any order, and another from run to run"),
     (
         "regular expressions with look-around or back-references",
