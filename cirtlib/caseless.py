@@ -100,20 +100,14 @@ def cloudtrail_athena(  # noqa: PLR0913 - each narrows what is read or says with
     ----------
     table
         `database.table`, in the form of AWS's documentation: `cirt athena-ddl` prints one for a bucket.
-    start, end
-        First and last moment; only the partitions of the days from the first to the day after the last are read.
-    accounts, regions
-        Only these; an account is needed where the table is projected by it.
+    start, end, accounts, regions
+        Only these; nothing but the partitions of those days, and the one after, is read.
     where
         A condition in Athena's SQL on the columns of `events`, such as "event_source = 'iam.amazonaws.com'".
-    workgroup, output
-        Athena's workgroup, and where results go (s3://...) if it does not say so.
-    scan_limit_bytes
-        Beyond which the query is stopped.
-    profile, region
-        AWS CLI profile, and the Region of Athena; default: that of the profile.
-    endpoint_url
-        Where AWS is, if not at AWS.
+    workgroup, output, scan_limit_bytes
+        Athena's workgroup, where results go (s3://...) if it does not say so, and when to stop the query.
+    profile, region, endpoint_url
+        AWS CLI profile, the Region of Athena (default: that of the profile), and where AWS is, if not at AWS.
 
     Returns
     -------
@@ -129,21 +123,13 @@ def cloudtrail_athena(  # noqa: PLR0913 - each narrows what is read or says with
     AccessError
         when there are no credentials, or they do not suffice.
     """
-    database, dot, name = table.partition(".")
-    if not dot or not database or not name:
-        raise CaseError(f"{table!r} is no name of a table; write it as database.table")
-    options: dict[str, Any] = {
-        "database": database,
-        "table": name,
-        "workgroup": workgroup,
-        "output": output,
-        "region": region,
-    }
-    options["scan_limit_bytes"] = scan_limit_bytes
+    where_from: dict[str, Any] = {"workgroup": workgroup, "output": output, "region": region}
     access = {"profile": profile, "endpoint_url": endpoint_url}
     content = {
-        "sources": [{"cloudtrail": {"athena": {key: value for key, value in options.items() if value is not None}}}],
-        "access": {key: value for key, value in access.items() if value},
+        "sources": [
+            {"cloudtrail": {"athena": _table(table) | _said({**where_from, "scan_limit_bytes": scan_limit_bytes})}}
+        ],
+        "access": _said(access),
         "window": {"start": _text(start, "start"), "end": _text(end, "end")},
         "accounts": list(accounts or ()),
         "regions": list(regions or ()),
@@ -151,6 +137,17 @@ def cloudtrail_athena(  # noqa: PLR0913 - each narrows what is read or says with
     text = f"SELECT * FROM events WHERE ({where}) ORDER BY event_time, event_id, account_id"  # noqa: S608 - one SELECT
     with tempfile.TemporaryDirectory(prefix="cirt-") as scratch:
         return queries.sql(new_case(Path(scratch) / "case", content), text, engine="athena")
+
+
+def _table(name: str) -> dict[str, str]:
+    database, dot, table = name.partition(".")
+    if not dot or not database or not table:
+        raise CaseError(f"{name!r} is no name of a table; write it as database.table")
+    return {"database": database, "table": table}
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def cloudtrail_event_history(  # noqa: PLR0913 - each is an option of its own

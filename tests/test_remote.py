@@ -22,6 +22,12 @@ ALL = dict.fromkeys(DOCUMENTED, "varchar")
 PROJECTED = {"projection.account.type": "injected", "projection.timestamp.format": "yyyy/MM/dd"}
 
 
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine that stands in for the other has no such patterns; there tests/test_trino.py looks for tokens."""
+    monkeypatch.setattr(remote, "_without_tokens", lambda detail: detail)
+
+
 def table(*partitions: str, columns: dict[str, str] | None = None, **more: Any) -> remote.Table:
     """A table with these partitions, under a name that the embedded engine knows."""
     named = dict.fromkeys(partitions, "string")

@@ -27,7 +27,8 @@ _TABLES = {
     "finding_history": FINDING_HISTORY,
     "sightings": SIGHTINGS,
 }
-# views of the case that was read last: to make them takes longer than most questions
+# views of the cases that were read last: to make them takes longer than most questions
+_MOST = 4
 _bases: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
@@ -36,7 +37,8 @@ def connect(case: Case) -> duckdb.DuckDBPyConnection:
 
     A table without files is an empty view with its columns. `findings` holds every version of a finding, and its
     column `latest` marks one of each. The connection reads nothing but the case's store, loads
-    no extension, and its settings are locked. Times are UTC.
+    no extension, and its settings are locked. Times are UTC. It is meant for
+    a few questions at a time: it ends when several other cases were read since.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def connect(case: Case) -> duckdb.DuckDBPyConnection:
     key = repr((case.path, state))
     if key not in _bases:
         base = _base(case, stored, prepared)
-        _close()
+        _close(keep=_MOST - 1)
         _bases[key] = base
     return _bases[key].cursor()
 
@@ -79,10 +81,10 @@ def _base(case: Case, stored: dict[str, list[Path]], prepared: list[Path]) -> du
     return connection
 
 
-def _close() -> None:
-    """Let go of the case that was read last; questions that are still being answered go on."""
-    while _bases:
-        _bases.popitem()[1].close()
+def _close(keep: int = 0) -> None:
+    """Let go of all cases but those that were read last."""
+    while len(_bases) > keep:
+        _bases.pop(next(iter(_bases))).close()
 
 
 atexit.register(_close)  # DuckDB reports functions of Python that are still defined when Python ends
