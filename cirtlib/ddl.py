@@ -17,7 +17,7 @@ from cirtlib.sources.s3.layout import is_account, leads_on, parse, spot
 
 _MOST = 50  # accounts that a table lists; of more it asks each question to name some
 _NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
-_SAFE = re.compile(r"[A-Za-z0-9!_.*'()/=+@,: -]*")
+_SAFE = re.compile(r"[A-Za-z0-9!_.*()/=+@,: -]*")
 _BEGAN = "2013/11/13"  # when CloudTrail did
 _SESSION = (
     "attributes: STRUCT<mfaauthenticated: STRING, creationdate: STRING>, sessionissuer: STRUCT<type: STRING, "

@@ -43,7 +43,7 @@ def _wrapped(tree: exp.Expression, names: list[str], nested: list[int]) -> bool:
         return False
     if len(tree.expressions) == 1 and isinstance(tree.expressions[0], exp.Star):
         tree.set("expressions", [exp.column(name, quoted=True) for name in names])
-    if len(tree.expressions) != len(names) or tree.find(exp.Star) in tree.expressions:
+    if len(tree.expressions) != len(names) or any(item.is_star for item in tree.expressions):
         return False
     grouped = tree.args.get("group")
     for place in nested:
