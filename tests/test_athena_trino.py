@@ -13,6 +13,7 @@ from typing import Any
 import awswrangler as wr
 import boto3
 import duckdb
+import pandas as pd
 import pytest
 from sqlglot import exp
 
@@ -194,6 +195,29 @@ def test_a_query_can_be_cancelled(small: Case, served: Athena, monkeypatch: pyte
     with pytest.raises(QueryError, match="was cancelled in Athena"):
         athena.run(small, dialect.parse("SELECT event_id FROM events"), {})
     stopper.join()
+
+
+def test_an_interrupt_stops_the_query(small: Case, served: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while waiting leaves nothing running that would be paid for."""
+    monkeypatch.setattr(served, "delay", 30.0)
+    before = set(served.runs)
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(athena.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        athena.run(small, dialect.parse("SELECT event_id FROM events"), {})
+    assert [served.runs[name].status for name in set(served.runs) - before] == ["CANCELLED"]
+
+
+def test_the_same_cell_serves_an_athena_case(small: Case) -> None:
+    """`ask(case, "access_keys_created")` has the same rows and dtypes, and says what they cost."""
+    here = queries.ask(replace(small, engine="local"), "access_keys_created")
+    there = queries.ask(replace(small, engine="athena"), "access_keys_created")
+    assert len(here)
+    pd.testing.assert_frame_equal(there, here)
+    assert {"question", "parameters", "query_id", "bytes_scanned", "price_usd"} <= set(there.attrs)
 
 
 def test_results_come_in_pages(small: Case) -> None:
