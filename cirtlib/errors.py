@@ -17,6 +17,10 @@ class AccessError(CirtError, PermissionError):
     """AWS cannot be asked: there are no credentials, or they have run out."""
 
 
+class DeniedError(AccessError):
+    """AWS, or whoever runs the engine, was asked and says that these credentials may not."""
+
+
 class QueryError(CirtError, ValueError):
     """A question or a SQL text cannot be run as asked."""
 

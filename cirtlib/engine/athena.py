@@ -24,7 +24,7 @@ from cirtlib.engine import answers, dialect, remote
 from cirtlib.engine import duckdb as local
 from cirtlib.engine.binding import bind
 from cirtlib.engine.duckdb import frame
-from cirtlib.errors import AccessError, CaseError, CirtError, QueryError
+from cirtlib.errors import CaseError, CirtError, DeniedError, QueryError
 
 # US dollars for a terabyte scanned, in most Regions, and the least that a query is charged for:
 # https://aws.amazon.com/athena/pricing/ (SQL queries)
@@ -113,7 +113,7 @@ def run(case: Case, tree: exp.Expression, values: dict[str, Any]) -> pd.DataFram
     QueryError
         when the question has no window, would read the whole table, passes a limit, or Athena refuses it.
     AccessError
-        when something that it needs is not allowed.
+        when there are no credentials, or they have run out; as DeniedError when something that it needs is not allowed.
     """
     where, options = of(case)
     aws = Aws(case.access)
@@ -341,7 +341,7 @@ def _explained(error: Exception, what: str) -> CirtError:
             return QueryError(f"{what} is not in the Glue Data Catalog; {_HINTS[0][1]}")
         status, reason = explain(error)
         if status == "denied":
-            return AccessError(f"{what}: {reason}; `cirt check --policy` prints the policy that reading needs")
+            return DeniedError(f"{what}: {reason}; `cirt check --policy` prints the policy that reading needs")
         return _said(reason, what)
     return _said(str(error).splitlines()[0] if str(error) else type(error).__name__, what)
 
@@ -350,7 +350,7 @@ def _said(reason: str, what: str) -> CirtError:
     """Error for what Athena says in words."""
     text = f"{what}: {reason[:500]}"
     if any(word in reason for word in _DENIED):
-        return AccessError(
+        return DeniedError(
             f"{text}; reading needs the table in Glue and Lake Formation, its objects in S3, their keys in KMS, and "
             "the place for results (`cirt check --policy`)"
         )

@@ -17,7 +17,7 @@ from trino import exceptions
 from cirtlib.case import Case
 from cirtlib.engine import dialect, remote
 from cirtlib.engine.duckdb import frame
-from cirtlib.errors import AccessError, CaseError, QueryError
+from cirtlib.errors import AccessError, CaseError, DeniedError, QueryError
 
 BATCH = 10_000
 _TEXTS = ("host", "user", "catalog", "schema", "table")
@@ -238,7 +238,7 @@ def explained(error: Exception, where: Place) -> QueryError | AccessError:
     text = _first_line(error)
     if any(word in text for word in ("401", "403", "nauthorized", "Forbidden")):
         hint = "check user, and password_env with the variable it names"
-        return AccessError(f"Trino at {where.host}:{where.port} does not let {where.user} in: {text}; {hint}")
+        return DeniedError(f"Trino at {where.host}:{where.port} does not let {where.user} in: {text}; {hint}")
     return QueryError(
         f"Trino at {where.scheme}://{where.host}:{where.port} cannot be reached: {text}; "
         "check host, port and http_scheme of the source trino in case.yaml"
@@ -250,7 +250,7 @@ def _refused(error: exceptions.TrinoQueryError, where: Place) -> QueryError | Ac
     name, message = error.error_name or "", _first_line(error)
     if name == "PERMISSION_DENIED":
         table = f"{where.catalog}.{where.schema}.{where.table}"
-        return AccessError(f"{message}; {where.user} needs SELECT on {table}: ask who runs Trino")
+        return DeniedError(f"{message}; {where.user} needs SELECT on {table}: ask who runs Trino")
     if name in _ABSENT:
         option = _ABSENT[name]
         message += f"; check {option}: {getattr(where, option)} of the source trino in case.yaml"

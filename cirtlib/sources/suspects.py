@@ -26,7 +26,7 @@ from sqlglot import exp
 
 from cirtlib import queries, standard
 from cirtlib.case import Case, Source
-from cirtlib.errors import AccessError, CaseError, CirtError, NotFoundError
+from cirtlib.errors import AccessError, CaseError, CirtError, DeniedError, NotFoundError
 from cirtlib.sources import Blob, Known, Milestone, Place, Slice, slice_closure, slice_rows
 from cirtlib.sources.slice_sql import MINTING, Suspects, bounded, query
 
@@ -113,7 +113,9 @@ def _read(fetch: _Fetch, known: Known) -> Iterator[Blob | Slice | Milestone]:
     try:
         suspects, said = _fetch(fetch, given, window, known.scratch)
     except CirtError as error:
-        status = "denied" if isinstance(error, AccessError) else "failed"
+        status = "denied" if isinstance(error, DeniedError) else "failed"
+        if isinstance(error, AccessError) and status == "failed":
+            raise  # credentials that ran out end the collect; what was paid for waits for the next one
         waiting = f"; {len(fetch.done)} of 3 queries are done and will not be asked again" if fetch.done else ""
         reason = f"{error}; nothing of the slice is in the case yet: mend this and collect again{waiting}"
         known.say(f"{fetch.how}: {reason}")
