@@ -70,6 +70,29 @@ def test_a_value_of_another_type_is_named() -> None:
         read('"n"\n"many"\n', ("n", pa.int64()))
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ('"n"\n"maybe"\n', pa.bool_()),
+        ('"n"\n"5"\n', pa.list_(pa.string())),
+        ('"n"\n"[]"\n', pa.map_(pa.string(), pa.string())),
+        ('"n"\n"{"\n', STRUCT),
+        ('"n"\n"1","2"\n', pa.int64()),
+    ],
+)
+def test_what_cannot_be_read_is_one_message(content: str, kind: pa.DataType) -> None:
+    """Never a guess, and no traceback."""
+    with pytest.raises(QueryError):
+        read(content, ("n", kind))
+
+
+def test_sides_of_a_union_are_changed_together() -> None:
+    """If one cannot be, neither is: both must have one type."""
+    tree = dialect.parse("SELECT id, names FROM t UNION ALL SELECT u.* FROM u")
+    assert answers.as_json(tree, SCHEMA) == ["names"]
+    assert tree.sql("trino") == "SELECT id, names FROM t UNION ALL SELECT u.* FROM u"
+
+
 def test_types_are_athenas_where_nothing_else_is_known() -> None:
     """A question that the embedded engine cannot run has the types that Athena names; others are text."""
     named = [("n", "bigint"), ("t", "timestamp with time zone"), ("x", "ipaddress")]

@@ -137,6 +137,19 @@ def test_the_baseline_widens_the_days(case: Case) -> None:
     assert found[0] == "\"timestamp\" BETWEEN '2026/05/22' AND '2026/06/24'"
 
 
+def test_no_time_of_a_question_lies_outside(case: Case) -> None:
+    """A question that names no end reads to that of the window; other times of its own widen the days."""
+    narrow = replace(case, window=Window(START, END))
+    early, late = START - timedelta(days=9), END + timedelta(days=9)
+    assert remote.span(narrow, {}) == (START, END)
+    assert remote.span(narrow, {"start": early, "end": START}) == (early, START)
+    assert remote.span(narrow, {"start": START, "baseline_start": early, "baseline_end": START}) == (early, END)
+    assert remote.span(narrow, {"since": early}) == (early, END)
+    assert remote.span(narrow, {"until": late, "start": START}) == (START, late)
+    with pytest.raises(QueryError, match="needs a window"):
+        remote.span(replace(case, window=Window(START, None)), {})
+
+
 def test_a_question_narrows_the_accounts(case: Case) -> None:
     """Accounts given with the question go before those of the case."""
     assert "\"account\" IN ('777788889999')" in where(case, table("account"), accounts=["777788889999"])

@@ -38,7 +38,12 @@ def as_json(tree: exp.Expression, schema: pa.Schema) -> list[str]:
 
 def _wrapped(tree: exp.Expression, names: list[str], nested: list[int]) -> bool:
     if isinstance(tree, exp.SetOperation):
-        return all(_wrapped(side, names, nested) for side in (tree.left, tree.right))
+        sides = [tree.left.copy(), tree.right.copy()]
+        if not all(_wrapped(side, names, nested) for side in sides):
+            return False  # and neither is changed, as both sides must have one type
+        tree.left.replace(sides[0])
+        tree.right.replace(sides[1])
+        return True
     if not isinstance(tree, exp.Select):
         return False
     if len(tree.expressions) == 1 and isinstance(tree.expressions[0], exp.Star):
@@ -76,7 +81,10 @@ def read(content: bytes, columns: list[tuple[str, str]], schema: pa.Schema | Non
     QueryError
         when a value is not of its column's type.
     """
-    texts = _texts(content, len(columns))
+    try:
+        texts = _texts(content, len(columns))
+    except pa.ArrowInvalid as error:
+        raise QueryError(f"the result file of the query cannot be read: {str(error)[:200]}") from None
     if schema is None or len(schema) != len(columns):
         schema = pa.schema([pa.field(name, _TYPES.get(kind.lower(), pa.string())) for name, kind in columns])
     made, fields = [], []
@@ -84,7 +92,7 @@ def read(content: bytes, columns: list[tuple[str, str]], schema: pa.Schema | Non
         kind = pa.string() if field.name in as_text else field.type
         try:
             made.append(_column(column, kind))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
+        except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
             raise QueryError(f"column {field.name} of the result is not of type {kind}: {str(error)[:200]}") from None
         fields.append(pa.field(field.name, kind))
     return pa.Table.from_arrays(made, schema=pa.schema(fields))
@@ -118,7 +126,7 @@ def _column(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.A
         naive = pc.replace_substring_regex(texts, r" (UTC|Z|\+00:00)$", "").cast(pa.timestamp("us"))
         return naive.cast(kind) if kind.tz is None else pc.assume_timezone(naive, "UTC").cast(kind)
     if pa.types.is_boolean(kind):
-        return pc.equal(texts, "true")
+        return texts.cast(pa.bool_())
     if pa.types.is_binary(kind):
         return pa.array([None if one is None else bytes.fromhex(one) for one in texts.to_pylist()], kind)
     return texts.cast(kind)

@@ -192,7 +192,7 @@ def execute(case: Case, aws: Aws, where: Place, sql: str) -> dict[str, Any]:
                     boto3_session=session,
                 )
             )
-            execution = _watched(query, session, limit)
+            execution = _watched(case, query, session, limit)
         except (ClientError, BotoCoreError, wr.exceptions.QueryFailed, wr.exceptions.InvalidArgumentValue) as error:
             raise _explained(error, f"workgroup {where.workgroup}") from None
     _note(case, execution)
@@ -200,7 +200,7 @@ def execute(case: Case, aws: Aws, where: Place, sql: str) -> dict[str, Any]:
     return execution
 
 
-def _watched(query: str, session: Any, limit: int | None) -> dict[str, Any]:  # noqa: ANN401 - boto3 has no types
+def _watched(case: Case, query: str, session: Any, limit: int | None) -> dict[str, Any]:  # noqa: ANN401 - boto3 has no types
     """Wait for a query; stop it when it has read too much, or nobody waits for it any more."""
     pauses = iter(_PAUSES)
     pause = 0.0
@@ -217,6 +217,7 @@ def _watched(query: str, session: Any, limit: int | None) -> dict[str, Any]:  # 
     except BaseException:
         with suppress(Exception):
             wr.athena.stop_query_execution(query, boto3_session=session)
+            _note(case, wr.athena.get_query_execution(query, boto3_session=session))
         raise
 
 

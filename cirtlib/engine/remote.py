@@ -124,19 +124,20 @@ def statement(case: Case, tree: exp.Expression, values: dict[str, Any], table: T
 
 
 def span(case: Case, values: dict[str, Any]) -> tuple[datetime, datetime]:
-    """First and last moment that a question is about: its own times, else the window of the case.
+    """First and last moment that a question is about: all the times given with it, and the case's window beyond those.
+
+    The window counts where the question names no beginning (start, baseline_start) or no end of its own.
 
     Raises
     ------
     QueryError
         when neither says so.
     """
-    times = {name: value for name, value in values.items() if isinstance(value, datetime)}
-    starts = [times[name] for name in ("start", "baseline_start") if name in times]
-    ends = [times[name] for name in ("end", "baseline_end") if name in times]
-    now = datetime.now(UTC) if case.window.live else None
-    first = min(starts) if starts else case.window.start
-    last = max(ends) if ends else case.window.end or now
+    times = [value for value in values.values() if isinstance(value, datetime)]
+    begin = [] if {"start", "baseline_start"} & set(values) else [case.window.start]
+    finish = [] if "end" in values else [case.window.end or (datetime.now(UTC) if case.window.live else None)]
+    first = None if None in begin and not times else min(filter(None, [*times, *begin]))
+    last = None if None in finish and not times else max(filter(None, [*times, *finish]))
     if first is None or last is None:
         raise QueryError(
             "a question that goes to another engine needs a window: set `window: {start: ..., end: ...}` in "
@@ -227,7 +228,7 @@ def _days(table: Table, first: datetime, last: datetime) -> list[exp.Expression]
 
 
 def _narrowed(ours: tuple[str, ...], asked: Any) -> list[str]:  # noqa: ANN401 - any list of texts
-    """What the case names, or of it what the question does; none: all."""
+    """What the question names, else the case; none: all."""
     return [str(name) for name in asked] if asked else list(ours)
 
 
