@@ -18,7 +18,9 @@ from sqlglot import exp
 from cirtlib import coverage, evidence, queries, scope, standard, store
 from cirtlib.case import Case, Decision, Seed, Source, new_case
 from cirtlib.collect import collect
+from cirtlib.engine import dialect
 from cirtlib.engine import duckdb as local
+from cirtlib.engine import slice as only
 from cirtlib.engine.binding import bind
 from cirtlib.errors import CaseError, QueryError
 from cirtlib.sources import athena, suspects
@@ -178,6 +180,26 @@ def test_a_local_answer_beyond_the_slice_is_refused(incident, sliced, lake) -> N
     logs = rows[(rows["source"] == "cloudtrail") & rows["status"].isin(["read", "empty"])]
     assert set(logs["extent"]) == {"suspects", "credential-minting events"}
     assert len(queries.findings(case)) and len(queries.sql(case, "SELECT * FROM findings"))
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("SELECT event_id FROM events WHERE contains(:keys, access_key_id)", [True]),
+        ("SELECT event_id FROM events e JOIN x ON true WHERE contains(:keys, access_key_id)", [True]),
+        ("SELECT event_id FROM events WHERE NOT contains(:keys, access_key_id)", [False]),
+        ("SELECT event_id FROM events WHERE contains(:keys, 'AKIAIOSFODNN7EXAMPLE')", [False]),
+        ("SELECT 1 FROM events a JOIN events b ON a.event_name = b.event_name WHERE contains(:keys, a.access_key_id)",
+         [True, False]),
+        ("SELECT 1 FROM events WHERE event_id IN (SELECT event_id FROM events WHERE contains(:keys, access_key_id))",
+         [False, True]),
+    ],
+)  # fmt: skip
+def test_each_look_at_the_events_is_bound_by_itself(text: str, bound: list[bool]) -> None:
+    """What others did alike, or at the same time, is not in the slice, though suspects are named beside it."""
+    looks = [one for one in dialect.parse(text).find_all(exp.Table) if one.name in ("events", "cloudtrail_logs")]
+    looks.sort(key=lambda one: one.find_ancestor(exp.Select).depth)
+    assert [only._is_bound(one) for one in looks] == bound
 
 
 def test_details_are_equal_as_json_and_identities_whole(incident, sliced, lake) -> None:

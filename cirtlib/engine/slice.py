@@ -107,7 +107,13 @@ def _is_bound(look: exp.Expression) -> bool:
     """Whether one look at the events is held to suspects: a condition of its own SELECT that each row must meet."""
     asked = look.find_ancestor(exp.Select)
     where = asked.args.get("where") if asked is not None else None
-    return where is not None and any(_names_suspects(part) for part in _parts(where.this, exp.And))
+    if asked is None or where is None:
+        return False
+    names = {look.alias_or_name.lower()}
+    beside = [one for one in asked.find_all(exp.Table) if one.find_ancestor(exp.Select) is asked]
+    if sum(one.name.lower() in _EVENTS for one in beside) == 1:
+        names.add("")  # a column without a table is of this one
+    return any(_names_suspects(part, names) for part in _parts(where.this, exp.And))
 
 
 def _parts(node: exp.Expression, kind: type[exp.Connector]) -> Iterator[exp.Expression]:
@@ -119,13 +125,15 @@ def _parts(node: exp.Expression, kind: type[exp.Connector]) -> Iterator[exp.Expr
         yield node
 
 
-def _names_suspects(condition: exp.Expression) -> bool:
-    """Whether every alternative of a condition asks for a suspect."""
+def _names_suspects(condition: exp.Expression, names: set[str]) -> bool:
+    """Whether every alternative of a condition asks for a suspect, in a column of the table of these names."""
     alternatives = list(_parts(condition, exp.Or))
     if len(alternatives) > 1:
-        return all(_names_suspects(one) for one in alternatives)
+        return all(_names_suspects(one, names) for one in alternatives)
     if isinstance(alternatives[0], exp.And):
-        return any(_names_suspects(one) for one in _parts(alternatives[0], exp.And))
-    if not isinstance(alternatives[0], exp.ArrayContains | exp.In):
+        return any(_names_suspects(one, names) for one in _parts(alternatives[0], exp.And))
+    # what suspects have in common with others, as a subquery tells it, is in other events than theirs too
+    if not isinstance(alternatives[0], exp.ArrayContains | exp.In) or alternatives[0].find(exp.Query):
         return False
-    return any(one.name in _COVERED for one in alternatives[0].find_all(exp.Placeholder))
+    held = any(one.table.lower() in names for one in alternatives[0].find_all(exp.Column))
+    return held and any(one.name in _COVERED for one in alternatives[0].find_all(exp.Placeholder))
