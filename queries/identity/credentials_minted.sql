@@ -21,7 +21,11 @@ WITH mints AS (
 known AS (
     SELECT map_agg(minted_key, minter) AS minted_by, map_agg(minted_key, direct) AS of_suspect
     FROM (
-        SELECT minted_key, min(access_key_id) AS minter, min(direct) AS direct FROM mints WHERE minted_key IS NOT NULL GROUP BY minted_key
+        -- only the keys that minted others: a chain goes through no other, and there are few of them
+        SELECT minted_key, min(access_key_id) AS minter, min(direct) AS direct
+        FROM mints
+        WHERE minted_key IN (SELECT access_key_id FROM mints)
+        GROUP BY minted_key
     ) AS minter_of
 ),
 walks AS (
