@@ -71,7 +71,10 @@ def _slice(case: Case) -> dict[str, Any] | None:
     found = [
         line["slice"]
         for line in evidence.lines(case)
-        if "slice" in line and str(line["place"]).startswith(engines) and line["slice"]["name"] == NAME
+        if "slice" in line
+        and str(line["place"]).startswith(engines)
+        and line["slice"]["name"] == NAME
+        and line["slice"]["status"] in ("read", "empty")  # one that failed since leaves the earlier one as it is
     ]
     return found[-1] if found else None
 
