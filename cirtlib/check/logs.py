@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cirtlib.aws import Aws
 from cirtlib.case import Case
 from cirtlib.check.calls import Row
-from cirtlib.engine.athena import PRICE
+from cirtlib.engine.remote import PRICE
 from cirtlib.errors import CaseError
 from cirtlib.sources.s3 import layout
 from cirtlib.sources.s3.bucket import Bucket, answer

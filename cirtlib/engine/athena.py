@@ -26,9 +26,7 @@ from cirtlib.engine.binding import bind
 from cirtlib.engine.duckdb import frame
 from cirtlib.errors import CaseError, CirtError, DeniedError, QueryError
 
-# US dollars for a terabyte scanned, in most Regions, and the least that a query is charged for:
-# https://aws.amazon.com/athena/pricing/ (SQL queries)
-PRICE, LEAST = 5.0, 10_000_000
+LEAST = 10_000_000  # bytes that a query is charged for at least: https://aws.amazon.com/athena/pricing/ (SQL queries)
 LONGEST = 262_144  # bytes of a statement: "Service Quotas" of the Amazon Athena User Guide
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 _NUMBERS = ("scan_limit_bytes", "case_scan_limit_bytes", "result_reuse_minutes")
@@ -90,13 +88,8 @@ def of(case: Case) -> tuple[Place, dict[str, Any]]:
     CaseError
         when the case has no such source, or its options are wrong.
     """
-    for source in case.sources:
-        if source.kind == "cloudtrail" and isinstance(source.options.get("athena"), dict):
-            return place(source.options["athena"]), source.options["athena"]
-    raise CaseError(
-        f"{case.path / 'case.yaml'} has no source for the engine athena; add cloudtrail: "
-        "{athena: {database: ..., table: ..., workgroup: ..., output: s3://...}} to sources"
-    )
+    options = remote.options(case, "athena", "{database: ..., table: ..., workgroup: ..., output: s3://...}")
+    return place(options), options
 
 
 def run(case: Case, tree: exp.Expression, values: dict[str, Any]) -> pd.DataFrame:
@@ -132,7 +125,7 @@ def spent(execution: dict[str, Any]) -> dict[str, Any]:
     statistics = execution.get("Statistics", {})
     scanned = int(statistics.get("DataScannedInBytes", 0))
     reused = bool(statistics.get("ResultReuseInformation", {}).get("ReusedPreviousResult", False))
-    price = 0.0 if reused or not scanned else max(scanned, LEAST) / 1e12 * PRICE
+    price = 0.0 if reused or not scanned else max(scanned, LEAST) / 1e12 * remote.PRICE
     query = execution["QueryExecutionId"]
     return {"query_id": query, "bytes_scanned": scanned, "price_usd": round(price, 6), "reused": reused}
 

@@ -15,12 +15,12 @@ from typing import IO
 import duckdb
 
 from cirtlib.case import Case
-from cirtlib.engine import macros
 
 # Bytes of the store from which on keeping events ready is worth its time: about 250,000 events.
 SMALL = 32 << 20
 _ROWS = 30_000  # in one row group: what a question about a day of a busy account reads
-Views = Callable[[duckdb.DuckDBPyConnection, list[Path]], None]
+# opens the embedded engine, and creates on it the view `events` of some files of the store
+Engine = tuple[Callable[[Case], duckdb.DuckDBPyConnection], Callable[[duckdb.DuckDBPyConnection, list[Path]], None]]
 
 
 def folder(case: Case) -> Path:
@@ -28,15 +28,15 @@ def folder(case: Case) -> Path:
     return case.out / "cache" / "events"
 
 
-def ready(case: Case, stored: list[Path], views: Views, recipe: str) -> list[Path]:
+def ready(case: Case, stored: list[Path], engine: Engine, recipe: str) -> list[Path]:
     """Files with all events of the case, made where they are missing; none for a small case, or while it is collected.
 
     Parameters
     ----------
     stored
         Files of the store's table of CloudTrail.
-    views
-        Creates the view `events` of some files of the store on a connection.
+    engine
+        See `Engine`.
     recipe
         Text of all that decides what that gives.
     """
@@ -50,7 +50,7 @@ def ready(case: Case, stored: list[Path], views: Views, recipe: str) -> list[Pat
     if missing:
         try:
             with _alone(folder(case)):
-                _make({place: wanted[place] for place in missing if not place.is_file()}, views)
+                _make(case, {place: wanted[place] for place in missing if not place.is_file()}, engine)
                 _forget(folder(case), set(wanted))
         except (OSError, duckdb.Error) as error:
             reason = str(error).splitlines()[0]
@@ -96,15 +96,12 @@ def _alone(place: Path) -> Iterator[None]:
         yield
 
 
-def _make(missing: dict[Path, list[Path]], views: Views) -> None:
+def _make(case: Case, missing: dict[Path, list[Path]], engine: Engine) -> None:
     if not missing:
         return
     sys.stderr.write("keeping the events of this case ready for questions (once after a collect) ...\n")
-    with duckdb.connect(
-        ":memory:", config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    ) as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET integer_division = true")
-        macros.install(connection)
+    opened, views = engine
+    with opened(case) as connection:
         for place, files in missing.items():
             views(connection, files)
             half = place.with_name(f".{place.name}.{os.getpid()}")

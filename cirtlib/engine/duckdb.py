@@ -46,7 +46,7 @@ def connect(case: Case) -> duckdb.DuckDBPyConnection:
         when a file of the store cannot be read.
     """
     stored = {table: sorted((case.store / table).glob("**/*.parquet")) for table in _TABLES}
-    prepared = derived.ready(case, stored["cloudtrail"], _create_events, adapter())
+    prepared = derived.ready(case, stored["cloudtrail"], (_open, _create_events), adapter() + repr(macros.MACROS))
     state = [*stored.values(), prepared, [file.stat().st_mtime_ns for files in stored.values() for file in files]]
     key = repr((case.path, state))
     if key not in _bases:
@@ -56,7 +56,8 @@ def connect(case: Case) -> duckdb.DuckDBPyConnection:
     return _bases[key].cursor()
 
 
-def _base(case: Case, stored: dict[str, list[Path]], prepared: list[Path]) -> duckdb.DuckDBPyConnection:
+def _open(case: Case) -> duckdb.DuckDBPyConnection:
+    """Connection that means what Athena means, and leaves nothing outside the case."""
     connection = duckdb.connect(
         ":memory:", config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
@@ -65,11 +66,16 @@ def _base(case: Case, stored: dict[str, list[Path]], prepared: list[Path]) -> du
     connection.execute("SET GLOBAL integer_division = true")
     # sorting more than memory holds must not leave evidence in whatever folder the program was started from
     connection.execute(f"SET GLOBAL temp_directory = {_text(case.evidence / 'spill')}")
+    macros.install(connection)
+    return connection
+
+
+def _base(case: Case, stored: dict[str, list[Path]], prepared: list[Path]) -> duckdb.DuckDBPyConnection:
+    connection = _open(case)
     ours = (case.store, derived.folder(case))
     allowed = (*ours, *map(_pattern, ours), case.evidence / "spill")
     connection.execute(f"SET GLOBAL allowed_directories = [{', '.join(map(_text, allowed))}]")
     connection.execute("SET GLOBAL enable_external_access = false")
-    macros.install(connection)
     try:
         _create_views(connection, stored, prepared)
     except duckdb.Error as error:

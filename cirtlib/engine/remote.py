@@ -21,6 +21,8 @@ from cirtlib.errors import CaseError, QueryError
 from cirtlib.records.redact import redact
 from cirtlib.shipped import shipped
 
+# US dollars for a terabyte that Athena scans, in most Regions: https://aws.amazon.com/athena/pricing/ (SQL queries)
+PRICE = 5.0
 LATE_DAYS = 1
 MOST_ROWS = 1_000  # of findings and the like, which travel in the text
 _VALUES = {
@@ -86,6 +88,23 @@ class Table:
             return None  # `day` is then the day of the month
         taken = set(map(str, given.values()))
         return next((name for name in _ROLES[what] if name in self.partitions and name not in taken), None)
+
+
+def options(case: Case, engine: str, form: str) -> dict[str, Any]:
+    """Options of the case's source on an engine; `form` is what they look like, for the message.
+
+    Raises
+    ------
+    CaseError
+        when the case has no such source.
+    """
+    for source in case.sources:
+        if source.kind == "cloudtrail" and isinstance(source.options.get(engine), dict):
+            return dict(source.options[engine])
+    raise CaseError(
+        f"{case.path / 'case.yaml'} has no source for the engine {engine}; add cloudtrail: "
+        f"{{{engine}: {form}}} to sources"
+    )
 
 
 def statement(case: Case, tree: exp.Expression, values: dict[str, Any], table: Table) -> exp.Expression:

@@ -96,14 +96,8 @@ def of(case: Case) -> tuple[Place, dict[str, Any]]:
     CaseError
         when the case has no such source, or its options are wrong.
     """
-    for source in case.sources:
-        if source.kind == "cloudtrail" and isinstance(source.options.get("trino"), dict):
-            options = source.options["trino"]
-            return place(options), options
-    raise CaseError(
-        f"{case.path / 'case.yaml'} has no source for the engine trino; add cloudtrail: "
-        "{trino: {host: ..., port: ..., user: ..., catalog: ..., schema: ..., table: ...}} to sources"
-    )
+    options = remote.options(case, "trino", "{host: ..., port: ..., user: ..., catalog: ..., schema: ..., table: ...}")
+    return place(options), options
 
 
 @contextlib.contextmanager

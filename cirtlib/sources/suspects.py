@@ -26,12 +26,12 @@ from sqlglot import exp
 
 from cirtlib import queries, standard
 from cirtlib.case import Case, Source
+from cirtlib.engine.remote import PRICE
 from cirtlib.errors import AccessError, CaseError, CirtError, DeniedError, NotFoundError
 from cirtlib.sources import Blob, Known, Milestone, Place, Slice, slice_closure, slice_rows
 from cirtlib.sources.slice_sql import MINTING, Suspects, bounded, query
 
 SLICE, MINTS = "suspects", "credential-minting events"
-PRICE = 5.0  # USD for each 10^12 bytes that Athena scans, in most Regions
 # A session lasts 12 hours at most, and 36 with GetSessionToken: what is used in the window may have been issued before.
 _LONGEST_SESSION = timedelta(hours=36)
 Run = Callable[[Case, exp.Expression, dict[str, Any]], pd.DataFrame]
