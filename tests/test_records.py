@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cirtlib import records
-from cirtlib.records import Item, Other, Rejected
+from cirtlib.records import Item, Other, Rejected, windows
 
 RECORD: dict[str, Any] = {
     "eventVersion": "1.10",
@@ -307,6 +307,23 @@ def test_what_json_forbids_is_read_where_its_meaning_is_plain() -> None:
     (item,) = records.split(b'{"Records":[' + raw + b"]}")
     assert item.raw == raw
     assert json.loads(records.row(raw)["requestparameters"]) == {"bucketName": "b", "n": "nan", "t": "\ufffd"}
+
+
+@pytest.mark.parametrize("large", [windows.LARGE, 500])
+def test_archives_in_archives_have_a_bound(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four are opened and the fifth is said to be too deep, whether the object is small or large."""
+    monkeypatch.setattr(windows, "LARGE", large)
+    data = text(event(1)) * 2
+    for _ in range(4):
+        data = gzip.compress(data, 0)
+    assert len(found(data)) == 2
+    assert "nested more than" in found(gzip.compress(data, 0))[0]
+
+
+def test_a_stray_mark_of_utf_16_costs_nothing() -> None:
+    """Two bytes before a text that is UTF-8 are damage, and not the encoding of all that follows."""
+    assert found(b"\xff\xfe" + text(event(1)), name="a.json") == ["not JSON from byte 0 on", "1"]
+    assert found(text(event(1)).decode().encode("utf-16"), name="a.json") == ["1"]
 
 
 def test_deep_nesting_is_a_rejection_and_no_crash() -> None:

@@ -125,7 +125,8 @@ def _texts(part: Part, name: str, runs: bool) -> Iterator[unwrap.Leaf | list[Rec
     data = part.data
     beginning = data[:4] if isinstance(data, bytes) else data.read(0, 4)
     for mark, encoding in _MARKS.items():
-        if beginning.startswith(mark):
+        # JSON begins with ASCII, of which UTF-16 makes a zero byte each: without one the mark is a stray.
+        if beginning.startswith(mark) and (encoding != "utf-16" or b"\0" in beginning[2:] or len(beginning) == 2):
             data = data.decode(encoding, "replace").encode() if isinstance(data, bytes) else transcoded(data, encoding)
             part.data = data
             break

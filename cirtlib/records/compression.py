@@ -55,7 +55,7 @@ def parts(
     if isinstance(source, Path) and source.stat().st_size <= windows.LARGE:
         source = source.read_bytes()
     head = source[:4] if isinstance(source, bytes) else _open(source).read(4)
-    if depth > _MAX_DEPTH:
+    if depth > _MAX_DEPTH and head.startswith((_GZIP, _ZIP)):
         yield Part(name, b"", f"archives are nested more than {_MAX_DEPTH} deep")
     elif head.startswith(_GZIP):
         yield from _gzip(source, limit, name, depth)

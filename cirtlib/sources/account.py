@@ -175,7 +175,7 @@ def _take(taking: _Taking) -> Iterator[Blob | Slice]:
                 waiting[pool.submit(_call, client, ask, _filled(ask.row.parameters, taking, ask, client))] = ask
             todo = []
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in sorted(done, key=_refused):  # a refusal may end the run: first what was answered
                 ask, answer = waiting.pop(future), future.result()
                 yield from _told(taking, ask, answer)
                 for page in answer.pages:
@@ -186,6 +186,10 @@ def _take(taking: _Taking) -> Iterator[Blob | Slice]:
         pool.shutdown(cancel_futures=True)
     whole = taking.facts("", complete=True)
     yield Slice(_whole(taking.account), "read", taking.account, start=taking.at, end=taking.at, facts=whole)
+
+
+def _refused(future: Future[_Answer]) -> bool:
+    return future.result().error is not None
 
 
 def _first(taking: _Taking) -> tuple[list[_Ask], list[Slice]]:
