@@ -24,7 +24,7 @@ STAGES = """
     store
     engine standard queries
     techniques identity trust
-    snapshot sources digest
+    snapshot names sources digest
     ddl
     progress
     collect caseless check
