@@ -37,13 +37,14 @@ def account_of_key(key: str) -> str | None:
 
     After its prefix of four letters an id is base32. Its first bit tells the generation of the id; in new ones the
     next 40 bits are the account number. In old ones (the fifth character is none of Q to Z, 2 to 7; `AKIAI...` and
-    `AKIAJ...` are the ones met) they are not, and there is no known way to read it: None.
+    `AKIAJ...` are the ones met) they are not, and there is no known way to read it: None. So are the made-up ids of
+    documentation and training, which end in EXAMPLE.
 
     AWS does not document this. Sources: T. Be'ery, "A short note on AWS KEY ID" (2023), after A. Steele, "AWS Access
     Key ID formats" (2020); the bit of the generation: P. Sivakumaran, WithSecure Labs, "A bitwise analysis of AWS
     access key identifiers"; an old id that decodes to a wrong account: trufflesecurity/trufflehog issue 2305.
     """
-    if not _KEY.fullmatch(key):
+    if not _KEY.fullmatch(key) or key.endswith("EXAMPLE"):
         return None
     head = int.from_bytes(base64.b32decode(key[4:20])[:6], "big")
     number = (head & 0x7FFFFFFFFF80) >> 7

@@ -110,9 +110,14 @@ def load(case: Case) -> Scope:
     """Read the written scope of this case, or write it when there is none or case or evidence have changed since."""
     content = read_json(case.out / "scope.json")
     events = case.out / "scope_events.parquet"
-    if content is None or not events.is_file() or content.get("basis") != _basis(case):
+    if content is None or not events.is_file() or not is_current(case, content):
         return write(case)
     return Scope(content, pd.read_parquet(events))
+
+
+def is_current(case: Case, content: dict[str, Any]) -> bool:
+    """Whether this content of scope.json rests on the case and the evidence as they are now."""
+    return content.get("basis") == _basis(case)
 
 
 def baseline_table(case: Case) -> pd.DataFrame:
