@@ -23,6 +23,7 @@ ACT_COLUMNS = (
     "source_network", "user_agent", "user_agent_family", "principal_type", "principal", "principal_id", "user_name",
     "session_name", "role_arn", "caller_account", "access_key_id", "session_created", "from_console",
     "sign_in_session", "invoked_by", "outcome", "minted_key", "minted_principal", "shared_event_id",
+    "tls_host",
 )  # fmt: skip
 DETAIL_COLUMNS = ("event_id", "account_id", "request", "response", "resources")
 

@@ -164,7 +164,7 @@ def _nothing(case: Case, value: str, subjects: tuple[Subject, ...]) -> str:
     owner = names.account_of_key(value.removeprefix("access_key:"))
     whose = f" (its account is likely {owner}: were its logs collected?)" if owner else ""
     return (
-        f"nothing in this case names {kind}{value!r}{whose}; check the spelling (a user agent must be whole, a principal "
-        "may be a bare name), and whether its account, Region and days were collected: "
+        f"nothing in this case names {kind}{value!r}{whose}; check the spelling (a user agent must be whole, a "
+        "principal may be a bare name), and whether its account, Region and days were collected: "
         f"`cirt coverage {case.path}`"
     )
