@@ -29,6 +29,7 @@ _HOME = {
     "record": "store",
     "coverage": "coverage",
     "scope": "scope",
+    "story": "story",
     "timeline": "timeline",
     "plan": "containment",
     "plot_actions": "plots",

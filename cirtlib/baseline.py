@@ -1,19 +1,35 @@
-"""What was normal before the attack: who worked from where, with what, doing what."""
+"""What was normal before the attack: who worked from where, with what, doing what; and what in the attack is new."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from importlib.resources import files
 
+import duckdb
 import numpy as np
 import pandas as pd
+
+from cirtlib.engine import duckdb as engine
 
 # Fewer days than this say nothing about what is normal.
 LEAST_DAYS = 3.0
 # An address that this many principals used before the attack is an office, a proxy or a VPN exit.
 COMMON_PRINCIPALS = 3
+# What may be new for a principal, and the column of acts that holds it.
+DIMENSIONS = {
+    "network": "source_network",
+    "user agent": "user_agent_family",
+    "Region": "region",
+    "API": "call",
+    "hour": "hour",
+}
+NEW_COLUMNS = (
+    "principal", "dimension", "value", "first_seen", "event_id", "account_id", "events", "own_days", "compared",
+)  # fmt: skip
 
 TABLE_KEYS = [
     "principal", "credential_kind", "source_network", "user_agent_family", "account_id", "region", "event_source",
-    "event_name", "hour_of_day", "outcome",
+    "event_name", "resource", "hour_of_day", "outcome",
 ]  # fmt: skip
 
 
@@ -22,7 +38,8 @@ class Baseline:
     """What the days before the attack say, per act of the frame it was built from.
 
     `explains` is a mask over the acts: same principal, same source network and user-agent family before the attack.
-    `users` maps an address to the number of principals that used it before the attack.
+    `users` maps an address to the number of principals that used it before the attack; `programs` a user agent, and
+    `hosts` the host name that a client asked TLS for.
     """
 
     start: datetime | None
@@ -30,6 +47,8 @@ class Baseline:
     days: float
     explains: np.ndarray
     users: dict[str, int]
+    programs: dict[str, int] = field(default_factory=dict)
+    hosts: dict[str, int] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -57,32 +76,114 @@ def build(acts: pd.DataFrame, *, end: datetime, days: int, window_start: datetim
     first = pd.Timestamp(first) if pd.Timestamp(first).tzinfo else pd.Timestamp(first, tz="UTC")
     length = (end - first.to_pydatetime()) / timedelta(days=1)
     triple, _ = pd.factorize(pd.MultiIndex.from_frame(acts[["principal", "source_network", "user_agent_family"]]))
-    known = acts.loc[before, ["event_time", "source_ip", "principal"]].assign(triple=triple[before])
+    known = acts[before].assign(triple=triple[before])
     habit = known.groupby("triple")["event_time"].agg(lambda times: times.min() < window_start or _two_days(times))
-    users = known.dropna(subset=["source_ip", "principal"]).groupby("source_ip")["principal"].nunique()
     explains = np.isin(triple, habit.index[habit.astype(bool)]) & acts["principal"].notna().to_numpy()
     return Baseline(
         start=first.to_pydatetime(),
         end=end,
         days=round(length, 2),
         explains=explains if length >= LEAST_DAYS else none,
-        users={str(address): int(count) for address, count in users.items()},
+        users=users_of(known, "source_ip"),
+        programs=users_of(known, "user_agent"),
+        hosts=users_of(known, "tls_host"),
     )
+
+
+def users_of(acts: pd.DataFrame, trait: str) -> dict[str, int]:
+    """Number of principals that used each value of a column, such as each address."""
+    counts = acts.dropna(subset=[trait, "principal"]).groupby(trait)["principal"].nunique()
+    return {str(value): int(count) for value, count in counts.items()}
 
 
 def _two_days(times: "pd.Series[pd.Timestamp]") -> bool:
     return bool(times.dt.floor("D").nunique() >= 2)
 
 
-def table(acts: pd.DataFrame, *, start: datetime, end: datetime, exclude: np.ndarray) -> pd.DataFrame:
-    """Count the baseline: one row per principal, kind of credential, network, user agent, place, call and hour.
+def table(
+    acts: pd.DataFrame, *, start: datetime, end: datetime, exclude: np.ndarray, resources: pd.DataFrame
+) -> pd.DataFrame:
+    """Count the baseline: one row per principal, kind of credential, network, program, place, call, resource and hour.
 
-    Columns are `TABLE_KEYS`, then first_seen, last_seen (UTC) and count.
+    Columns are `TABLE_KEYS`, then first_seen, last_seen (UTC) and count. `resources` is what `named` gives: an event
+    that names several resources counts once for each, and one that names none has no resource.
     """
     inside = ((acts["event_time"] >= start) & (acts["event_time"] < end)).to_numpy() & ~exclude
     rows = acts[inside].assign(
         credential_kind=lambda f: f["credential"].astype(str).str.split(":", n=1).str[0],
         hour_of_day=lambda f: f["event_time"].dt.hour,
     )
+    rows = rows.merge(resources, on=["event_id", "account_id"], how="left")
     grouped = rows.groupby(TABLE_KEYS, dropna=False, sort=True)["event_time"].agg(["min", "max", "size"])
     return grouped.rename(columns={"min": "first_seen", "max": "last_seen", "size": "count"}).reset_index()
+
+
+def named(connection: duckdb.DuckDBPyConnection, *, start: datetime, end: datetime) -> pd.DataFrame:
+    """Resources that the events of a time name, from every source: event_id, account_id, resource (an ARN)."""
+    text = (
+        "SELECT DISTINCT event_id, account_id, r.arn AS resource FROM events CROSS JOIN UNNEST(resources) AS t (r) "
+        "WHERE event_time >= :start AND event_time < :end AND r.arn IS NOT NULL ORDER BY event_id, account_id, resource"
+    )
+    return engine.run(connection, text, {"start": start, "end": end})
+
+
+def new_in_attack(acts: pd.DataFrame, *, mine: np.ndarray, end: datetime, days: int, odd: np.ndarray) -> pd.DataFrame:
+    """What each principal of the attack did that it never did in its own days before: one row per first appearance.
+
+    Parameters
+    ----------
+    acts
+        As `identity.acts` gives them, at least of the principals of the attack.
+    mine
+        Mask of the attacker's acts.
+    end, days
+        End of the baseline, and how many days before it count.
+    odd
+        Mask of acts that make no habit: the attacker's and the unclear.
+
+    Returns
+    -------
+    DataFrame
+        `NEW_COLUMNS`, in order of time. `dimension` is one of `DIMENSIONS`; `own_days` is how long before `end` this
+        principal is first seen; `compared` says with how much, or that under three days are no baseline, where
+        everything is listed and nothing is called new. Regions are not compared for services that have none.
+    """
+    frame = acts.assign(
+        call=acts["event_source"].astype(str).str.removesuffix(".amazonaws.com") + ":" + acts["event_name"].astype(str),
+        hour=acts["event_time"].dt.strftime("%H:00 UTC"),
+        source_network=acts["source_network"].where(acts["source_ip_kind"].isin(["public", "private"])),
+        region=acts["region"].mask(acts["event_source"].isin(_without_region()) & (acts["region"] == "us-east-1")),
+    )
+    before = ((frame["event_time"] >= end - timedelta(days=days)) & (frame["event_time"] < end)).to_numpy() & ~odd
+    attack, habits = frame[mine & frame["principal"].notna()], frame[before]
+    since = habits.groupby("principal")["event_time"].min()
+    own = ((end - since) / pd.Timedelta(days=1)).round(2)
+    parts = []
+    for dimension, column in DIMENSIONS.items():
+        known = pd.MultiIndex.from_frame(habits[["principal", column]].dropna().drop_duplicates())
+        rows = attack.dropna(subset=[column])
+        rows = rows[~pd.MultiIndex.from_frame(rows[["principal", column]]).isin(known)]
+        rows = rows.sort_values(["event_time", "event_id"], kind="stable")
+        grouped = rows.groupby(["principal", column], sort=False)
+        first = grouped[["event_time", "event_id", "account_id"]].first().assign(events=grouped.size()).reset_index()
+        parts.append(first.rename(columns={column: "value", "event_time": "first_seen"}).assign(dimension=dimension))
+    result = pd.concat(parts, ignore_index=True)
+    result["own_days"] = result["principal"].map(own).fillna(0.0)
+    result["compared"] = [_compared(length) for length in result["own_days"]]
+    order = {name: number for number, name in enumerate(DIMENSIONS)}
+    result = result.assign(_order=result["dimension"].map(order))
+    result = result.sort_values(["first_seen", "event_id", "principal", "_order", "value"], ignore_index=True)
+    return result[list(NEW_COLUMNS)]
+
+
+def _compared(days: float) -> str:
+    if days >= LEAST_DAYS:
+        return f"new in {days:.1f} days of its own"
+    return f"no baseline: {days:.1f} days of its own are too few to call it new"
+
+
+@functools.cache
+def _without_region() -> frozenset[str]:
+    """Services that have no Region of their own and record their calls in us-east-1."""
+    text = files("cirtlib").joinpath("data/global_services.tsv").read_text(encoding="utf-8")
+    return frozenset(line.split("\t")[0] for line in text.splitlines()[1:])

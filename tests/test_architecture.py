@@ -24,7 +24,7 @@ STAGES = """
     store
     engine standard queries
     techniques sessions identity trust
-    snapshot sources digest
+    snapshot names sources digest
     ddl
     progress
     collect caseless check
@@ -36,11 +36,11 @@ STAGES = """
     policy
     containment
     display redaction notebook
-    overview facts narrative headline affected appendix
+    overview facts narrative headline affected appendix story
     kernel page report lab
     investigation
     training
-    terminal cli_ask cli_train cli_check cli __main__
+    terminal cli_ask cli_story cli_train cli_check cli __main__
 """
 ORDER = STAGES.split()
 

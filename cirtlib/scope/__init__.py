@@ -110,22 +110,49 @@ def load(case: Case) -> Scope:
     """Read the written scope of this case, or write it when there is none or case or evidence have changed since."""
     content = read_json(case.out / "scope.json")
     events = case.out / "scope_events.parquet"
-    if content is None or not events.is_file() or content.get("basis") != _basis(case):
+    if content is None or not events.is_file() or not is_current(case, content):
         return write(case)
     return Scope(content, pd.read_parquet(events))
 
 
+def is_current(case: Case, content: dict[str, Any]) -> bool:
+    """Whether this content of scope.json rests on the case and the evidence as they are now."""
+    return content.get("basis") == _basis(case)
+
+
 def baseline_table(case: Case) -> pd.DataFrame:
     """Count what was normal before the attack (columns: `baseline.TABLE_KEYS`, first_seen, last_seen, count)."""
-    with engine.connect(case) as connection:
-        acts = identity.acts(connection)
     judged = load(case)
     end = pd.Timestamp(judged.content["baseline"]["end"])
-    odd = judged.verdicts[judged.verdicts["verdict"] != attribution.OWNER]
-    keys = pd.MultiIndex.from_frame(acts[["event_id", "account_id"]])
-    exclude = keys.isin(pd.MultiIndex.from_frame(odd[["event_id", "account_id"]]))
     start = end - pd.Timedelta(days=case.baseline_days)
-    return baseline.table(acts, start=start, end=end, exclude=np.asarray(exclude))
+    with engine.connect(case) as connection:
+        acts = identity.acts(connection)
+        resources = baseline.named(connection, start=start, end=end)
+    odd = _marked(acts, judged.verdicts, attribution.ATTACKER, attribution.UNCLEAR)
+    return baseline.table(acts, start=start, end=end, exclude=odd, resources=resources)
+
+
+def new_in_attack(case: Case) -> pd.DataFrame:
+    """What each principal of the attack did for the first time, against its own days before (`baseline.NEW_COLUMNS`).
+
+    `attrs["baseline"]` is what scope.json says of the whole baseline: start, end, days, used.
+    """
+    judged = load(case)
+    with engine.connect(case) as connection:
+        acts = identity.acts(connection)
+    mine = _marked(acts, judged.verdicts, attribution.ATTACKER)
+    odd = _marked(acts, judged.verdicts, attribution.ATTACKER, attribution.UNCLEAR)
+    end = pd.Timestamp(judged.content["baseline"]["end"])
+    found = baseline.new_in_attack(acts, mine=mine, end=end, days=case.baseline_days, odd=odd)
+    found.attrs["baseline"] = judged.content["baseline"]
+    return found
+
+
+def _marked(acts: pd.DataFrame, verdicts: pd.DataFrame, *wanted: str) -> np.ndarray:
+    """Mask of the acts with one of these verdicts."""
+    rows = verdicts[verdicts["verdict"].isin(wanted)]
+    keys = pd.MultiIndex.from_frame(acts[["event_id", "account_id"]])
+    return np.asarray(keys.isin(pd.MultiIndex.from_frame(rows[["event_id", "account_id"]])))
 
 
 def _seed_nodes(graph: extent.Graph, found: attribution.Judgement, said: list[claims.Claim]) -> list[str]:
