@@ -7,7 +7,7 @@ session, the console session (principal and creation time; its per-request keys 
 import csv
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -98,6 +98,12 @@ def credentials(frame: pd.DataFrame) -> pd.Series:
     return _from_twin(frame, result).where(lambda s: s.notna(), None)
 
 
+def arns(frame: pd.DataFrame) -> list[str]:
+    """What acts show as a principal, a role or the principal that they issued something to, sorted."""
+    columns = [frame[name].dropna() for name in ("principal", "role_arn", "minted_principal")]
+    return sorted({str(arn) for column in columns for arn in column})
+
+
 def aliases(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Access keys that stand for a console or sign-in session, by its node id."""
     many = frame["credential"].notna() & frame["access_key_id"].notna()
@@ -119,11 +125,10 @@ def _from_twin(frame: pd.DataFrame, result: pd.Series) -> pd.Series:
 class Names:
     """Full ARNs for the bare names that requests carry, learned from every record that shows both."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
+    def __init__(self, arns: Iterable[str]) -> None:
         self._arns: dict[tuple[str, str, str], str] = {}
-        for column in ("principal", "role_arn", "minted_principal"):
-            for arn in sorted(set(frame[column].dropna())):
-                self.learn(arn)
+        for arn in arns:
+            self.learn(arn)
 
     def learn(self, arn: str) -> None:
         """Remember the ARN of an IAM user or role under its account, kind and name."""
