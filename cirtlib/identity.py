@@ -50,9 +50,9 @@ def acts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def read(connection: duckdb.DuckDBPyConnection, condition: str = "true") -> pd.DataFrame:
-    """Events that meet an SQL condition of our own: `ACT_COLUMNS`, and where each record lies (`_PLACE`)."""
+    """Events that meet a condition of our own in the embedded engine's SQL: `ACT_COLUMNS`, and `PLACE`."""
     text = f"SELECT {', '.join((*ACT_COLUMNS, *PLACE))} FROM events WHERE {condition}"  # noqa: S608 - our own names
-    return engine.run(connection, text)
+    return engine.frame(connection.sql(text).to_arrow_table())
 
 
 def named(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
