@@ -69,7 +69,7 @@ def scope(case: Case) -> Scope:
     graph = extent.build(found)
     seeds = _seed_nodes(graph, found, said)
     _report(graph, findings, {seed.value for seed in case.seeds if seed.kind == "finding"})
-    lead = leads.find(graph, found)
+    lead = leads.find(graph, found, frozenset(decision.node for decision in case.cleared))
     for decision in case.cleared:
         graph.node(decision.node, "suspected")
     nodes, edges = extent.as_dicts(graph, found, seeds, {decision.node for decision in case.cleared})
