@@ -76,9 +76,7 @@ def _same_traits(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
     leads = []
     for column, word in TRAITS.items():
         before = _users(found, column)
-        values = {
-            value for value in acts.loc[mine, column].dropna() if before.get(value, 0) < baseline.COMMON_PRINCIPALS
-        }
+        values = {one for one in acts.loc[mine, column].dropna() if before.get(one, 0) < _common(found, one)}
         for (who, value), group in acts[other & acts[column].isin(values)].groupby(["who", column]):
             count = f"{len(group)} event{'' if len(group) == 1 else 's'}, first {group['event_id'].iloc[0]}"
             rarity = _rare(before.get(str(value), 0)) if found.base.exists else None
