@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from cirtlib.engine import duckdb as engine
 from cirtlib.scope import attribution, claims, extent, leads
 
 SCHEMA_VERSION = 1
+PREVIOUS = "scope.previous.json"
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,23 @@ def scope(case: Case) -> Scope:
 
 
 def write(case: Case) -> Scope:
-    """Work the scope out and write out/scope.json and out/scope_events.parquet."""
+    """Work the scope out and write out/scope.json and out/scope_events.parquet; another scope is kept as PREVIOUS."""
     result = scope(case)
     case.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result.content, indent=1, ensure_ascii=False)
-    (case.out / "scope.json").write_text(text + "\n", encoding="utf-8")
-    result.verdicts.to_parquet(case.out / "scope_events.parquet", index=False)
+    text = json.dumps(result.content, indent=1, ensure_ascii=False) + "\n"
+    file, kept = case.out / "scope.json", case.out / PREVIOUS
+    events = verdicts_beside(file)
+    if file.is_file() and events.is_file() and file.read_text(encoding="utf-8") != text:
+        file.replace(kept)
+        events.replace(verdicts_beside(kept))
+    file.write_text(text, encoding="utf-8")
+    result.verdicts.to_parquet(events, index=False)
     return result
+
+
+def verdicts_beside(file: Path) -> Path:
+    """Where the verdicts of a written scope lie: scope_events.parquet for scope.json."""
+    return file.with_name(file.name.replace("scope", "scope_events", 1)).with_suffix(".parquet")
 
 
 def load(case: Case) -> Scope:
