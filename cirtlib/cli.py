@@ -170,6 +170,9 @@ def coverage(
 def scope(
     case: CaseDir,
     seed: SeedOption = None,
+    since: Annotated[
+        str, typer.Option(metavar="LAST", help="Mark what is new: path of an earlier scope.json, or last.")
+    ] = "",
     form: FormatOption = Format.TABLE,
     out: OutOption = None,
     strict: StrictOption = False,
@@ -181,16 +184,22 @@ def scope(
     from cirtlib.case import parse_seed
     from cirtlib.scope import scope as run
     from cirtlib.scope import write
+    from cirtlib.scope.since import earlier
+    from cirtlib.scope.since import since as compare
 
     loaded = load_case(case)
     further = [parse_seed(text) for text in seed or []]
+    before = earlier(loaded, since) if since else None
     found = run(loaded.with_seeds(further)) if further else write(loaded)
+    news = compare(before, found) if before else None
     if form is Format.JSON and out is None:
-        show_json(found.to_dict())
+        show_json(found.to_dict() | ({"since": news.to_dict()} if news else {}))
     else:
         from cirtlib.investigation import extent_table
 
-        show(extent_table(found), form, out=out, title="extent of the compromise")
+        show(extent_table(found, news), form, out=out, title="extent of the compromise")
+        if news and form is Format.TABLE:
+            show(news.table(), title=f"new since the scope as of {news.as_of}")
         warn(f"{len(found.leads)} leads, {len(found.gaps)} coverage gaps; --format json gives the whole scope")
     _end(loaded, strict)
 

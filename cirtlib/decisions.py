@@ -17,11 +17,16 @@ def decide(case: Case, key: str, node: str, *, reason: str, by: str = "") -> str
     NotFoundError
         when there is a scope and it has no such node.
     CaseError
-        when no reason is given.
+        when no reason is given, or what is confirmed has no acts of its own.
     """
     if not reason.strip():
         raise CaseError("a decision needs its reason: --reason TEXT")
     found = _node(case, node)
+    if key == "confirmed" and not _acts(found):
+        raise CaseError(
+            f"{found} does nothing itself, so that confirming it would say nothing of whose acts these were; confirm "
+            f"the credential, principal, address or event behind it: `cirt story {case.path} {found}` names them"
+        )
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = {"node": found, "by": by or getpass.getuser(), "at": now, "reason": reason}
     other = "cleared" if key == "confirmed" else "confirmed"
@@ -30,6 +35,12 @@ def decide(case: Case, key: str, node: str, *, reason: str, by: str = "") -> str
         if name == key or len(kept) < len(decisions):
             case = update_case(case, name, [*kept, made] if name == key else kept)
     return found
+
+
+def _acts(node: str) -> bool:
+    """Whether a node stands for acts that may be the attacker's: whoever or whatever acts, or a record of acts."""
+    kind, _, value = node.partition(":")
+    return kind not in {"account", "login_profile"} and (kind != "resource" or ":instance/" in value)
 
 
 def _yaml(decision: Decision) -> dict[str, str]:

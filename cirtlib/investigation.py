@@ -14,15 +14,20 @@ from cirtlib.errors import EvidenceError
 from cirtlib.report import report
 from cirtlib.scope import Scope, load
 from cirtlib.scope.extent import EXTENT
+from cirtlib.scope.since import Since
 
 _STATUS_ORDER = [status.replace("_", "-") for status in EXTENT]
 
 
-def extent_table(scope: Scope) -> pd.DataFrame:
-    """The extent, one row per node: compromised first, then what the attacker made, then what was changed."""
+def extent_table(scope: Scope, news: Since | None = None) -> pd.DataFrame:
+    """The extent, one row per node: compromised first, then what the attacker made, then what was changed.
+
+    With `news` a column `since` marks what an earlier scope did not have, or had with another status.
+    """
     columns = ["status", "kind", "value", "account", "confidence", "first_seen", "last_seen", "attacker_events"]
     nodes = sorted(scope.extent(), key=lambda n: (EXTENT.index(n["status"]), n["kind"], n["value"]))
-    return pd.DataFrame([[node.get(name) for name in columns] for node in nodes], columns=columns)
+    table = pd.DataFrame([[node.get(name) for name in columns] for node in nodes], columns=columns)
+    return table.assign(since=[news.mark(node["id"]) for node in nodes]) if news else table
 
 
 def plan_table(plan: Plan) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from cirtlib.scope import attribution, claims, extent, leads
 from cirtlib.scope.sight import Sight
 
 SCHEMA_VERSION = 1
+PREVIOUS = "scope.previous.json"
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,11 @@ def scope(case: Case) -> Scope:
         graph = extent.build(found)
         seeds = _seed_nodes(graph, found, found.claims)
         _report(graph, findings, {seed.value for seed in case.seeds if seed.kind == "finding"})
-        lead = leads.find(graph, found)
-        for decision in case.cleared:
-            graph.node(decision.node, "suspected")
-        nodes, edges = extent.as_dicts(graph, found, seeds, {decision.node for decision in case.cleared})
+        cleared = frozenset(decision.node for decision in case.cleared)
+        lead = leads.find(graph, found, cleared)
+        for node in cleared:
+            graph.node(node, "suspected")
+        nodes, edges = extent.as_dicts(graph, found, seeds, cleared)
     mine = found.acts.loc[found.verdict == attribution.ATTACKER, "event_time"]
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -96,13 +99,23 @@ def scope(case: Case) -> Scope:
 
 
 def write(case: Case) -> Scope:
-    """Work the scope out and write out/scope.json and out/scope_events.parquet."""
+    """Work the scope out and write out/scope.json and out/scope_events.parquet; another scope is kept as PREVIOUS."""
     result = scope(case)
     case.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result.content, indent=1, ensure_ascii=False)
-    (case.out / "scope.json").write_text(text + "\n", encoding="utf-8")
-    result.verdicts.to_parquet(case.out / "scope_events.parquet", index=False)
+    text = json.dumps(result.content, indent=1, ensure_ascii=False) + "\n"
+    file, kept = case.out / "scope.json", case.out / PREVIOUS
+    events = verdicts_beside(file)
+    if file.is_file() and events.is_file() and file.read_text(encoding="utf-8") != text:
+        file.replace(kept)
+        events.replace(verdicts_beside(kept))
+    file.write_text(text, encoding="utf-8")
+    result.verdicts.to_parquet(events, index=False)
     return result
+
+
+def verdicts_beside(file: Path) -> Path:
+    """Where the verdicts of a written scope lie: scope_events.parquet for scope.json."""
+    return file.with_name(file.name.replace("scope", "scope_events", 1)).with_suffix(".parquet")
 
 
 def load(case: Case) -> Scope:

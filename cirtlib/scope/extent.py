@@ -179,7 +179,7 @@ def _value(name: str) -> str:
     return name.split(":", 1)[1]
 
 
-def as_dicts(graph: Graph, found: Judgement, seeds: list[str], cleared: set[str]) -> tuple[list[Any], list[Any]]:
+def as_dicts(graph: Graph, found: Judgement, seeds: list[str], cleared: frozenset[str]) -> tuple[list[Any], list[Any]]:
     """Nodes and edges as scope.json has them, in an order that depends on nothing but their content."""
     when = dict(zip(found.acts["event_id"], found.acts["event_time"], strict=True))
     first = {key: min((when[e] for e in edge.evidence if e in when), default=None) for key, edge in graph.edges.items()}

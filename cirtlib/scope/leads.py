@@ -1,29 +1,36 @@
 """What the analyst should look at next: links that extend nothing by themselves, each with its reason."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cirtlib import trust
+from cirtlib import baseline, trust
 from cirtlib.scope.attribution import ATTACKER, UNCLEAR, Judgement
 from cirtlib.scope.extent import EXTENT, Graph
 
+_ENDPOINT = re.compile(r"(?!.*\bvpce\b)[\w.-]+\.amazonaws\.com(\.cn)?")
+# What an attacker and somebody else may have in common: column of acts, and its name in a reason.
+TRAITS = {"source_ip": "address", "user_agent": "user agent", "tls_host": "TLS host"}
 
-def find(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
+
+def find(graph: Graph, found: Judgement, cleared: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
     """Leads as scope.json has them; each one's node is added to the graph as suspected.
 
-    `rarity` is 1.0 for what nobody did or used in the baseline, 1/(1+n) for what n principals did, and None where there
-    is no baseline to compare with or the reason does not rest on rarity.
+    Nodes that the analyst `cleared` are no leads any more. `rarity` is 1.0 for what nobody did or used in the baseline,
+    1/(1+n) for what n principals did, and None where there is no baseline to compare with or the reason does not rest
+    on rarity.
     """
     leads = [
         *_unclear(found),
-        *_same_address(graph, found),
+        *_same_traits(graph, found),
         *_minters(found),
         *_users_of_changed(graph, found),
         *_instances(found),
     ]
-    unique = {(lead["node"], lead["reason"]): lead for lead in leads if not _inside(graph, lead["node"])}
+    left = [lead for lead in leads if lead["node"] not in cleared and not _inside(graph, lead["node"])]
+    unique = {(lead["node"], lead["reason"]): lead for lead in left}
     for lead in unique.values():
         graph.node(lead["node"], "suspected")
     return [unique[key] for key in sorted(unique)]
@@ -38,7 +45,11 @@ def _lead(node: str, reason: str, rarity: float | None = None) -> dict[str, Any]
 
 
 def _rarity(found: Judgement, address: str) -> float | None:
-    return round(1 / (1 + found.base.users.get(address, 0)), 3) if found.base.exists else None
+    return _rare(found.base.users.get(address, 0)) if found.base.exists else None
+
+
+def _rare(principals: int) -> float:
+    return round(1 / (1 + principals), 3)
 
 
 def _unclear(found: Judgement) -> list[dict[str, Any]]:
@@ -56,19 +67,40 @@ def _unclear(found: Judgement) -> list[dict[str, Any]]:
     ]
 
 
-def _same_address(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
-    """Other principals that came, against their habit, from an address that the attacker used."""
+def _same_traits(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
+    """Other principals that, against their habit, share a rare address, user agent or TLS host with the attacker."""
     acts = found.acts
     mine = (found.verdict == ATTACKER) & acts["pair"].notna()
-    addresses = set(acts.loc[mine, "source_ip"]) - found.base.common
-    inside = set(graph.nodes)
-    other = acts["source_ip"].isin(addresses) & acts["inside"] & acts["pair"].notna() & acts["who"].notna()
-    other &= (found.verdict == "") & ~found.base.explains
-    return [
-        _lead(str(who), f"used the attacker's address {address} ({len(group)} events)", _rarity(found, str(address)))
-        for (who, address), group in acts[other].groupby(["who", "source_ip"])
-        if who not in inside
-    ]
+    other = acts["inside"] & acts["pair"].notna() & acts["who"].notna()
+    other &= (found.verdict == "") & ~found.base.explains & ~acts["who"].isin(set(graph.nodes))
+    leads = []
+    for column, word in TRAITS.items():
+        before = _users(found, column)
+        values = {one for one in acts.loc[mine, column].dropna() if before.get(one, 0) < _common(found, one)}
+        for (who, value), group in acts[other & acts[column].isin(values)].groupby(["who", column]):
+            count = f"{len(group)} event{'' if len(group) == 1 else 's'}, first {group['event_id'].iloc[0]}"
+            rarity = _rare(before.get(str(value), 0)) if found.base.exists else None
+            leads.append(_lead(str(who), f"used the attacker's {word} {value} ({count})", rarity))
+    return leads
+
+
+def _common(found: Judgement, value: str) -> int:
+    """How many principals make a trait common. A public endpoint of AWS tells the service, not who calls it."""
+    if _ENDPOINT.fullmatch(value):
+        return 1 if found.base.exists else 0
+    return baseline.COMMON_PRINCIPALS
+
+
+def _users(found: Judgement, column: str) -> dict[str, int]:
+    """How many principals used each value of a trait before the attack.
+
+    Without a baseline nobody can say what is common. Then a program or a host counts as common by those who use it
+    beside the attacker, as nearly all of them are everyone's; an address does not, as several victims may stand there.
+    """
+    base = found.base
+    if base.exists or column == "source_ip":
+        return {"source_ip": base.users, "user_agent": base.programs, "tls_host": base.hosts}[column]
+    return baseline.users_of(found.acts[found.verdict != ATTACKER], column)
 
 
 def _minters(found: Judgement) -> list[dict[str, Any]]:

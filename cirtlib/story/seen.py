@@ -143,20 +143,22 @@ class Events:
             f"({where}) AND outcome = 'ok' AND (minted_key IS NOT NULL "
             "OR contains(:calls, concat(event_source, ' ', event_name)))"
         )
+        given = {**values, "calls": names}
+        number = engine.run(self.connection, f"SELECT count(*) AS acts FROM events WHERE {condition}", given)  # noqa: S608 - our own text
+        if not number["acts"].iloc[0]:
+            return (), 0
         columns = (
             "event_time, event_id, account_id, event_source, event_name, region, user_name, minted_key, principal, "
-            "role_arn, minted_principal, request, response, count(*) OVER () AS total"
+            "role_arn, minted_principal, request, response"
         )
         text = (
             f"SELECT {columns} FROM events WHERE {condition} "  # noqa: S608 - our own names
             f"ORDER BY event_time, event_id, account_id LIMIT {ACTS_READ}"
         )
-        rows = engine.run(self.connection, text, {**values, "calls": names})
-        if rows.empty:
-            return (), 0
+        rows = engine.run(self.connection, text, given)
         known = identity.Names(rows)
         made = {(one.event_id, one.node, one.what): one for act in rows.itertuples() for one in _made(act, known)}
-        return tuple(made.values()), int(rows["total"].iloc[0])
+        return tuple(made.values()), int(number["acts"].iloc[0])
 
     def verdicts(self, judged: pd.DataFrame) -> dict[str, Use]:
         """Scope's verdicts on these events, counted; `judged` has event_id, account_id, verdict."""

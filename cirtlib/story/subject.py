@@ -16,7 +16,6 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _ACCOUNT = re.compile(r"\d{12}")
 _EVENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|sha256:[0-9a-f]{64}", re.IGNORECASE)
 _ARN = re.compile(r"arn:[\w-]+:(?P<service>[\w-]*):[\w-]*:(?P<account>\d*):(?P<rest>.+)", re.DOTALL)
-_NAME_OF = "regexp_extract({}, '[^/:]+$')"
 
 # Calls that name a thing in their parameters; a quoted name is the whole of a JSON text, never a part of a longer one.
 _NAMED = "(strpos(request, :quoted) > 0 OR strpos(request, :whole) > 0 OR strpos(response, :whole) > 0)"
@@ -51,7 +50,7 @@ _EVENTS = {
         f"{_OF_MACHINES} AND (strpos(request, :id) > 0 OR strpos(response, :id) > 0)",
     ),
     "bucket": (
-        f"event_source = 's3.amazonaws.com' AND ({_RESOURCE} OR json_extract_scalar(request, '$.bucketName') = :id)",
+        f"event_source = 's3.amazonaws.com' AND ({_RESOURCE} OR strpos(request, :quoted) > 0)",
         "false",
     ),
     "resource": (f"{_RESOURCE} OR (event_source = :service AND {_NAMED})", "false"),
@@ -167,22 +166,19 @@ def _address(value: str) -> str:
 
 def _of_name(connection: duckdb.DuckDBPyConnection, name: str) -> list[Subject]:
     """All that bears this bare name: users, roles, services, sessions, programs, a bucket."""
-    ends = " OR ".join(f"{_NAME_OF.format(column)} = :name" for column in ("principal", "minted_principal"))
+    traits = {"session name": "session_name", "user agent": "user_agent", "user agent family": "user_agent_family"}
+    counts = ", ".join(f"count_if({column} = :name) AS {column}" for column in traits.values())
     pairs = engine.run(
         connection,
-        "SELECT principal, minted_principal FROM (SELECT DISTINCT principal, minted_principal FROM events) AS pairs "  # noqa: S608 - our own text
-        f"WHERE principal = :name OR {ends}",
+        f"SELECT principal, minted_principal, {counts} FROM events GROUP BY principal, minted_principal",  # noqa: S608 - our own names
         {"name": name},
     )
-    arns = {str(arn) for column in pairs for arn in pairs[column].dropna()}
+    arns = {str(arn) for column in ("principal", "minted_principal") for arn in pairs[column].dropna()}
     mine = sorted(arn for arn in arns if arn == name or re.split("[/:]", arn)[-1] == name)
     # A record that names a user without its path is of the one that has a path, where there is just that.
     plain = {_plain(arn) for arn in mine if arn != _plain(arn)}
     found = [_make("principal", arn) for arn in mine if arn not in plain]
-    traits = {"session name": "session_name", "user agent": "user_agent", "user agent family": "user_agent_family"}
-    counts = ", ".join(f'count_if({column} = :name) AS "{kind}"' for kind, column in traits.items())
-    row = engine.run(connection, f"SELECT {counts} FROM events", {"name": name}).iloc[0]  # noqa: S608 - our own names
-    found += [_make(kind, name) for kind in traits if row[kind]]
+    found += [_make(kind, name) for kind, column in traits.items() if pairs[column].sum()]
     if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
         bucket = _make("bucket", f"arn:aws:s3:::{name}")
         text = f"SELECT event_id FROM events WHERE {bucket.acts} LIMIT 1"  # noqa: S608 - our own text
