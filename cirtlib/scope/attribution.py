@@ -128,19 +128,21 @@ def _wanted(found: Judgement) -> dict[str, set[str]]:
     roles = {one for one in changed if ":role/" in one}
     # Who issued what is held, and who used what was changed, will be leads: all that they did counts.
     leads = acts["issued"].isin(found.held) | (acts["minted_principal"].isin(roles) & ~acts["invoked_by"].notna())
+    keys = nodes.get("access_key", set()) | set(acts.loc[leads, "access_key_id"].dropna())
+    twins = (found.verdict == ATTACKER) | acts["access_key_id"].isin(keys)
     own = mine[mine["pair"].notna() & ~mine["source_ip"].isin(found.base.common)]
     rare = {
         "agents_inside": (own["user_agent"], found.base.programs), "hosts_inside": (own["tls_host"], found.base.hosts)
     }  # fmt: skip
     wanted = {
-        "keys": nodes.get("access_key", set()) | set(acts.loc[leads, "access_key_id"].dropna()),
+        "keys": keys,
         "minted": nodes.get("access_key", set()),
         "signed_in": nodes.get("sign_in", set()),
         "consoles": {one.rpartition("/")[0] for one in nodes.get("console", ())},
         "principals": nodes.get("principal", set()) & {n.partition(":")[2] for n in found.made},
         "sessions": {doors.session_of(arn) for arn in made | changed} - {""},
         "issued_to": made | changed,
-        "shared": set(mine["shared_event_id"].dropna()),
+        "shared": set(acts.loc[twins, "shared_event_id"].dropna()),
         "logins": nodes.get("login_profile", set()) | {one for one in changed if ":user/" in one},
         "assumed": roles | {f"{one.rpartition(':role/')[0]}:role/{one.rpartition('/')[2]}" for one in roles},
         "addresses_inside": set(own["source_ip"]),
