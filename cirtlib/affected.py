@@ -103,11 +103,12 @@ def owners(facts: Facts) -> pd.DataFrame:
 
 
 def news(facts: Facts) -> pd.DataFrame:
-    """What each principal of the attack did for the first time, against its own days before (`baseline.NEW_COLUMNS`).
+    """What each principal of the attack did for the first time, against its own days before; a network with its name.
 
-    A network that has a name bears it.
+    Columns: principal, dimension (network, user agent, Region, API, hour), value, name, first_seen, event_id, events,
+    compared (with how many days, or that there is no baseline).
     """
-    table = new_in_attack(facts.case)
+    table = new_in_attack(facts.case).drop(columns=["account_id", "own_days"])
     titles = [facts.known.address(row.value) if row.dimension == "network" else "" for row in table.itertuples()]
     if any(titles):
         table.insert(list(table.columns).index("value") + 1, "name", titles)
