@@ -61,43 +61,71 @@ class Baseline:
         return frozenset(address for address, count in self.users.items() if count >= COMMON_PRINCIPALS)
 
 
-def build(acts: pd.DataFrame, *, end: datetime, days: int, window_start: datetime, exclude: np.ndarray) -> Baseline:
-    """Baseline from the acts before `end`, at most `days` back, without the acts in the mask `exclude`.
+@dataclass(frozen=True)
+class Source:
+    """What the baseline is counted from: a relation of all events on a connection, and where the window begins."""
+
+    connection: duckdb.DuckDBPyConnection
+    relation: str
+    days: int
+    window_start: datetime
+
+
+def build(source: Source, acts: pd.DataFrame, *, end: datetime) -> Baseline:
+    """Baseline before `end`, as far as it speaks of these acts.
 
     A first appearance inside the window explains nothing by itself: a habit was seen before the window opened, or on
     two days. So the thief's first, unnoticed visit does not become the owner's habit.
     """
-    start = end - timedelta(days=days)
-    before = ((acts["event_time"] >= start) & (acts["event_time"] < end)).to_numpy() & ~exclude
+    span = {"start": end - timedelta(days=source.days), "end": end}
+    before = f"{source.relation} WHERE event_time >= $start AND event_time < $end"
+    first = source.connection.execute(f"SELECT min(event_time) FROM {before}", span).fetchall()  # noqa: S608
     none = np.zeros(len(acts), dtype=bool)
-    if not before.any():
+    if first[0][0] is None:
         return Baseline(None, end, 0.0, none, {})
-    first = acts["event_time"].to_numpy()[before].min()
-    first = pd.Timestamp(first) if pd.Timestamp(first).tzinfo else pd.Timestamp(first, tz="UTC")
-    length = (end - first.to_pydatetime()) / timedelta(days=1)
-    triple, _ = pd.factorize(pd.MultiIndex.from_frame(acts[["principal", "source_network", "user_agent_family"]]))
-    known = acts[before].assign(triple=triple[before])
-    habit = known.groupby("triple")["event_time"].agg(lambda times: times.min() < window_start or _two_days(times))
-    explains = np.isin(triple, habit.index[habit.astype(bool)]) & acts["principal"].notna().to_numpy()
+    since = pd.Timestamp(first[0][0])
+    since = since.tz_localize("UTC") if since.tzinfo is None else since.tz_convert("UTC")
+    length = (end - since.to_pydatetime()) / timedelta(days=1)
     return Baseline(
-        start=first.to_pydatetime(),
+        start=since.to_pydatetime(),
         end=end,
         days=round(length, 2),
-        explains=explains if length >= LEAST_DAYS else none,
-        users=users_of(known, "source_ip"),
-        programs=users_of(known, "user_agent"),
-        hosts=users_of(known, "tls_host"),
+        explains=_explained(source, acts, before, span) if length >= LEAST_DAYS else none,
+        users=_users(source, acts, "source_ip", before, span),
+        programs=_users(source, acts, "user_agent", before, span),
+        hosts=_users(source, acts, "tls_host", before, span),
     )
 
 
-def users_of(acts: pd.DataFrame, trait: str) -> dict[str, int]:
-    """Number of principals that used each value of a column, such as each address."""
-    counts = acts.dropna(subset=[trait, "principal"]).groupby(trait)["principal"].nunique()
-    return {str(value): int(count) for value, count in counts.items()}
+_HABIT = ["principal", "source_network", "user_agent_family"]
 
 
-def _two_days(times: "pd.Series[pd.Timestamp]") -> bool:
-    return bool(times.dt.floor("D").nunique() >= 2)
+def _explained(source: Source, acts: pd.DataFrame, before: str, span: dict[str, datetime]) -> np.ndarray:
+    """Mask of the acts by principals from networks and with programs of theirs."""
+    source.connection.register("asked", acts[["principal"]].dropna().drop_duplicates())
+    known = source.connection.execute(
+        f"SELECT {', '.join(_HABIT)}, min(event_time) < $window AS early, "  # noqa: S608 - our own names
+        f"count(DISTINCT CAST(event_time AS DATE)) > 1 AS often FROM {before} "
+        "AND principal IN (SELECT principal FROM asked) GROUP BY ALL",
+        {**span, "window": source.window_start},
+    ).df()
+    source.connection.unregister("asked")
+    habits = known.loc[known["early"] | known["often"], _HABIT].astype(object)
+    one, other = (frame.where(frame.notna(), None) for frame in (acts[_HABIT].astype(object), habits))
+    mask = pd.MultiIndex.from_frame(one).isin(pd.MultiIndex.from_frame(other))
+    return np.asarray(mask & acts["principal"].notna().to_numpy())
+
+
+def _users(source: Source, acts: pd.DataFrame, trait: str, before: str, span: dict[str, datetime]) -> dict[str, int]:
+    """Number of principals that used each of the values that the acts show in a column, such as each address."""
+    source.connection.register("asked", acts[[trait]].dropna().drop_duplicates())
+    rows = source.connection.execute(
+        f"SELECT {trait}, count(DISTINCT principal) FROM {before} "  # noqa: S608 - our own names
+        f"AND {trait} IN (SELECT {trait} FROM asked) AND principal IS NOT NULL GROUP BY 1",
+        span,
+    ).fetchall()
+    source.connection.unregister("asked")
+    return {str(value): int(count) for value, count in rows}
 
 
 def table(

@@ -7,7 +7,7 @@ session, the console session (principal and creation time; its per-request keys 
 import csv
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -16,19 +16,22 @@ import duckdb
 import jmespath
 import pandas as pd
 
+from cirtlib import sessions
 from cirtlib.engine import duckdb as engine
 
 ACT_COLUMNS = (
     "event_time", "event_id", "account_id", "event_source", "event_name", "region", "source_ip", "source_ip_kind",
     "source_network", "user_agent", "user_agent_family", "principal_type", "principal", "principal_id", "user_name",
     "session_name", "role_arn", "caller_account", "access_key_id", "session_created", "from_console",
-    "sign_in_session", "invoked_by", "outcome", "minted_key", "minted_principal", "shared_event_id",
-    "tls_host",
+    "sign_in_session", "invoked_by", "outcome", "minted_key", "minted_principal", "shared_event_id", "tls_host",
+    "credentials_issued_to",
 )  # fmt: skip
 DETAIL_COLUMNS = ("event_id", "account_id", "request", "response", "resources")
 
-# The console makes its session within this time of the ConsoleLogin record (same second in nearly all records seen).
-LOGIN_TO_SESSION = pd.Timedelta(seconds=60)
+
+# Where a record lies, so that it is read once.
+PLACE = ("source_object", "source_position")
+_ORDER = ("event_time", "event_id", "account_id", "access_key_id", "event_name", "source_ip", "user_agent", "outcome")
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,33 @@ class Effect:
 
 
 def acts(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Every event that the connection sees as an act: `ACT_COLUMNS`, and node ids in `credential` and `issued`.
+    """Every event that the connection sees as an act; see `named`."""
+    return named(connection, read(connection))
 
-    One row per event, sorted by (event_time, event_id, account_id), so that nothing depends on the order of records.
+
+def read(connection: duckdb.DuckDBPyConnection, condition: str = "true") -> pd.DataFrame:
+    """Events that meet a condition of our own in the embedded engine's SQL: `ACT_COLUMNS`, and `PLACE`."""
+    text = f"SELECT {', '.join((*ACT_COLUMNS, *PLACE))} FROM events WHERE {condition}"  # noqa: S608 - our own names
+    return engine.frame(connection.sql(text).to_arrow_table())
+
+
+def named(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
+    """Acts from what `read` gives: `ACT_COLUMNS`, and node ids in `credential` and `issued`, `issued_how` (confidence).
+
+    One row per record, in an order that does not depend on where the records lie or came from.
     """
-    frame = engine.run(connection, f"SELECT {', '.join(ACT_COLUMNS)} FROM events")  # noqa: S608 - our own names
-    frame = frame.sort_values(["event_time", "event_id", "account_id"], kind="stable").reset_index(drop=True)
+    frame = frame.sort_values(list(_ORDER), kind="stable").reset_index(drop=True)
     for name in frame.columns:
         if frame[name].dtype == object or str(frame[name].dtype) in {"str", "string"}:
             frame[name] = frame[name].astype(object).where(frame[name].notna() & (frame[name] != ""), None)
     frame["credential"] = credentials(frame)
-    frame["issued"] = _issued(frame)
+    frame["issued"], frame["issued_how"] = sessions.issued(frame, _hints(connection, frame))
     return frame
+
+
+def _hints(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+    """Details of the few acts that issue a session without naming its key in their answer."""
+    return details(connection, frame[sessions.unnamed(frame)], ("additional", "service_details"))
 
 
 def credentials(frame: pd.DataFrame) -> pd.Series:
@@ -65,18 +83,25 @@ def credentials(frame: pd.DataFrame) -> pd.Series:
     by_console = frame["from_console"].eq(True).fillna(False) | (
         frame["user_agent_family"].isin(["console", "browser"]) & key.str.startswith("ASIA", na=False)
     )
-    session = frame["principal_id"].notna() & frame["session_created"].notna()
+    # A token for the console, or for a command line, is asked for with the caller's own key.
+    token = frame["event_source"].eq("signin.amazonaws.com") & frame["event_name"].isin(sessions.TOKENS)
+    session = frame["principal_id"].notna() & frame["session_created"].notna() & ~(token & key.notna())
     result = pd.Series([None] * len(frame), index=frame.index, dtype=object)
     result = result.mask(key.notna(), "access_key:" + key.astype(str))
     result = result.mask(
         by_console.astype(bool) & session & ~key.isin(issued),
         "console:" + frame["principal_id"].astype(str) + "/" + created.astype(str),
     )
-    result = result.mask(
-        frame["sign_in_session"].notna() & ~key.isin(issued), "sign_in:" + frame["sign_in_session"].astype(str)
-    )
-    result = result.mask(result.isna() & _is_login(frame), _login_session(frame, result))
+    signed_in = frame["sign_in_session"].notna() & ~key.isin(issued) & (frame["event_name"] != sessions.AUTHORIZED)
+    result = result.mask(signed_in, "sign_in:" + frame["sign_in_session"].astype(str))
+    result = result.mask(result.isna() & sessions.is_login(frame), sessions.login_sessions(frame, result))
     return _from_twin(frame, result).where(lambda s: s.notna(), None)
+
+
+def arns(frame: pd.DataFrame) -> list[str]:
+    """What acts show as a principal, a role or the principal that they issued something to, sorted."""
+    columns = [frame[name].dropna() for name in ("principal", "role_arn", "minted_principal")]
+    return sorted({str(arn) for column in columns for arn in column})
 
 
 def aliases(frame: pd.DataFrame) -> dict[str, list[str]]:
@@ -85,37 +110,6 @@ def aliases(frame: pd.DataFrame) -> dict[str, list[str]]:
     many &= ~frame["credential"].astype(str).str.startswith("access_key:")
     pairs = frame.loc[many, ["credential", "access_key_id"]].drop_duplicates()
     return {str(name): sorted(group) for name, group in pairs.groupby("credential")["access_key_id"]}
-
-
-def _is_login(frame: pd.DataFrame) -> pd.Series:
-    return (
-        (frame["event_source"] == "signin.amazonaws.com")
-        & (frame["event_name"] == "ConsoleLogin")
-        & (frame["outcome"] == "ok")
-        & frame["principal_id"].notna()
-    )
-
-
-def _login_session(frame: pd.DataFrame, known: pd.Series) -> pd.Series:
-    """Console session that each successful ConsoleLogin opened: the nearest of that principal, else one of its own."""
-    result = pd.Series([None] * len(frame), index=frame.index, dtype=object)
-    logins = frame[_is_login(frame)]
-    if logins.empty:
-        return result
-    consoles = frame[known.astype(str).str.startswith("console:") & frame["principal_id"].isin(logins["principal_id"])]
-    made = {
-        str(pid): sorted(set(zip(group["session_created"], known[group.index], strict=True)))
-        for pid, group in consoles.groupby("principal_id")
-    }
-    for index, login in logins.iterrows():
-        near = [
-            (abs(when - login["event_time"]), node)
-            for when, node in made.get(str(login["principal_id"]), [])
-            if abs(when - login["event_time"]) <= LOGIN_TO_SESSION
-        ]
-        own = f"console:{login['principal_id']}/{login['event_time']:%Y-%m-%dT%H:%M:%SZ}"
-        result[index] = min(near)[1] if near else own
-    return result
 
 
 def _from_twin(frame: pd.DataFrame, result: pd.Series) -> pd.Series:
@@ -128,22 +122,13 @@ def _from_twin(frame: pd.DataFrame, result: pd.Series) -> pd.Series:
     return result.mask(blank, frame["shared_event_id"].map(owner))
 
 
-def _issued(frame: pd.DataFrame) -> pd.Series:
-    """Node id of the credential that each act issued: a key in its answer, or the session that a login opened."""
-    key = frame["minted_key"].where(frame["outcome"] == "ok")
-    result = pd.Series([None] * len(frame), index=frame.index, dtype=object)
-    result = result.mask(key.notna(), "access_key:" + key.astype(str))
-    return result.mask(_is_login(frame), frame["credential"]).where(lambda s: s.notna(), None)
-
-
 class Names:
     """Full ARNs for the bare names that requests carry, learned from every record that shows both."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
+    def __init__(self, arns: Iterable[str]) -> None:
         self._arns: dict[tuple[str, str, str], str] = {}
-        for column in ("principal", "role_arn", "minted_principal"):
-            for arn in sorted(set(frame[column].dropna())):
-                self.learn(arn)
+        for arn in arns:
+            self.learn(arn)
 
     def learn(self, arn: str) -> None:
         """Remember the ARN of an IAM user or role under its account, kind and name."""
@@ -161,10 +146,14 @@ class Names:
         return self._arns.get((account, kind, name), f"arn:aws:iam::{account}:{kind}/{name}")
 
 
-def details(connection: duckdb.DuckDBPyConnection, keys: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
-    """Request and response (dicts) and resources (ARNs) of the given events, by (event_id, account_id)."""
+def details(
+    connection: duckdb.DuckDBPyConnection, keys: pd.DataFrame, more: tuple[str, ...] = ()
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Request and response (dicts), resources (ARNs) and columns of JSON in `more`, by (event_id, account_id)."""
+    if keys.empty:
+        return {}
     connection.register("wanted", keys[["event_id", "account_id"]].drop_duplicates())
-    columns = ", ".join(f"e.{name}" for name in DETAIL_COLUMNS)
+    columns = ", ".join(f"e.{name}" for name in (*DETAIL_COLUMNS, *more))
     frame: pd.DataFrame = connection.sql(
         f"SELECT {columns} FROM events e SEMI JOIN wanted USING (event_id, account_id)"  # noqa: S608 - our own names
     ).df()
@@ -174,6 +163,7 @@ def details(connection: duckdb.DuckDBPyConnection, keys: pd.DataFrame) -> dict[t
             "request": parse(row.request),
             "response": parse(row.response),
             "resources": _arns(row.resources),
+            **{name: parse(getattr(row, name)) for name in more},
         }
         for row in frame.sort_values(["event_id", "account_id", "request"]).itertuples(index=False)
     }

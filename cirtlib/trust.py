@@ -44,6 +44,12 @@ def principals(policy: dict[str, Any] | None) -> set[str]:
     return named
 
 
+def account_of(named: str) -> str:
+    """Account of one that a policy names by its ARN or its number; '' for a service, a provider or everybody."""
+    found = re.match(r"^(?:arn:[\w-]+:(?:iam|sts)::)?(\d{12})(?::|$)", named)
+    return found.group(1) if found else ""
+
+
 def admits(named: set[str], principal: object, account: object) -> bool:
     """Whether a caller is among those named: by its ARN, by its account, or because everybody is."""
     return "*" in named or principal in named or account in named

@@ -23,7 +23,7 @@ STAGES = """
     aws permissions
     store
     engine standard queries
-    techniques identity trust
+    techniques sessions identity trust
     snapshot names sources digest
     ddl
     progress

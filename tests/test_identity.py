@@ -100,9 +100,7 @@ def test_act_of_a_service_has_no_credential(acts_of):
 def test_effects_name_what_a_call_created_or_changed(call, request_, response, nodes):
     """The table of actions yields full ARNs, several where the call made several, and nothing from an empty answer."""
     source, _, name = call.partition(" ")
-    known = pd.DataFrame(
-        {"principal": ["arn:aws:iam::111122223333:user/team/alice"], "role_arn": None, "minted_principal": None}
-    )
+    known = ["arn:aws:iam::111122223333:user/team/alice"]
     act = pd.Series({"event_source": f"{source}.amazonaws.com", "event_name": name, "account_id": "111122223333",
                      "region": "us-east-1", "user_name": "alice"})  # fmt: skip
     detail = {"request": request_ or {}, "response": response or {}}

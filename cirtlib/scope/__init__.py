@@ -13,6 +13,7 @@ from cirtlib import baseline, coverage, identity, queries
 from cirtlib.case import Case, read_json
 from cirtlib.engine import duckdb as engine
 from cirtlib.scope import attribution, claims, extent, leads
+from cirtlib.scope.sight import Sight
 
 SCHEMA_VERSION = 1
 PREVIOUS = "scope.previous.json"
@@ -65,16 +66,15 @@ def scope(case: Case) -> Scope:
     findings = queries.findings(case)
     start, end = queries.window(case)
     with engine.connect(case) as connection:
-        acts = identity.acts(connection)
-        said = claims.read(case, acts, findings)
-        found = attribution.judge(case, connection, acts=acts, claims=said, window=(start, end))
-    graph = extent.build(found)
-    seeds = _seed_nodes(graph, found, said)
-    _report(graph, findings, {seed.value for seed in case.seeds if seed.kind == "finding"})
-    lead = leads.find(graph, found, frozenset(decision.node for decision in case.cleared))
-    for decision in case.cleared:
-        graph.node(decision.node, "suspected")
-    nodes, edges = extent.as_dicts(graph, found, seeds, {decision.node for decision in case.cleared})
+        found = attribution.judge(case, Sight(connection, (start, end)), findings, (start, end))
+        graph = extent.build(found)
+        seeds = _seed_nodes(graph, found, found.claims)
+        _report(graph, findings, {seed.value for seed in case.seeds if seed.kind == "finding"})
+        cleared = frozenset(decision.node for decision in case.cleared)
+        lead = leads.find(graph, found, cleared)
+        for node in cleared:
+            graph.node(node, "suspected")
+        nodes, edges = extent.as_dicts(graph, found, seeds, cleared)
     mine = found.acts.loc[found.verdict == attribution.ATTACKER, "event_time"]
     content = {
         "schema_version": SCHEMA_VERSION,

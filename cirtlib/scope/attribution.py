@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from cirtlib import baseline, identity, trust
 from cirtlib.case import Case
+from cirtlib.scope import claims as claimed
+from cirtlib.scope import doors
 from cirtlib.scope.claims import Claim
+from cirtlib.scope.doors import Door
+from cirtlib.scope.sight import Sight, of_names, of_openings, of_seeds
+from cirtlib.sources import slice_closure
 
 ATTACKER, OWNER, UNCLEAR = "attacker", "owner", "unclear"
 _INSTANCE = re.compile(r"^i-[0-9a-f]{8,17}$")
@@ -35,9 +39,11 @@ class Judgement:
     effects: dict[int, list[identity.Effect]]  # by index of the attacker act
     base: baseline.Baseline
     names: identity.Names
-    let_in: dict[str, set[str]]  # role ARN -> principals that the attacker's change of its trust let in
+    opened: set[Door]  # what the attacker's changes let in
     details: dict[tuple[str, str], dict[str, Any]]  # of the attacker's acts
     aliases: dict[str, list[str]]
+    claims: list[Claim]
+    sight: Sight
 
 
 @dataclass
@@ -50,7 +56,7 @@ class _State:
     held: set[str] = field(default_factory=set)
     passwords: dict[str, pd.Timestamp] = field(default_factory=dict)  # user ARN -> when the attacker set its password
     effects: dict[int, list[identity.Effect]] = field(default_factory=dict)
-    let_in: dict[str, set[str]] = field(default_factory=dict)
+    opened: set[Door] = field(default_factory=set)
 
     def add(self, mask: np.ndarray, why: str) -> None:
         """Make these acts the attacker's, for this reason where they were not already."""
@@ -59,48 +65,89 @@ class _State:
         self.reason[fresh] = why
 
 
-def judge(
-    case: Case,
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    acts: pd.DataFrame,
-    claims: list[Claim],
-    window: tuple[datetime, datetime],
-) -> Judgement:
-    """Close the claims over credentials to a fixpoint, and give each act of a compromised credential its verdict.
+def judge(case: Case, sight: Sight, findings: pd.DataFrame, window: tuple[datetime, datetime]) -> Judgement:
+    """Close the seeds over credentials to a fixpoint, and give each act of a compromised credential its verdict.
 
     Parameters
     ----------
-    connection
-        To the case's store, for what acts asked and were answered.
-    acts
-        As `identity.acts` gives them.
-    claims
-        What each seed says, as `claims.read` gives them.
+    sight
+        The acts, of which more come into sight as they are asked for.
+    findings
+        Of the case, as seeds may name some.
     window
         Resolved start and end of the investigation (UTC).
+
+    Raises
+    ------
+    NotFoundError
+        when there is no seed, or a seed matches nothing in the evidence.
+    """
+    sight.load(of_seeds(slice_closure.named(case, findings)))
+    while True:
+        acts = sight.acts()
+        if sight.load(of_names(acts)):
+            continue
+        found = _judged(case, sight, acts, claimed.read(case, acts, findings), window)
+        if not sight.load(_wanted(found)):
+            return found
+
+
+def _judged(
+    case: Case, sight: Sight, acts: pd.DataFrame, claims: list[Claim], window: tuple[datetime, datetime]
+) -> Judgement:
+    """Judge the acts in sight.
+
+    The baseline ends at the first act of the attacker, which depends on the baseline: repeat until it stays.
     """
     frame = _prepare(acts, window)
-    mints = frame["issued"].notna() & frame["minted_key"].notna()
-    details = identity.details(connection, frame[identity.acting(frame) | mints])
-    names = identity.Names(frame)
-    for arn in _arns_made(frame, details):
-        names.learn(arn)
-    closure = _Closure(frame, claims, details, names, _cleared(case, frame))
-    # The baseline ends at the first attacker act, which depends on the baseline: repeat until it stays.
+    closure = _Closure(frame, claims, sight, _cleared(case, frame))
     end = min([c.known_from for c in claims if c.known_from] or [window[0]])
     seen: set[datetime] = set()
-    unclear = np.zeros(len(frame), dtype=bool)
+    source = baseline.Source(sight.connection, sight.relation, case.baseline_days, window[0])
     while True:
-        base = baseline.build(frame, end=end, days=case.baseline_days, window_start=window[0], exclude=unclear)
+        base = baseline.build(source, frame, end=end)
         state = closure.run(base)
         first = frame.loc[state.attacker, "event_time"].min() if state.attacker.any() else None
         if first is None or first == end or first in seen:
-            found = closure.result(state, base)
-            found.details.update(identity.details(connection, frame[state.attacker]))
-            return found
+            sight.detail(frame[state.attacker])
+            return closure.result(state, base)
         seen.add(end)
         end = first.to_pydatetime()
+
+
+def _wanted(found: Judgement) -> dict[str, set[str]]:
+    """What else must be in sight before the rules can say that nothing follows."""
+    acts, mine = found.acts, found.acts[found.verdict == ATTACKER]
+    nodes = {name.partition(":")[0]: set[str]() for name in found.held | found.made}
+    for name in found.held | found.made:
+        kind, _, value = name.partition(":")
+        nodes[kind].add(value)
+    made = nodes.get("resource", set())
+    changed = {e.value for effects in found.effects.values() for e in effects if e.effect == "changed"}
+    roles = {one for one in changed if ":role/" in one}
+    own = mine[mine["pair"].notna() & ~mine["source_ip"].isin(found.base.common)]
+    rare = {
+        "agents_inside": (own["user_agent"], found.base.programs), "hosts_inside": (own["tls_host"], found.base.hosts)
+    }  # fmt: skip
+    wanted = {
+        "keys": nodes.get("access_key", set()),
+        "minted": nodes.get("access_key", set()),
+        "signed_in": nodes.get("sign_in", set()),
+        "consoles": {one.rpartition("/")[0] for one in nodes.get("console", ())},
+        "principals": nodes.get("principal", set()) & {n.partition(":")[2] for n in found.made},
+        "sessions": {doors.session_of(arn) for arn in made | changed} - {""},
+        "issued_to": made | changed,
+        "shared": set(mine["shared_event_id"].dropna()),
+        "logins": nodes.get("login_profile", set()) | {one for one in changed if ":user/" in one},
+        "assumed": roles | {f"{one.rpartition(':role/')[0]}:role/{one.rpartition('/')[2]}" for one in roles},
+        "addresses_inside": set(own["source_ip"]),
+        "foreign_inside": doors.accounts(found.opened),
+        "calls": set(doors.FEDERATED) if any(map(doors.is_provider, made | changed)) else set(),
+        **{name: {v for v in values.dropna() if seen.get(v, 0) < baseline.COMMON_PRINCIPALS}
+           for name, (values, seen) in rare.items()},
+    }  # fmt: skip
+    more = of_openings(acts, pd.Series(found.verdict == ATTACKER, index=acts.index), found.held)
+    return {name: set(wanted.get(name, ())) | set(more.get(name, ())) for name in {*wanted, *more}}
 
 
 def _prepare(acts: pd.DataFrame, window: tuple[datetime, datetime]) -> pd.DataFrame:
@@ -112,20 +159,24 @@ def _prepare(acts: pd.DataFrame, window: tuple[datetime, datetime]) -> pd.DataFr
     frame["who"] = ("principal:" + frame["principal"].astype(str)).where(frame["principal"].notna(), None)
     session = frame["session_name"].astype(str)
     frame["instance"] = session.where(session.str.match(_INSTANCE) & frame["role_arn"].notna(), None)
+    # Where the record itself says to what the credentials were issued, it is that, whatever the session's name.
+    named = frame["credentials_issued_to"].astype(str).str.extract(r":instance/(i-[0-9a-f]{8,17})$")[0]
+    frame["instance"] = named.where(named.notna(), frame["instance"]).where(lambda s: s.notna(), None)
     frame["inside"] = (frame["event_time"] >= window[0]) & (frame["event_time"] <= window[1])
     return frame
 
 
-def _arns_made(frame: pd.DataFrame, details: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
-    """ARNs, with their paths, of the users and roles whose creation is in the logs."""
-    rows = frame[frame["event_name"].isin(["CreateUser", "CreateRole"]) & (frame["outcome"] == "ok")]
-    found = []
-    for act in rows.itertuples():
-        answer = details[act.event_id, act.account_id]["response"]
-        made = answer.get("user") or answer.get("role") or {}
-        if isinstance(made, dict) and isinstance(made.get("arn"), str):
-            found.append(made["arn"])
-    return found
+def _names(sight: Sight, frame: pd.DataFrame) -> identity.Names:
+    """Names of users and roles from all records; with their paths where their creation is in the logs."""
+    names = identity.Names(sight.names())
+    made = frame[frame["event_name"].isin(["CreateUser", "CreateRole"]) & (frame["outcome"] == "ok")]
+    sight.detail(made)
+    for act in made.itertuples():
+        answer = sight.details[act.event_id, act.account_id]["response"]
+        one = answer.get("user") or answer.get("role") or {}
+        if isinstance(one, dict) and isinstance(one.get("arn"), str):
+            names.learn(one["arn"])
+    return names
 
 
 def _cleared(case: Case, frame: pd.DataFrame) -> np.ndarray:
@@ -138,20 +189,15 @@ def _cleared(case: Case, frame: pd.DataFrame) -> np.ndarray:
 class _Closure:
     """The fixpoint over one frame of acts. Masks that do not change are worked out once."""
 
-    def __init__(
-        self,
-        frame: pd.DataFrame,
-        claims: list[Claim],
-        details: dict[tuple[str, str], dict[str, Any]],
-        names: identity.Names,
-        cleared: np.ndarray,
-    ) -> None:
-        self.frame, self.claims, self.names, self.details, self.cleared = frame, claims, names, details, cleared
+    def __init__(self, frame: pd.DataFrame, claims: list[Claim], sight: Sight, cleared: np.ndarray) -> None:
+        self.frame, self.claims, self.sight, self.cleared = frame, claims, sight, cleared
+        self.names = _names(sight, frame)
         self.ok = (frame["outcome"] == "ok").to_numpy()
         self.inside = frame["inside"].to_numpy()
         # A service-invoked call carries the caller's identity but was not typed by them: it extends nothing.
         self.own = frame["invoked_by"].isna().to_numpy()
         self.acting = identity.acting(frame).to_numpy()
+        self.view = doors.View(frame, sight, self.names, self.ok, self.inside)
 
     def run(self, base: baseline.Baseline) -> _State:
         """Start from the claims and repeat the rules until nothing is added."""
@@ -174,9 +220,10 @@ class _Closure:
         acts = state.attacker & self.own
         state.held |= set(self.frame.loc[acts & self.frame["credential"].notna(), "credential"])
         state.made |= set(self.frame.loc[acts & self.frame["issued"].notna(), "issued"])
-        for index in np.flatnonzero(acts & self.acting):
-            if int(index) not in state.effects:
-                state.effects[int(index)] = self._effects(state, int(index))
+        fresh = [int(index) for index in np.flatnonzero(acts & self.acting) if int(index) not in state.effects]
+        self.sight.detail(self.frame.iloc[fresh])
+        for index in fresh:
+            state.effects[index] = self._effects(state, index)
 
     def _effects(self, state: _State, index: int) -> list[identity.Effect]:
         act = self.frame.iloc[index]
@@ -187,9 +234,21 @@ class _Closure:
             if effect.node.startswith("login_profile:"):
                 set_at = state.passwords.get(effect.value, act["event_time"])
                 state.passwords[effect.value] = min(set_at, act["event_time"])
-            if act["event_name"] == "UpdateAssumeRolePolicy":
-                state.let_in.setdefault(effect.value, set()).update(self._let_in(state, index, effect.value))
+            state.opened |= self._opened(state, index, effect)
         return found
+
+    def _opened(self, state: _State, index: int, effect: identity.Effect) -> set[Door]:
+        """What the change of one thing lets in."""
+        act, detail = self.frame.iloc[index], self.detail(index)
+        name, since = act["event_name"], act["event_time"]
+        if name == "UpdateAssumeRolePolicy":
+            return {Door(doors.TRUST, effect.value, since, frozenset(self._let_in(state, index, effect.value)))}
+        if name == "UpdateAccessKey" and effect.node.startswith("access_key:"):
+            return {Door(doors.KEY, effect.node, since)} if detail["request"].get("status") == "Active" else set()
+        if name == "AssociateIamInstanceProfile":
+            return {Door(doors.PROFILE, effect.value.rpartition("/")[2], since)}
+        named = doors.named_by_policy(name, detail["request"]) if effect.kind == "resource" else frozenset[str]()
+        return {Door(doors.RESOURCE, effect.value, since, named)} if named else set()
 
     def _let_in(self, state: _State, index: int, role: str) -> set[str]:
         """Principals that this change of a trust policy let in: named in it, and not in the last state before."""
@@ -201,6 +260,7 @@ class _Closure:
         """Last trust policy of the role that somebody else set before this act, if the logs hold one."""
         rows = self.frame.iloc[:index]
         setters = rows["event_name"].isin(["CreateRole", "UpdateAssumeRolePolicy"]) & (rows["outcome"] == "ok")
+        self.sight.detail(rows[setters])
         for earlier in reversed(np.flatnonzero(setters.to_numpy() & ~attacker[:index])):
             detail = self.detail(int(earlier))
             name = str(detail["request"].get("roleName"))
@@ -228,7 +288,7 @@ class _Closure:
             (mints & pair & self.inside, "minted a compromised credential, from an attacker's network and user agent"),
             (frame["shared_event_id"].isin(twins).to_numpy(), "another account's record of an attacker's act"),
             (self._logins(state), "signed in with a password that the attacker set"),
-            (self._admitted(state), "let in by the attacker's change of the role's trust policy"),
+            *doors.rules(self.view, state.opened, state.made, state.attacker),
         ]
 
     def _logins(self, state: _State) -> np.ndarray:
@@ -239,22 +299,9 @@ class _Closure:
         login = self.frame["event_name"].eq("ConsoleLogin") & since.notna() & self.frame["issued"].notna()
         return np.asarray((login & (self.frame["event_time"] >= since)).fillna(value=False), dtype=bool)
 
-    def _admitted(self, state: _State) -> np.ndarray:
-        """Successful AssumeRole calls by principals that only the attacker's trust policy admits."""
-        mask = np.zeros(len(self.frame), dtype=bool)
-        doors = {role: who for role, who in state.let_in.items() if who}
-        if not doors:
-            return mask
-        assumed = self.frame["event_name"].astype(str).str.startswith("AssumeRole").to_numpy() & self.ok
-        for index in np.flatnonzero(assumed & self.frame["minted_principal"].notna().to_numpy()):
-            act = self.frame.iloc[index]
-            role = trust.role_of(str(act["minted_principal"]), self.names)
-            mask[index] = role in doors and trust.admits(doors[role], act["principal"], act["caller_account"])
-        return mask
-
     def detail(self, index: int) -> dict[str, Any]:
         """Request, response and resources of the act at this index."""
-        return self.details[self.frame["event_id"].iloc[index], self.frame["account_id"].iloc[index]]
+        return self.sight.details[self.frame["event_id"].iloc[index], self.frame["account_id"].iloc[index]]
 
     def result(self, state: _State, base: baseline.Baseline) -> Judgement:
         """Verdicts of the attacker's acts, and of the other acts of held, claimed and shared credentials."""
@@ -278,7 +325,9 @@ class _Closure:
             effects=state.effects,
             base=base,
             names=self.names,
-            let_in=state.let_in,
-            details=self.details,
+            opened=state.opened,
+            details=self.sight.details,
             aliases=identity.aliases(frame),
+            claims=self.claims,
+            sight=self.sight,
         )

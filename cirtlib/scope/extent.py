@@ -94,7 +94,7 @@ def _add_act(graph: Graph, found: Judgement, index: int, who: tuple[Any, str]) -
     if act.outcome != "ok":
         return
     if act.issued and act.issued != holder:
-        graph.edge(holder, act.issued, "minted", act.event_id)
+        graph.edge(holder, act.issued, "minted", act.event_id, act.issued_how)
         _add_session(graph, found, (act, holder))
     elif act.issued and act.who in graph.nodes and f"login_profile:{act.principal}" in graph.nodes:
         graph.edge(f"login_profile:{act.principal}", act.issued, "minted", act.event_id, "likely")
@@ -179,7 +179,7 @@ def _value(name: str) -> str:
     return name.split(":", 1)[1]
 
 
-def as_dicts(graph: Graph, found: Judgement, seeds: list[str], cleared: set[str]) -> tuple[list[Any], list[Any]]:
+def as_dicts(graph: Graph, found: Judgement, seeds: list[str], cleared: frozenset[str]) -> tuple[list[Any], list[Any]]:
     """Nodes and edges as scope.json has them, in an order that depends on nothing but their content."""
     when = dict(zip(found.acts["event_id"], found.acts["event_time"], strict=True))
     first = {key: min((when[e] for e in edge.evidence if e in when), default=None) for key, edge in graph.edges.items()}
@@ -241,16 +241,19 @@ def _counts(graph: Graph, found: Judgement) -> dict[str, dict[str, Any]]:
     for (source, target, _), edge in graph.edges.items():
         cited[target] |= set(edge.evidence)
         cited[source] |= set(edge.evidence) if graph.nodes[source].kind == "finding" else set()
-    keys = {
-        "credential": found.acts["credential"],
-        "principal": found.acts["who"],
-        "address": "address:" + found.acts["source_ip"].astype(str),
-        "account": "account:" + found.acts["account_id"].astype(str),
-    }
-    groups = {kind: acts.groupby(column[column.isin(graph.nodes.keys())]).indices for kind, column in keys.items()}
+    own = acts.assign(**{column: found.acts[column] for column in ("credential", *_COUNTED.values())})
+    groups = own.groupby(own["credential"].where(own["credential"].isin(list(graph.nodes)))).indices
+    counted = {kind: _all_of(graph, found, kind, column) for kind, column in _COUNTED.items()}
+    mine = {kind: own[own["mine"]].groupby(column).size() for kind, column in _COUNTED.items()}
     result = {}
     for name, node in graph.nodes.items():
-        rows = acts.iloc[groups.get(node.kind, {}).get(name, np.array([], dtype=int))]
+        if node.kind in counted and node.value in counted[node.kind]:
+            result[name] = {
+                **counted[node.kind][node.value],
+                "attacker_events": int(mine[node.kind].get(node.value, 0)),
+            }
+            continue
+        rows = acts.iloc[groups.get(name, np.array([], dtype=int))]
         if rows.empty and cited[name]:
             rows = acts[acts["event_id"].isin(cited[name])]
         result[name] = {
@@ -262,6 +265,25 @@ def _counts(graph: Graph, found: Judgement) -> dict[str, dict[str, Any]]:
             "attacker_events": int(rows["mine"].sum()),
         }
     return result
+
+
+# Nodes of which all events count, in sight or not: kind, and the column of events that names them.
+_COUNTED = {"principal": "principal", "address": "source_ip", "account": "account_id"}
+
+
+def _all_of(graph: Graph, found: Judgement, kind: str, column: str) -> dict[str, dict[str, Any]]:
+    """Account, Region, first and last seen and number of all events of the nodes of one kind, by value."""
+    values = sorted({node.value for node in graph.nodes.values() if node.kind == kind})
+    connection = found.sight.connection
+    connection.register("asked", pd.DataFrame({"value": pd.Series(values, dtype=object)}))
+    rows = connection.execute(
+        f"SELECT {column}, arg_min(account_id, (event_time, event_id, account_id)), "  # noqa: S608 - our own names
+        "CASE WHEN count(DISTINCT region) = 1 THEN min(region) END, min(event_time), max(event_time), count(*) "
+        f"FROM {found.sight.relation} WHERE {column} IN (SELECT value FROM asked) GROUP BY 1"
+    ).fetchall()
+    connection.unregister("asked")
+    names = ("account", "region", "first_seen", "last_seen", "events")
+    return {row[0]: dict(zip(names, (row[1], row[2], _iso(row[3]), _iso(row[4]), row[5]), strict=True)) for row in rows}
 
 
 def _place(value: str, counts: dict[str, Any]) -> dict[str, Any]:

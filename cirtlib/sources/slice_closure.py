@@ -89,7 +89,7 @@ class _Closure:
         self.who = acts["principal"]
         self.acting = identity.acting(acts).to_numpy()
         self.details = identity.details(connection, acts[self.acting])
-        self.names = identity.Names(acts)
+        self.names = identity.Names(identity.arns(acts))
         self.made: set[str] = set()  # ARNs of principals that suspects made, or set the password of
         self.doors: set[str] = set()  # ARNs of roles whose trust they changed
         self.instances: set[str] = set()

@@ -18,6 +18,7 @@ MINTING = (
     "AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "GetSessionToken",
     "GetFederationToken", "CreateAccessKey", "CreateServiceSpecificCredential", "UploadSSHPublicKey",
     "UploadSigningCertificate", "CreateSession", "GetCredentialsForIdentity", "GetSigninToken", "SwitchRole",
+    "AuthorizeOAuth2Access", "CreateOAuth2Token", "GetRoleCredentials", "AssumeRoleForPodIdentity",
     "ConsoleLogin", "CreateLoginProfile", "UpdateLoginProfile", "CreateUser", "CreateRole", "UpdateAssumeRolePolicy",
     "RunInstances",
 )  # fmt: skip
