@@ -169,6 +169,14 @@ def test_a_key_without_mint_record_says_so_and_names_its_likely_account(tmp_path
     assert told.verdicts is None
 
 
+def test_what_was_denied_made_nothing(tmp_path):
+    """A refused call is counted as denied, and changed nothing."""
+    trail = Trail()
+    trail.add(9, DEV, "cloudtrail:StopLogging", request={"name": "main"}, error="AccessDenied")
+    told = story(trail.case(tmp_path), "AKIADEV")
+    assert (told.total.denied, told.made) == (1, ())
+
+
 def test_names_stand_beside_addresses_and_accounts(tmp_path):
     """What case.yaml knows by name is told by it."""
     trail = Trail()
