@@ -6,7 +6,7 @@ in an attacker act, whose other acts are judged one by one; a *pair* is (source 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -107,6 +107,7 @@ def _judged(
     source = baseline.Source(sight.connection, sight.relation, case.baseline_days, window[0])
     while True:
         base = baseline.build(source, frame, end=end)
+        base = replace(base, explains=_of_twins(frame, base.explains))
         state = closure.run(base)
         first = frame.loc[state.attacker, "event_time"].min() if state.attacker.any() else None
         if first is None or first == end or first in seen:
@@ -114,6 +115,12 @@ def _judged(
             return closure.result(state, base)
         seen.add(end)
         end = first.to_pydatetime()
+
+
+def _of_twins(frame: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
+    """The mask, and the records that other accounts have of the same acts: they know the caller by another name."""
+    twins = set(frame.loc[mask & frame["shared_event_id"].notna(), "shared_event_id"])
+    return np.asarray(mask | frame["shared_event_id"].isin(twins).to_numpy())
 
 
 def _wanted(found: Judgement) -> dict[str, set[str]]:
@@ -322,6 +329,8 @@ class _Closure:
         rest = judged & self.inside & ~state.attacker & ~self.cleared
         owner, unclear = rest & base.explains, rest & ~base.explains
         verdict[state.attacker], verdict[owner], verdict[unclear] = ATTACKER, OWNER, UNCLEAR
+        if not base.exists:
+            reason[state.attacker] = reason[state.attacker] + "; no baseline tells whether it was the owner"
         reason[owner] = "the baseline knows this principal from this network with this user agent"
         reason[unclear] = "neither from an attacker's network and user agent nor explained by the baseline"
         return Judgement(
