@@ -116,19 +116,20 @@ def test_names_of_the_snapshot(case, monkeypatch):
     """Accounts of the organization, and what of ours has an address: an instance says more than its Elastic IP."""
 
     class One:
+        account = "999988887777"
         accounts = ({"Id": "444455556666", "Name": "production"}, {"Id": "111122223333"})
         addresses = ({"PublicIp": "192.0.2.5", "AllocationId": "eipalloc-1"}, {"PublicIp": "192.0.2.6"})
         instances = ({"PublicIpAddress": "192.0.2.5", "InstanceId": "i-1"}, {"InstanceId": "i-2"})
 
         def rows(self, call, member):
-            return {"NatGateways": [{"NatGatewayId": "nat-1", "NatGatewayAddresses": [{"PublicIp": "192.0.2.7"}]}]}.get(
-                member, []
-            )
+            gateways = [{"NatGatewayId": "nat-1", "NatGatewayAddresses": [{"PublicIp": "192.0.2.7"}]}]
+            return {"NatGateways": gateways, "AccountAliases": ["example-audit"]}.get(member, [])
 
-    monkeypatch.setattr(names.snapshot, "taken", lambda _: [{"account": "444455556666"}])
-    monkeypatch.setattr(names.snapshot, "snapshot", lambda *_: One())
+    monkeypatch.setattr(names.snapshot, "latest", lambda _: [One()])
     known = read(replace(case, known={"accounts": {"ours": ["111122223333"]}}))
-    assert dict(known.accounts) == {"444455556666": "production", "111122223333": "ours"}
+    assert dict(known.accounts) == {
+        "444455556666": "production", "111122223333": "ours", "999988887777": "example-audit",
+    }  # fmt: skip
     assert known.address("192.0.2.5") == "our instance i-1"
     assert known.address("192.0.2.6") == "our address"
     assert known.address("192.0.2.7") == "our NAT gateway nat-1"
