@@ -29,6 +29,7 @@ _HOME = {
     "record": "store",
     "coverage": "coverage",
     "scope": "scope",
+    "reconcile": "reconcile",
     "timeline": "timeline",
     "plan": "containment",
     "plot_actions": "plots",

@@ -40,7 +40,7 @@ STAGES = """
     kernel page report lab
     investigation
     training
-    terminal cli_ask cli_train cli_check cli __main__
+    terminal cli_ask cli_assess cli_train cli_check cli __main__
 """
 ORDER = STAGES.split()
 

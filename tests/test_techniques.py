@@ -82,7 +82,7 @@ def test_annotate_keeps_rows_order_and_index():
     assert list(result["technique"]) == ["T1136.003", "", "", "", "T1136.003"]
     assert "access" not in events
     empty = techniques.annotate(events.iloc[:0])
-    assert list(empty.columns[-len(techniques.COLUMNS):]) == list(techniques.COLUMNS)
+    assert list(empty.columns[-len(techniques.COLUMNS) :]) == list(techniques.COLUMNS)
 
 
 def test_calls_of_published_attacks_are_known(real_data):
