@@ -31,6 +31,7 @@ _HOME = {
     "scope": "scope",
     "reconcile": "reconcile",
     "timeline": "timeline",
+    "impact": "impact",
     "plan": "containment",
     "plot_actions": "plots",
     "plot_heatmap": "plots",

@@ -15,7 +15,7 @@ import typer
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
 from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, sql
-from cirtlib.cli_assess import reconcile
+from cirtlib.cli_assess import impact, reconcile
 from cirtlib.cli_check import check
 from cirtlib.cli_train import train
 from cirtlib.errors import CirtError
@@ -37,6 +37,7 @@ app.add_typer(train, name="train")
 app.command()(check)
 app.command()(ask)
 app.command()(reconcile)
+app.command()(impact)
 app.command()(sql)
 app.command("athena-ddl")(athena_ddl)
 app.add_typer(questions, name="questions")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # On a terminal these make every row unreadable.
-_LONG = ("event_ids", "evidence", "account_id", "product", "region", "explained_by", "first_seen", "confidence")
+_LONG = (
+    "event_ids", "evidence", "account_id", "product", "region", "explained_by", "first_seen", "confidence", "source_ip",
+    "nodes", "technique_old",
+)  # fmt: skip
 
 TableOption = Annotated[str, typer.Option("--table", help="Show only this table, whole.")]
 
@@ -28,6 +31,14 @@ def reconcile(
     result = run(load_case(case))
     tables = {"findings": result.findings, "unnamed": result.unnamed, "sequences": result.sequences}
     _show(tables, result.words(), result.to_dict(), (table, form, out))
+
+
+def impact(case: CaseDir, *, table: TableOption = "", form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
+    """Show what was read, taken, destroyed, what it costs, what is still open, and what cannot be seen."""
+    from cirtlib.impact import impact as run
+
+    result = run(load_case(case))
+    _show(result.tables(), result.words(), result.to_dict(), (table, form, out))
 
 
 def _show(

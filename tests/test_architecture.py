@@ -36,7 +36,7 @@ STAGES = """
     policy
     containment
     display redaction notebook
-    overview facts narrative headline affected appendix
+    overview facts narrative headline affected impact appendix
     kernel page report lab
     investigation
     training

@@ -72,14 +72,15 @@ class Impact:
         hours, large = float(self.instances["hours"].sum()), int(self.instances["large"].sum())
         states = self.open["state"].value_counts()
         blind = [str(reason) for reason in self.unseen["reason"] if "data events are not seen" in str(reason)]
+        ended = int(states.get("closed", 0) + states.get("expired", 0))
+        machines = f"{len(self.instances):,} machines for {hours:,.1f} hours, {large:,} of them large or accelerated"
+        standing = f"{int(states.get('open', 0)):,}; not known: {int(states.get('unknown', 0)):,}"
         return [
-            f"Read: {_things(self.read)}{'; ' + '; '.join(blind) if blind else ''}.",
+            f"Read: {'; '.join([_things(self.read), *blind])}.",
             f"Left: {_things(self.taken)}{f'; S3 sent {sent:,.0f} bytes' if sent else ''}.",
             f"Destroyed or disabled: {_things(self.destroyed)}.",
-            f"Costs: {len(self.instances):,} machines for {hours:,.1f} hours, {large:,} of them large or with "
-            f"accelerators; price unknown; other: {_things(self.costs)}.",
-            f"Still open: {int(states.get('open', 0)):,}; not known: {int(states.get('unknown', 0)):,}; closed or expired: "
-            f"{int(states.get('closed', 0) + states.get('expired', 0)):,}.",
+            f"Costs: {machines}, price unknown; other: {_things(self.costs)}.",
+            f"Still open: {standing}; closed or expired: {ended:,}.",
             f"Not seen: {len(self.unseen):,} gaps.",
         ]
 
@@ -127,7 +128,9 @@ def actions(acts: pd.DataFrame) -> pd.DataFrame:
 def _by_others(facts: Facts) -> pd.DataFrame:
     """What other accounts did with snapshots of the extent: AWS records it in the owner's account, under no key."""
     names = {str(node["value"]).rpartition("/")[2] for node in facts.extent if ":snapshot/" in str(node["value"])}
-    names |= {str(one) for one in facts.attacker["request"].astype(str).str.extract(r"\b(snap-[0-9a-f]+)\b")[0].dropna()}
+    names |= {
+        str(one) for one in facts.attacker["request"].astype(str).str.extract(r"\b(snap-[0-9a-f]+)\b")[0].dropna()
+    }
     if not names:
         return facts.attacker.iloc[:0]
     told = queries.sql(
@@ -141,9 +144,13 @@ def _by_others(facts: Facts) -> pd.DataFrame:
 def _unseen(facts: Facts) -> pd.DataFrame:
     """Gaps of the logs, and what CloudTrail hides of the attacker's calls."""
     columns = ["account", "region", "from", "to", "reason", "event_ids"]
-    rows = [[*(gap.get(name) for name in columns[:-1]), []] for gap in facts.gaps or coverage.gaps(facts.case)]
+    rows: list[list[Any]] = [
+        [*(gap.get(name) for name in columns[:-1]), []] for gap in facts.gaps or coverage.gaps(facts.case)
+    ]
     for name, what in _HIDDEN.items():
-        acts = facts.attacker[facts.attacker["event_name"].eq(name) & facts.attacker["event_source"].eq("ssm.amazonaws.com")]
+        acts = facts.attacker[
+            facts.attacker["event_name"].eq(name) & facts.attacker["event_source"].eq("ssm.amazonaws.com")
+        ]
         for account, own in acts.groupby("account_id"):
             rows.append([account, None, None, None, f"CloudTrail hides {what}", list(own["event_id"])])
     return pd.DataFrame(rows, columns=columns)

@@ -1,8 +1,8 @@
 """What each act of the attacker read, took, destroyed or costs, by the table data/consequences.tsv.
 
-The table's paths are JMESPath over a record's request, response, additional and service details, its region, `outsiders`
-(whom a policy in the request lets in from outside) and `named` (what the request names). A path of the form [a, b] names
-one thing by several parts. Which call means what is the service's API reference and the CloudTrail records of it.
+The table's paths are JMESPath over a record's request, response, additional and service details, its region,
+`outsiders` (whom a policy in the request lets in from outside) and `named` (what the request names). A path of the form
+[a, b] names one thing by several parts. What a call means is as the service's API reference says.
 """
 
 import csv
@@ -20,8 +20,8 @@ from cirtlib import identity
 from cirtlib.timeline.keys import targets
 
 COLUMNS = (
-    "what", "event_name", "target", "detail", "node", "account_id", "region", "source_ip", "events", "bytes_out", "first",
-    "last", "event_ids",
+    "what", "event_name", "target", "detail", "node", "account_id", "region", "source_ip", "events", "bytes_out",
+    "first", "last", "event_ids",
 )  # fmt: skip
 _KEYS = ["what", "event_name", "target", "detail", "node", "account_id", "region", "source_ip"]
 _ACCOUNT = re.compile(r"^(?:arn:[^:]*:(?:iam|sts)::)?(\d{12})(?::|$)")
@@ -66,7 +66,7 @@ def _of(act: dict[str, Any], own: set[str]) -> Iterator[tuple[Rule, dict[str, An
         rules += [rule for rule in _rules().get("*", ()) if _is(rule, name) and rule.question not in special]
     if not rules:
         return
-    record = {part: identity.parse(act[part]) for part in ("request", "response", "additional")}
+    record: dict[str, Any] = {part: identity.parse(act[part]) for part in ("request", "response", "additional")}
     record |= {"service": identity.parse(act.get("service_details")), "region": act["region"]}
     record["outsiders"] = outsiders(record["request"], own | {str(act["account_id"])})
     record["named"] = targets(act["request"], act["response"])
@@ -111,8 +111,10 @@ def outsiders(node: object, own: set[str], depth: int = 0) -> list[str]:
     if "Principal" in node and str(node.get("Effect", "Allow")) == "Allow":
         named = node["Principal"].get("AWS", []) if isinstance(node["Principal"], dict) else node["Principal"]
         names = [str(one) for one in (named if isinstance(named, list) else [named])]
-        ids = ["anyone" if one == "*" else found[1] for one in names if one == "*" or (found := _ACCOUNT.match(one))]
-        return list(dict.fromkeys(one for one in ids if one not in own))
+        accounts = [found[1] for one in names if (found := _ACCOUNT.match(one))]
+        return list(
+            dict.fromkeys([*(["anyone"] if "*" in names else []), *(one for one in accounts if one not in own)])
+        )
     return list(dict.fromkeys(one for value in node.values() for one in outsiders(value, own, depth + 1)))
 
 
@@ -144,6 +146,8 @@ def _rules() -> dict[str, list[Rule]]:
     text = files("cirtlib").joinpath("data/consequences.tsv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
         paths = [jmespath.compile(row[name]) if row[name] else None for name in ("target", "detail", "condition")]
-        rule = Rule(row["event_source"], row["event_name"], row["question"], row["what"], row["target"][0] == "[", *paths)
+        rule = Rule(
+            row["event_source"], row["event_name"], row["question"], row["what"], row["target"][0] == "[", *paths
+        )
         table.setdefault(rule.source, []).append(rule)
     return table

@@ -15,7 +15,7 @@ INSTANCES = (
 STATES = ("open", "unknown", "closed", "expired")
 
 LONGEST = pd.Timedelta(hours=36)
-"""The longest that any temporary credential of STS lives (GetSessionToken, GetFederationToken: AWS STS API reference)."""
+"""The longest that a temporary credential of STS lives (GetSessionToken, GetFederationToken in its API reference)."""
 
 # Families with accelerators (Amazon EC2 instance types, "Accelerated computing"), and the largest sizes of all others.
 _LARGE = re.compile(r"^(p|g|gr|inf|trn|dl|vt|f)\d|\.(8|9|1\d|2\d|3\d|4\d|5\d|6\d|\d{3})xlarge$|\.metal", re.IGNORECASE)
@@ -64,8 +64,8 @@ def instances(facts: Facts, closed: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `INSTANCES`. `hours` are hours of one machine; `large`: accelerators, or eight times xlarge and more. `price_usd`
-        is None: prices differ by Region, contract and time, and are not in the logs.
+        `INSTANCES`. `hours` are hours of one machine; `large`: accelerators, or eight times xlarge and more.
+        `price_usd` is None: prices differ by Region, contract and time, and are not in the logs.
     """
     now = pd.Timestamp(queries.as_of(facts.case))
     mine = facts.attacker[facts.attacker["event_source"].eq("ec2.amazonaws.com") & facts.attacker["outcome"].eq("ok")]
