@@ -28,12 +28,17 @@ ROWS_ON_PAGE = 2_000
 """Most rows of one table on the page: a browser chokes on more, and the files hold all."""
 
 _PAGE_COLUMNS = ["event_time", "verdict", "words", "outcome", "tactic", "technique", "source_ip", "region", "event_id"]
+_KEY_COLUMNS = [
+    "event_time", "verdict", "why", "action", "target", "outcome", "technique", "principal", "source_ip", "region",
+    "event_id", "events",
+]  # fmt: skip
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = (
     "body{font:14px/1.4 sans-serif;margin:2em;color:#111;background:#fff}table{border-collapse:collapse}"
-    "td,th{border:1px solid #ccc;padding:3px 6px;text-align:left;vertical-align:top;overflow-wrap:anywhere}"
+    "td,th{border:1px solid #ccc;padding:3px 6px;text-align:left;vertical-align:top}"
+    "td,th{max-width:26em;overflow-wrap:break-word}"
     "th{background:#eee;position:sticky;top:0}.attacker{background:#fdecea}.unclear{background:#fff8e1}"
-    "td:first-child,td:last-child{min-width:8em}nav a{margin-right:1em}"
+    "td:first-child{white-space:nowrap}nav a{margin-right:1em}"
 )
 
 
@@ -68,7 +73,8 @@ def export(case: Case, *, everything: bool = False) -> list[Path]:
     ]
     html = folder / "timeline.html"
     with html.open("w", encoding="utf-8") as file:
-        file.writelines(page(case.name, {"Key events": told, "Bursts": runs.drop(columns="event_ids")}, acts))
+        tables = {"Key events": told[_KEY_COLUMNS], "Bursts": runs.drop(columns="event_ids")}
+        file.writelines(page(case.name, tables, acts))
     return [*files, html]
 
 
@@ -159,6 +165,8 @@ def _moment(row: dict[str, Any]) -> int:
 
 
 def _value(value: object) -> object:
+    if value is None or isinstance(value, str):  # nearly all cells
+        return value
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%dT%H:%M:%SZ}" if pd.notna(value) else None
     if isinstance(value, list):
