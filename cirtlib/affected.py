@@ -1,4 +1,4 @@
-"""Tables of the report: what happened when, and which accounts, principals, resources and data are affected."""
+"""Tables of the report: what happened when, and which accounts, principals and resources are affected."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import pandas as pd
 from cirtlib import queries, timeline
 from cirtlib.case import Case
 from cirtlib.facts import Facts
-from cirtlib.timeline.keys import targets
 
 # What a table of grouped events says of each group.
 _COUNTED = {
@@ -76,20 +75,6 @@ def nodes(facts: Facts, *kinds: str) -> pd.DataFrame:
     for name in ("first_seen", "last_seen", "expires"):
         table[name] = pd.to_datetime(table[name], utc=True)
     return table.assign(status=table["status"].str.replace("_", " "))
-
-
-def data(facts: Facts) -> pd.DataFrame:
-    """Attacker events that read, shared or took data, by action and target: reads of content, shares, exports.
-
-    What data events would show is not here where they were not logged: see what we do not know.
-    """
-    acts = facts.attacker[facts.attacker["tactic"].isin(["Collection", "Exfiltration", "Impact"])]
-    acts = acts.assign(
-        service=acts["event_source"].str.removesuffix(".amazonaws.com"),
-        target=[targets(asked, answer) for asked, answer in zip(acts["request"], acts["response"], strict=True)],
-    )
-    grouped = acts.groupby(["tactic", "service", "event_name", "target", "outcome"], sort=False)
-    return grouped.agg(**_COUNTED).reset_index()
 
 
 def owners(facts: Facts) -> pd.DataFrame:

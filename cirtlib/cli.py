@@ -209,14 +209,23 @@ def clear(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
 
 
 @app.command()
-def timeline(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
+def timeline(
+    case: CaseDir,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="All principals, not only those of the extent and the leads.")
+    ] = False,
+) -> None:
     """Show the bursts of activity in order; write the timeline to out/timeline as HTML, CSV, JSONL, for Timesketch."""
     from cirtlib.timeline import export
     from cirtlib.timeline import timeline as run
 
     loaded = load_case(case)
-    show(run(loaded), form, out=out)
-    warn(f"written: {', '.join(file.name for file in export(loaded))} in {loaded.out / 'timeline'}")
+    show(run(loaded, everything=everything), form, out=out)
+    warn(
+        f"written: {', '.join(file.name for file in export(loaded, everything=everything))} in {loaded.out / 'timeline'}"
+    )
 
 
 @app.command()

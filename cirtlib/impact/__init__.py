@@ -16,7 +16,17 @@ ACTIONS = (
     "event_source", "event_name", "outcome", "access", "tactic", "technique", "technique_old", "ttc", "events", "first",
     "last", "nodes", "event_ids",
 )  # fmt: skip
-TABLES = ("read", "taken", "destroyed", "instances", "costs", "open", "unseen", "actions")
+CAPTIONS = {
+    "open": "Still open to the attacker",
+    "taken": "What left",
+    "read": "What was read",
+    "destroyed": "What was destroyed or disabled",
+    "instances": "Machines started, and their hours",
+    "costs": "What else is paid for",
+    "unseen": "What cannot be seen",
+    "actions": "Actions of the attacker",
+}
+"""The tables by name, in the order in which they matter, each with its caption."""
 _GROUPS = list(ACTIONS[:8])
 # Calls whose content CloudTrail hides ("HIDDEN_DUE_TO_SECURITY_REASONS").
 _HIDDEN = {
@@ -55,8 +65,8 @@ class Impact:
     actions: pd.DataFrame
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables by name, in the order of `TABLES`."""
-        return {name: getattr(self, name) for name in TABLES}
+        """The tables by name, in the order of `CAPTIONS`."""
+        return {name: getattr(self, name) for name in CAPTIONS}
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON values, and the sentences."""
