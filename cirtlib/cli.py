@@ -217,15 +217,17 @@ def timeline(
         bool, typer.Option("--everything", help="All principals, not only those of the extent and the leads.")
     ] = False,
 ) -> None:
-    """Show the bursts of activity in order; write the timeline to out/timeline as HTML, CSV, JSONL, for Timesketch."""
+    """Show the bursts of activity in order; write bursts, key events and each event, as HTML, CSV and JSON lines.
+
+    What lies in out/timeline as timesketch.csv and timesketch.jsonl is what Timesketch imports.
+    """
     from cirtlib.timeline import export
     from cirtlib.timeline import timeline as run
 
     loaded = load_case(case)
     show(run(loaded, everything=everything), form, out=out)
-    warn(
-        f"written: {', '.join(file.name for file in export(loaded, everything=everything))} in {loaded.out / 'timeline'}"
-    )
+    names = ", ".join(file.name for file in export(loaded, everything=everything))
+    warn(f"written: {names} in {loaded.out / 'timeline'}")
 
 
 @app.command()
