@@ -37,6 +37,9 @@ STATES = ("not explained", "related", "owner", "agrees", "outside the window", "
 
 # The strictest first, as `claims.records_of` gives them.
 _MATCHED = ("call, caller and address", "call and caller", "call's name, caller and address", "caller and address")
+# Recorded in us-east-1, whatever the Region of the finding.
+_GLOBAL = {f"{name}.amazonaws.com" for name in ("iam", "organizations", "cloudfront", "route53", "signin")}
+_INDEXED = ("access_key_id", "principal_id", "event_name", "session_name")
 _SHOWN = 20
 _SLACK = pd.Timedelta(minutes=1)
 # Calls on what is inside a bucket, table or function: recorded only where a trail records data events.
@@ -90,12 +93,10 @@ class Reconciliation:
             ("sample", "a sample, which speaks of nobody"),
         ):
             if states.get(state, 0):
-                said.append(f"{int(states[state]):,} {_is(int(states[state]))} {meaning}.")
+                said.append(f"{int(states[state]):,} {'is' if states[state] == 1 else 'are'} {meaning}.")
         archived = int((self.findings["archived"] & (self.findings["state"] != "sample")).sum())
         if archived:
-            said.append(
-                f"{archived:,} {_is(archived)} archived, by a rule or by hand, and would be missed in the console."
-            )
+            said.append(f"{archived:,} archived, by a rule or by hand: the console hides such.")
         said.append(f"{len(self.unnamed):,} credentials and principals of the extent are named by no finding.")
         if self.sequences.empty:
             return [*said, "There is no attack sequence to compare the scope with."]
@@ -144,7 +145,9 @@ class _Known:
         judged = judged.drop_duplicates(["event_id", "account_id"])
         self.acts = acts.merge(judged, how="left", on=["event_id", "account_id"])
         self.scope, self.window = scope, tuple(pd.Timestamp(moment) for moment in window)
-        self.by = {name: acts.groupby(name).indices for name in ("access_key_id", "principal_id", "event_name")}
+        self.by = {name: acts.groupby(name).indices for name in _INDEXED}
+        days = acts["event_time"].dt.floor("1D")
+        self.days = set(zip(acts["account_id"], acts["region"], days, strict=True))
         self.nodes = {node["id"]: node for node in scope.nodes}
         self.extent = {node["id"] for node in scope.extent()}
         self.values = {_bare(str(self.nodes[name]["value"])): name for name in self.extent}
@@ -237,11 +240,7 @@ class _Known:
             return f"found by {matched}: {says}{note}{call}"
         if not _has(finding, "api_name"):
             where = _seen_in(finding)
-            own = (
-                len(self.acts[self.acts["session_name"] == finding["instance_id"]])
-                if _has(finding, "instance_id")
-                else 0
-            )
+            own = len(self._rows("session_name", _texts(finding.get("instance_id"))))
             by = f"; the instance's own session has {own:,} records" if own else ""
             return (
                 f"no CloudTrail record exists of it: it was seen in {where}{by}" if where else "it names no call" + by
@@ -251,11 +250,11 @@ class _Known:
     def _missing(self, finding: dict[str, Any]) -> str:
         """Why no record of a call is here."""
         first, last = _span(finding)
-        near = self.acts["event_time"].between(first - pd.Timedelta(hours=12), last + pd.Timedelta(hours=12))
-        place = (self.acts["account_id"] == finding["account_id"]) & (self.acts["region"] == finding["region"])
+        days = pd.date_range(first.floor("1D"), last.floor("1D"), freq="1D") if pd.notna(first) else []
         where = f"account {finding['account_id']}, Region {finding['region']}"
-        if not (near & place).any():
-            return f"not collected: no record of {where} within 12 hours of it"
+        regions = {finding["region"], "us-east-1"} if finding["api_service"] in _GLOBAL else {finding["region"]}
+        if not any((finding["account_id"], region, day) in self.days for day in days for region in regions):
+            return f"not collected: no record of {where} on its days"
         gap = next((gap for gap in self.scope.gaps if _covers(gap, finding, first, last)), None)
         if gap:
             return f"not collected: {gap['reason']}"
@@ -280,7 +279,7 @@ def _sequences(told: pd.DataFrame, known: _Known, agreeing: set[str]) -> pd.Data
     """Things that attack sequences name, and things of the extent that none of them names."""
     stated: dict[str, tuple[str, list[str]]] = {}
     for finding in told.to_dict("records"):
-        if not bool(finding.get("sample")) and _is_sequence(finding):
+        if not bool(finding.get("sample")) and (_has(finding, "sequence_keys") or _has(finding, "sequence_signals")):
             for node, words in _stated(finding, known):
                 stated.setdefault(node, (words, []))[1].append(finding["finding_id"])
     if not stated:
@@ -330,10 +329,6 @@ def _sequence(finding: dict[str, Any]) -> object:
     except (ValueError, RecursionError):
         return None
     return at(record, "service", "detection", "sequence") or at(record, "Detection", "Sequence")
-
-
-def _is_sequence(finding: dict[str, Any]) -> bool:
-    return bool(_texts(finding.get("sequence_keys")) or _texts(finding.get("sequence_signals")))
 
 
 def _seen_in(finding: dict[str, Any]) -> str:
@@ -396,7 +391,3 @@ def _texts(cell: object) -> list[str]:
 def _bare(value: str) -> str:
     """Last part of an instance's ARN, else the value: findings name instances by id and all else by ARN."""
     return value.rpartition("/")[2] if ":instance/" in value else value
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from cirtlib import impact, techniques
 from cirtlib.cli import app
+from cirtlib.impact import described
 from cirtlib.impact.acts import consequences, outsiders
 
 DEV, ADMIN = user("dev", "AKIADEV"), user("admin", "AKIAADMIN")
@@ -232,3 +233,43 @@ def test_the_command_prints_and_gives_one_table(incident):
     table = json.loads(CliRunner().invoke(app, ["impact", path, "--table", "open", "-f", "json"]).stdout)
     assert {"state", "why", "event_ids"} <= set(table[0])
     assert CliRunner().invoke(app, ["impact", path, "-f", "csv"]).exit_code == 2
+
+
+class Described:
+    """A snapshot of an account: one key is off, one user is gone, and us-east-1 alone was asked for machines."""
+
+    taken_at = "2026-06-12T00:00:00Z"
+    complete = True
+    access_keys = ({"AccessKeyId": "AKIAOFF", "Status": "Inactive"}, {"AccessKeyId": "AKIAON", "Status": "Active"})
+    users = ({"Arn": f"arn:aws:iam::{ACCOUNT}:user/there"},)
+    roles = ()
+    instances = ({"InstanceId": "i-1", "State": {"Name": "running"}},)
+    snapshots = ()
+
+    def pages(self, call, *, region=None):
+        """Pages of a call in a Region."""
+        return [("us-east-1", "", {})] if region == "us-east-1" else []
+
+
+@pytest.mark.parametrize(
+    ("node", "state"),
+    [
+        ("access_key:AKIAOFF", "closed"),
+        ("access_key:AKIAON", "open"),
+        ("access_key:AKIAGONE", "closed"),
+        (f"principal:arn:aws:iam::{ACCOUNT}:user/there", "open"),
+        (f"principal:arn:aws:iam::{ACCOUNT}:user/gone", "closed"),
+        (f"principal:arn:aws:iam::{ACCOUNT}:role/unasked", None),
+        (f"resource:arn:aws:ec2:us-east-1:{ACCOUNT}:instance/i-1", "open"),
+        (f"resource:arn:aws:ec2:us-east-1:{ACCOUNT}:instance/i-2", "closed"),
+        (f"resource:arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-3", None),
+        ("access_key:ASIATEMPORARY", None),
+    ],
+)
+def test_a_snapshot_of_the_account_says_what_stands(node, state):
+    """Present, switched off or gone; what was not asked for, and what is newer than the snapshot, is not told."""
+    one = {"id": node, "value": node.partition(":")[2]}
+    said = described.state(one, Described(), pd.Timestamp("2026-06-10T00:00Z"))
+    assert (said and said[0]) == state
+    assert described.state(one, Described(), pd.Timestamp("2026-06-13T00:00Z")) is None
+    assert described.state(one, None, pd.NaT) is None

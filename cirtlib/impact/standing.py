@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib import identity, queries
+from cirtlib import identity, queries, snapshot
 from cirtlib.facts import Facts
+from cirtlib.impact import described
 
 OPEN = ("state", "what", "node", "account_id", "since", "until", "why", "event_ids")
 INSTANCES = (
@@ -42,14 +43,20 @@ def still_open(facts: Facts, closed: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         `OPEN`; open ones first. `state` is open, unknown (the logs do not tell), closed (by a call that `event_ids`
-        names last) or expired. What is closed without a record here, or by a policy that denies, still counts as open.
+        names last, or by the latest snapshot of the account) or expired. What a policy denies still counts as open.
     """
     now = pd.Timestamp(queries.as_of(facts.case))
     made = {edge["to"]: edge["evidence"] for edge in facts.scope.edges if edge["kind"] == "created"}
+    taken = {one["account"] for one in snapshot.taken(facts.case)}
+    states = {account: snapshot.snapshot(facts.case, account) for account in sorted(taken)}
     rows = []
     for node in facts.extent:
         if node["kind"] == "credential" or node["id"] in made:
-            rows.append(_node(node, made.get(node["id"]) or list(facts.evidence(node["id"]))[:1], closed, now))
+            row = _node(node, made.get(node["id"]) or list(facts.evidence(node["id"]))[:1], closed, now)
+            said = described.state(node, states.get(str(node["account"])), row[4])
+            if said and row[0] in ("open", "unknown"):
+                row[0], row[6] = said
+            rows.append(row)
     rows += _opened(facts, {one for ids in made.values() for one in ids})
     table = pd.DataFrame(rows, columns=list(OPEN))
     for name in ("since", "until"):
