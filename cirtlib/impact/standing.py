@@ -9,7 +9,8 @@ from cirtlib import identity, queries, snapshot
 from cirtlib.facts import Facts
 from cirtlib.impact import described
 
-OPEN = ("state", "what", "node", "account_id", "since", "until", "why", "event_ids")
+OPEN = ("state", "what", "node", "why", "account_id", "since", "until", "event_ids")
+_MADE = ("state", "what", "node", "account_id", "since", "until", "why", "event_ids")
 INSTANCES = (
     "instance", "instance_type", "large", "account_id", "region", "started", "ended", "hours", "price_usd", "event_ids",
 )  # fmt: skip
@@ -58,7 +59,7 @@ def still_open(facts: Facts, closed: pd.DataFrame) -> pd.DataFrame:
                 row[0], row[6] = said
             rows.append(row)
     rows += _opened(facts, {one for ids in made.values() for one in ids})
-    table = pd.DataFrame(rows, columns=list(OPEN))
+    table = pd.DataFrame(rows, columns=list(_MADE))[list(OPEN)]
     for name in ("since", "until"):
         table[name] = pd.to_datetime(table[name], utc=True)
     order = table.assign(order=table["state"].map(STATES.index))
