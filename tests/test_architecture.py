@@ -36,11 +36,11 @@ STAGES = """
     policy
     containment
     display redaction notebook
-    overview facts narrative headline affected appendix story buttons
+    overview facts narrative headline affected impact appendix story buttons
     kernel page report lab
     investigation
     training
-    terminal cli_ask cli_story cli_train cli_check cli __main__
+    terminal cli_ask cli_assess cli_story cli_train cli_check cli __main__
 """
 ORDER = STAGES.split()
 
