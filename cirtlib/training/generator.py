@@ -8,7 +8,7 @@ from pathlib import Path
 from cirtlib.errors import TrainingError
 from cirtlib.training import signing
 from cirtlib.training.alarms import raise_alarms
-from cirtlib.training.attack import attack, attack_begins
+from cirtlib.training.attack import attack
 from cirtlib.training.automation import programs_at_work
 from cirtlib.training.delivery import deliver
 from cirtlib.training.estate import begin
@@ -17,6 +17,7 @@ from cirtlib.training.identifiers import source
 from cirtlib.training.innocents import innocents, make_roles, note_owner
 from cirtlib.training.life import begin_life
 from cirtlib.training.people import people_at_work
+from cirtlib.training.raid import attack_begins
 from cirtlib.training.scenario import load_scenario
 from cirtlib.training.shapes import Book
 from cirtlib.training.truth import Truth

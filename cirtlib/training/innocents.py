@@ -4,11 +4,11 @@ import copy
 import datetime as dt
 
 from cirtlib.training import changes, names
-from cirtlib.training.attack import attack_begins
 from cirtlib.training.estate import new_user_state, role_state
 from cirtlib.training.identifiers import access_key, unique_id
 from cirtlib.training.life import Life, reading, seat
 from cirtlib.training.people import DEVELOPER, browse, console_visit, developer_burst, role_visit
+from cirtlib.training.raid import attack_begins
 from cirtlib.training.sessions import build_session, key_caller, shell_session
 from cirtlib.training.shapes import Caller, Json, Place, write
 from cirtlib.training.truth import Truth
