@@ -156,7 +156,7 @@ def exfiltration(world: World, truth: Truth, rng: random.Random) -> Json:
 
 def _details(world: World, rng: random.Random, machine: Machine) -> Json:
     """What `instance_resource` needs of an instance of the organization."""
-    details = {
+    details: Json = {
         "id": machine.id,
         "kind": machine.kind,
         "image": machine.image,

@@ -18,7 +18,7 @@ from cirtlib.training.raid import (
     start_instances,
 )
 from cirtlib.training.sessions import machine_session, refuse_role
-from cirtlib.training.shapes import Book, Call, Caller, Place, user_identity, write
+from cirtlib.training.shapes import Book, Call, Caller, Json, Place, user_identity, write
 from cirtlib.training.truth import Truth
 from cirtlib.training.world import Machine, World
 
@@ -93,7 +93,7 @@ def _stolen(raid: Raid, place: Place) -> Hand:
     return Hand(Caller(identity, machine.role.account), identity["accessKeyId"], machine.role.arn, place)
 
 
-def _in_force(raid: Raid, machine: Machine) -> dict[str, str | dict[str, dict[str, str]]]:
+def _in_force(raid: Raid, machine: Machine) -> Json:
     """Identity with which the instance made its last call before now."""
     ends = f":{machine.id}"
     own = [
@@ -101,7 +101,8 @@ def _in_force(raid: Raid, machine: Machine) -> dict[str, str | dict[str, dict[st
         for at, _, _, record in raid.book.records
         if at <= raid.now and str(record["userIdentity"].get("principalId", "")).endswith(ends)
     ]
-    return max(own, key=lambda item: item[:2])[2]
+    identity = max(own, key=lambda item: item[:2])[2]
+    return {name: value for name, value in identity.items() if name != "invokedBy"}
 
 
 def _explore(raid: Raid, hand: Hand) -> None:
