@@ -1,14 +1,17 @@
 """Tables of the report: what happened when, and which accounts, principals, resources and data are affected."""
 
+import re
 from typing import Any
 
 import pandas as pd
 
-from cirtlib import queries, timeline
+from cirtlib import names, queries, timeline
 from cirtlib.case import Case
 from cirtlib.facts import Facts
+from cirtlib.scope import new_in_attack
 from cirtlib.timeline.keys import targets
 
+_EVENT = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 # What a table of grouped events says of each group.
 _COUNTED = {
     "events": ("event_id", "size"),
@@ -51,7 +54,7 @@ def accounts(facts: Facts) -> pd.DataFrame:
             "evidence": list(acts["event_id"]),
         })  # fmt: skip
     columns = ["account", "attacker_events", "denied", "first", "last", "regions", "extent", "evidence"]
-    return pd.DataFrame(rows, columns=columns)
+    return names.beside(pd.DataFrame(rows, columns=columns), facts.known)
 
 
 def nodes(facts: Facts, *kinds: str) -> pd.DataFrame:
@@ -75,7 +78,7 @@ def nodes(facts: Facts, *kinds: str) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*columns, "evidence"])
     for name in ("first_seen", "last_seen", "expires"):
         table[name] = pd.to_datetime(table[name], utc=True)
-    return table.assign(status=table["status"].str.replace("_", " "))
+    return names.beside(table.assign(status=table["status"].str.replace("_", " ")), facts.known)
 
 
 def data(facts: Facts) -> pd.DataFrame:
@@ -96,16 +99,39 @@ def owners(facts: Facts) -> pd.DataFrame:
     """Return what rightful owners did with compromised credentials meanwhile, by credential, source and reason."""
     both = pd.concat([facts.owner, facts.unclear])
     grouped = both.groupby(["verdict", "node", "source_ip", "user_agent_family", "reason"], sort=True, dropna=False)
-    return grouped.agg(**_COUNTED).reset_index()
+    return names.beside(grouped.agg(**_COUNTED).reset_index(), facts.known)
+
+
+def news(facts: Facts) -> pd.DataFrame:
+    """What each principal of the attack did for the first time, against its own days before; a network with its name.
+
+    Columns: principal, dimension (network, user agent, Region, API, hour), value, name, first_seen, event_id, events,
+    compared (with how many days, or that there is no baseline).
+    """
+    table = new_in_attack(facts.case).drop(columns=["account_id", "own_days"])
+    titles = [facts.known.address(row.value) if row.dimension == "network" else "" for row in table.itertuples()]
+    if any(titles):
+        table.insert(list(table.columns).index("value") + 1, "name", titles)
+    return table
 
 
 def leads(facts: Facts) -> pd.DataFrame:
-    """One row per open lead: node, reason, rarity (1: not seen before the attack), evidence."""
+    """One row per open lead: node, its name where it has one, reason, rarity (1: not seen before the attack), evidence.
+
+    The evidence are the events that the reason names, and those of the node's edges.
+    """
     rows = [
-        [lead["node"], lead["reason"], lead["rarity"], list(facts.evidence(str(lead["node"])))]
+        [lead["node"], facts.known.node(lead["node"]), lead["reason"], lead["rarity"],
+         list(dict.fromkeys([*_ids(lead["reason"]), *facts.evidence(str(lead["node"]))]))]
         for lead in facts.scope.leads
-    ]
-    return pd.DataFrame(rows, columns=["node", "reason", "rarity", "evidence"])
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["node", "name", "reason", "rarity", "evidence"])
+    return table if table["name"].any() else table.drop(columns="name")
+
+
+def _ids(reason: str) -> list[str]:
+    """Ids of events that a reason names."""
+    return _EVENT.findall(reason)
 
 
 def _event_rows(events: pd.DataFrame) -> list[list[Any]]:

@@ -128,31 +128,62 @@ def _users(source: Source, acts: pd.DataFrame, trait: str, before: str, span: di
     return {str(value): int(count) for value, count in rows}
 
 
-def table(
-    acts: pd.DataFrame, *, start: datetime, end: datetime, exclude: np.ndarray, resources: pd.DataFrame
-) -> pd.DataFrame:
+def table(connection: duckdb.DuckDBPyConnection, *, start: datetime, end: datetime, odd: pd.DataFrame) -> pd.DataFrame:
     """Count the baseline: one row per principal, kind of credential, network, program, place, call, resource and hour.
 
-    Columns are `TABLE_KEYS`, then first_seen, last_seen (UTC) and count. `resources` is what `named` gives: an event
-    that names several resources counts once for each, and one that names none has no resource.
+    Parameters
+    ----------
+    connection
+        To the case's store; events of every source count alike.
+    odd
+        Events that make no habit (event_id, account_id): the attacker's and the unclear.
+
+    Returns
+    -------
+    DataFrame
+        `TABLE_KEYS`, then first_seen, last_seen (UTC) and count. An event that names several resources counts once for
+        each; one that names none has no resource. `credential_kind` is sign_in, console, access_key or None.
     """
-    inside = ((acts["event_time"] >= start) & (acts["event_time"] < end)).to_numpy() & ~exclude
-    rows = acts[inside].assign(
-        credential_kind=lambda f: f["credential"].astype(str).str.split(":", n=1).str[0],
-        hour_of_day=lambda f: f["event_time"].dt.hour,
-    )
-    rows = rows.merge(resources, on=["event_id", "account_id"], how="left")
-    grouped = rows.groupby(TABLE_KEYS, dropna=False, sort=True)["event_time"].agg(["min", "max", "size"])
-    return grouped.rename(columns={"min": "first_seen", "max": "last_seen", "size": "count"}).reset_index()
+    connection.register("odd", odd[["event_id", "account_id"]])
+    found = connection.sql(_TABLE, params={"start": start, "end": end}).to_arrow_table()
+    connection.unregister("odd")
+    return engine.frame(found)
 
 
-def named(connection: duckdb.DuckDBPyConnection, *, start: datetime, end: datetime) -> pd.DataFrame:
-    """Resources that the events of a time name, from every source: event_id, account_id, resource (an ARN)."""
-    text = (
-        "SELECT DISTINCT event_id, account_id, r.arn AS resource FROM events CROSS JOIN UNNEST(resources) AS t (r) "
-        "WHERE event_time >= :start AND event_time < :end AND r.arn IS NOT NULL ORDER BY event_id, account_id, resource"
+_TABLE = f"""
+    SELECT {", ".join(TABLE_KEYS)}, min(event_time) AS first_seen, max(event_time) AS last_seen, count(*) AS count
+    FROM (
+        SELECT
+            *,
+            CASE WHEN sign_in_session IS NOT NULL THEN 'sign_in'
+                 WHEN from_console AND session_created IS NOT NULL THEN 'console'
+                 WHEN access_key_id IS NOT NULL THEN 'access_key' END AS credential_kind,
+            hour(event_time) AS hour_of_day,
+            unnest(CASE WHEN len(arns) > 0 THEN arns ELSE [NULL] END) AS resource
+        FROM (
+            SELECT *, list_distinct([r.arn FOR r IN resources IF r.arn IS NOT NULL]) AS arns
+            FROM events ANTI JOIN odd USING (event_id, account_id)
+            WHERE event_time >= $start AND event_time < $end
+        )
     )
-    return engine.run(connection, text, {"start": start, "end": end})
+    GROUP BY ALL
+    ORDER BY ALL
+"""  # noqa: S608 - our own names
+
+
+def acts_of(connection: duckdb.DuckDBPyConnection, mine: pd.DataFrame, *, since: datetime) -> pd.DataFrame:
+    """Acts from a moment on of the principals of some events (event_id, account_id): what `new_in_attack` compares."""
+    connection.register("mine", mine[["event_id", "account_id"]])
+    columns = "event_time, event_id, account_id, principal, source_ip_kind, event_source, event_name, "
+    columns += ", ".join(column for column in DIMENSIONS.values() if column not in {"call", "hour"})
+    found = connection.sql(
+        f"SELECT {columns} FROM events WHERE event_time >= $since AND principal IN "  # noqa: S608 - our own names
+        "(SELECT principal FROM events SEMI JOIN mine USING (event_id, account_id)) "
+        "ORDER BY event_time, event_id, account_id",
+        params={"since": since},
+    ).to_arrow_table()
+    connection.unregister("mine")
+    return engine.frame(found)
 
 
 def new_in_attack(acts: pd.DataFrame, *, mine: np.ndarray, end: datetime, days: int, odd: np.ndarray) -> pd.DataFrame:
@@ -161,7 +192,7 @@ def new_in_attack(acts: pd.DataFrame, *, mine: np.ndarray, end: datetime, days: 
     Parameters
     ----------
     acts
-        As `identity.acts` gives them, at least of the principals of the attack.
+        As `acts_of` gives them: of the principals of the attack.
     mine
         Mask of the attacker's acts.
     end, days

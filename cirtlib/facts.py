@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib import containment, coverage, queries
+from cirtlib import containment, coverage, names, queries
 from cirtlib.case import Case, read_json
 from cirtlib.scope import Scope
 from cirtlib.scope import load as load_scope
@@ -50,6 +50,11 @@ class Facts:
         names = {node["value"] for node in self.scope.nodes if node["kind"] == "finding"}
         found = distinct(self.findings[self.findings["finding_id"].isin(names)])
         return found.sort_values(["first_seen", "finding_id"])
+
+    @cached_property
+    def known(self) -> names.Known:
+        """Names of accounts and addresses."""
+        return names.read(self.case)
 
     def evidence(self, node: str) -> tuple[str, ...]:
         """Ids of what the edges at a node rest on, in order, each once."""

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cirtlib import queries
+from cirtlib import names, queries
 from cirtlib.case import Case
 from cirtlib.triage import distinct
 
@@ -40,7 +40,7 @@ def activity(case: Case) -> pd.DataFrame:
         first=("event_time", "min"),
         last=("event_time", "max"),
     )
-    return table.reset_index()
+    return names.beside(table.reset_index(), names.read(case))
 
 
 def first_hour() -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 
-from cirtlib import containment, queries, redaction, timeline
+from cirtlib import containment, names, queries, redaction, timeline
 from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.errors import ReportError
@@ -116,10 +116,11 @@ def manifest(case: Case) -> dict[str, Any]:
 
 def _redacted(case: Case, html: str) -> tuple[str, dict[str, str]]:
     """Page with pseudonyms, and what stands for what."""
-    names = queries.sql(case, _NAMES, engine="local")
+    found = queries.sql(case, _NAMES, engine="local")
     pseudonyms = redaction.Pseudonyms()
     text = _words(html)
-    pseudonyms.learn(zip(names["kind"], names["value"].astype(str), strict=True), text=text)
+    pseudonyms.learn(zip(found["kind"], found["value"].astype(str), strict=True), text=text)
+    pseudonyms.learn(("name", name) for name in names.read(case).all())
     replace = pseudonyms.replacer(within=text)
     html = change(
         html, lambda text: redaction.redact_html(text, replace), lambda data: redaction.redact_figure(data, replace)

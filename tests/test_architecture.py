@@ -36,7 +36,7 @@ STAGES = """
     policy
     containment
     display redaction notebook
-    overview facts narrative headline affected appendix story
+    overview facts narrative headline affected appendix story buttons
     kernel page report lab
     investigation
     training

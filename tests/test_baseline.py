@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from trail import CLI, OFFICE, SDK, THIEF, Trail, user
 
-from cirtlib.baseline import NEW_COLUMNS, TABLE_KEYS, Source, build, new_in_attack, table
+from cirtlib.baseline import NEW_COLUMNS, TABLE_KEYS, Source, build, new_in_attack
 from cirtlib.scope import baseline_table, write
 from cirtlib.scope import new_in_attack as new_in
 
@@ -64,18 +64,6 @@ def test_programs_and_tls_hosts_are_counted_too():
     assert (base.programs, base.hosts) == ({"aws-cli/2": 2}, {"h": 2})
 
 
-def test_table_counts_by_hour_and_resource():
-    """The table has one row per habit, hour and named resource, with first and last time."""
-    frame = acts([(0, "a", "192.0.2.1"), (1, "a", "192.0.2.1"), (1.5, "a", "192.0.2.1")])
-    named = pd.DataFrame([("e2", "1", "arn:x"), ("e2", "1", "arn:y")], columns=["event_id", "account_id", "resource"])
-    until = DAY + pd.Timedelta(days=5)
-    counted = table(frame, start=DAY, end=until, exclude=np.zeros(3, dtype=bool), resources=named)
-    rows = counted[["hour_of_day", "resource", "count"]].fillna("none").values.tolist()
-    assert sorted(rows) == [[0, "none", 2], [12, "arn:x", 1], [12, "arn:y", 1]]
-    assert set(counted["credential_kind"]) == {"access_key"}
-    assert list(counted.columns) == [*TABLE_KEYS, "first_seen", "last_seen", "count"]
-
-
 def test_what_is_new_in_the_attack_is_new_for_the_principal_itself():
     """A network that a colleague knows is new for this one; the first event is named and later ones are counted."""
     frame = acts([(0, "a", "192.0.2.1"), (1, "b", "203.0.113.9"), (9, "a", "203.0.113.9"), (9, "a", "203.0.113.9")])
@@ -118,14 +106,18 @@ def test_baseline_and_news_of_a_case(tmp_path):
     arn = "arn:aws:s3:::amzn-s3-demo-bucket"
     for day in range(2):
         trail.add(day + 0.5, who, "s3:GetBucketAcl", resources=[{"ARN": arn, "type": "AWS::S3::Bucket"}])
+    trail.add(2.5, who, "s3:GetBucketAcl", resources=[{"ARN": arn}, {"ARN": f"{arn}-2"}, {"ARN": arn}])
     stop = trail.add(9.1, who, "cloudtrail:StopLogging", ip=THIEF, agent=SDK, request={"name": "main"})
     case = trail.case(tmp_path, {"event": stop})
     write(case)
     rows = baseline_table(case)
+    assert list(rows.columns) == [*TABLE_KEYS, "first_seen", "last_seen", "count"]
+    assert set(rows["credential_kind"]) == {"access_key"}
+    assert set(rows["hour_of_day"]) == {9, 12}
     assert rows.loc[rows["resource"] == arn, ["event_name", "source_network", "count"]].values.tolist() == [
-        ["GetBucketAcl", "198.51.100.0/24", 2]
+        ["GetBucketAcl", "198.51.100.0/24", 3]
     ]
-    assert rows["count"].sum() == 11, "nine days before the attack, and the two acts on the bucket"
+    assert rows["count"].sum() == 13, "nine days before the attack, and three acts on one bucket, of which one on two"
     found = new_in(case)
     new = {(row.dimension, row.value) for row in found.itertuples()}
     assert new == {("network", "203.0.113.0/24"), ("user agent", "boto3"), ("API", "cloudtrail:StopLogging"),

@@ -135,3 +135,13 @@ def test_what_does_nothing_cannot_be_confirmed(tmp_path, node):
     with pytest.raises(CaseError, match="does nothing itself"):
         decide(case, "confirmed", node, reason="x")
     assert decide(case, "cleared", node, reason="x") == node
+
+
+def test_who_is_known_from_that_address_is_no_lead(tmp_path):
+    """Ann has always worked from the café where the thief now sits; what she does there is her habit."""
+    trail = Trail()
+    trail.habit(DEV)
+    trail.habit(ANN, ip=EXIT)
+    stop = trail.add(9.5, DEV, "cloudtrail:StopLogging", ip=EXIT, agent=TOOL, request={"name": "main"})
+    trail.add(9.6, ANN, "ec2:DescribeVpcs", ip=EXIT)
+    assert leads(trail, tmp_path, stop) == {}

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from cirtlib import queries, report
-from cirtlib.case import load_case
+from cirtlib.case import load_case, update_case
 from cirtlib.errors import ReportError
 from cirtlib.page import page
 from cirtlib.timeline import add_note
@@ -22,7 +22,8 @@ def written(incident, tmp_path_factory):
     """The incident's case with a note in it; its report, its redacted report, and the runs behind both."""
     folder = tmp_path_factory.mktemp("reported") / "case"
     shutil.copytree(incident[0].path, folder, symlinks=True)
-    case = load_case(folder)
+    known = {"accounts": {"Zanzibar ledger": ["444455556666"]}}
+    case = update_case(load_case(folder), "known", known)
     add_note(case, "Called the owner of the key <b>at once</b>", by="an analyst")
     pages, runs = [], []
     for redact in (False, True):
@@ -85,7 +86,9 @@ def test_a_redacted_report_holds_no_identifier(written, incident):
         *events.loc[events["principal_type"] != "AssumedRole", "user_name"], *events["session_name"],
         *(node["value"] for node in incident[1]["extent"] if node["kind"] == "credential"),
         *incident[1].get("external_accounts", []),
+        "Zanzibar ledger",
     }  # fmt: skip
+    assert "Zanzibar ledger" in content(whole), "the name of an account stands beside it"
     values = {str(value) for value in values if isinstance(value, str) and len(value) > 3}
     assert len(values) > 50
     shown, text = content(whole), content(redacted)

@@ -83,7 +83,7 @@ def test_each_count_cites_its_first_events(leaked):
     case, ids = leaked
     title, statements = story(case, "ASIASTOLEN").sections[0]
     counted = next(one for one in statements if "4 events" in one.text)
-    assert title == "What ASIASTOLEN is"
+    assert title == "What it is"
     assert counted.evidence == (ids["stop"], ids["denied"], ids["user"])
     assert counted.total == 4
 
@@ -169,14 +169,22 @@ def test_a_key_without_mint_record_says_so_and_names_its_likely_account(tmp_path
     assert told.verdicts is None
 
 
+def test_what_was_denied_made_nothing(tmp_path):
+    """A refused call is counted as denied, and changed nothing."""
+    trail = Trail()
+    trail.add(9, DEV, "cloudtrail:StopLogging", request={"name": "main"}, error="AccessDenied")
+    told = story(trail.case(tmp_path), "AKIADEV")
+    assert (told.total.denied, told.made) == (1, ())
+
+
 def test_names_stand_beside_addresses_and_accounts(tmp_path):
     """What case.yaml knows by name is told by it."""
     trail = Trail()
     trail.habit(DEV, days=range(2))
     known = {"networks": {"Berlin office": ["198.51.100.0/24"]}, "accounts": {"production": [ACCOUNT]}}
     told = story(trail.case(tmp_path, known=known), "AKIADEV")
-    assert f"{OFFICE} (Berlin office): 2" in said(told)
-    assert f"{ACCOUNT} (production): 2" in said(told)
+    assert f"From {OFFICE} (Berlin office)." in said(told)
+    assert f"In the accounts {ACCOUNT} (production)." in said(told)
 
 
 def test_hostile_content_is_shown_and_obeyed_by_nothing(leaked):
@@ -223,7 +231,7 @@ def test_the_command_tells_it_as_text_and_as_json(leaked, capsys):
     case, ids = leaked
     assert main(["story", str(case.path), "AKIABACKUP"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("What AKIABACKUP is\n")
+    assert text.startswith("What it is\n  It is the access key AKIABACKUP.\n")
     assert ids["key"] in text
     assert main(["story", str(case.path), "AKIABACKUP", "--format", "json"]) == 0
     content = json.loads(capsys.readouterr().out)

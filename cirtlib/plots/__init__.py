@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from cirtlib import names
 from cirtlib.case import Case
 from cirtlib.coverage import Coverage, look
 from cirtlib.plots import actions, addresses, coverage, graph, heatmap, style
@@ -70,7 +71,7 @@ def plot_addresses(case: Case, *, everything: bool = False) -> go.Figure:
 
 def addresses_table(case: Case, *, everything: bool = False) -> pd.DataFrame:
     """Table behind `plot_addresses`: one row per principal, address, user-agent family and verdict."""
-    return addresses.table(_uses(case, everything=everything))
+    return names.beside(addresses.table(_uses(case, everything=everything)), names.read(case))
 
 
 def plot_coverage(case: Case | Coverage) -> go.Figure:

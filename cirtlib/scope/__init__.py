@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cirtlib import baseline, coverage, identity, queries
+from cirtlib import baseline, coverage, queries
 from cirtlib.case import Case, read_json
 from cirtlib.engine import duckdb as engine
 from cirtlib.scope import attribution, claims, extent, leads
@@ -136,12 +136,9 @@ def baseline_table(case: Case) -> pd.DataFrame:
     """Count what was normal before the attack (columns: `baseline.TABLE_KEYS`, first_seen, last_seen, count)."""
     judged = load(case)
     end = pd.Timestamp(judged.content["baseline"]["end"])
-    start = end - pd.Timedelta(days=case.baseline_days)
+    odd = _with(judged.verdicts, attribution.ATTACKER, attribution.UNCLEAR)
     with engine.connect(case) as connection:
-        acts = identity.acts(connection)
-        resources = baseline.named(connection, start=start, end=end)
-    odd = _marked(acts, judged.verdicts, attribution.ATTACKER, attribution.UNCLEAR)
-    return baseline.table(acts, start=start, end=end, exclude=odd, resources=resources)
+        return baseline.table(connection, start=end - pd.Timedelta(days=case.baseline_days), end=end, odd=odd)
 
 
 def new_in_attack(case: Case) -> pd.DataFrame:
@@ -150,21 +147,23 @@ def new_in_attack(case: Case) -> pd.DataFrame:
     `attrs["baseline"]` is what scope.json says of the whole baseline: start, end, days, used.
     """
     judged = load(case)
-    with engine.connect(case) as connection:
-        acts = identity.acts(connection)
-    mine = _marked(acts, judged.verdicts, attribution.ATTACKER)
-    odd = _marked(acts, judged.verdicts, attribution.ATTACKER, attribution.UNCLEAR)
     end = pd.Timestamp(judged.content["baseline"]["end"])
-    found = baseline.new_in_attack(acts, mine=mine, end=end, days=case.baseline_days, odd=odd)
+    mine = _with(judged.verdicts, attribution.ATTACKER)
+    odd = _with(judged.verdicts, attribution.ATTACKER, attribution.UNCLEAR)
+    with engine.connect(case) as connection:
+        acts = baseline.acts_of(connection, mine, since=end - pd.Timedelta(days=case.baseline_days))
+    keys = pd.MultiIndex.from_frame(acts[["event_id", "account_id"]])
+    masks = {
+        name: np.asarray(keys.isin(pd.MultiIndex.from_frame(rows))) for name, rows in (("mine", mine), ("odd", odd))
+    }
+    found = baseline.new_in_attack(acts, end=end, days=case.baseline_days, **masks)
     found.attrs["baseline"] = judged.content["baseline"]
     return found
 
 
-def _marked(acts: pd.DataFrame, verdicts: pd.DataFrame, *wanted: str) -> np.ndarray:
-    """Mask of the acts with one of these verdicts."""
-    rows = verdicts[verdicts["verdict"].isin(wanted)]
-    keys = pd.MultiIndex.from_frame(acts[["event_id", "account_id"]])
-    return np.asarray(keys.isin(pd.MultiIndex.from_frame(rows[["event_id", "account_id"]])))
+def _with(verdicts: pd.DataFrame, *wanted: str) -> pd.DataFrame:
+    """Events (event_id, account_id) with one of these verdicts."""
+    return verdicts.loc[verdicts["verdict"].isin(wanted), ["event_id", "account_id"]]
 
 
 def _seed_nodes(graph: extent.Graph, found: attribution.Judgement, said: list[claims.Claim]) -> list[str]:

@@ -40,6 +40,7 @@ class Judgement:
     base: baseline.Baseline
     names: identity.Names
     opened: set[Door]  # what the attacker's changes let in
+    passwords: dict[str, pd.Timestamp]  # user ARN -> when the attacker set its password
     details: dict[tuple[str, str], dict[str, Any]]  # of the attacker's acts
     aliases: dict[str, list[str]]
     claims: list[Claim]
@@ -125,19 +126,23 @@ def _wanted(found: Judgement) -> dict[str, set[str]]:
     made = nodes.get("resource", set())
     changed = {e.value for effects in found.effects.values() for e in effects if e.effect == "changed"}
     roles = {one for one in changed if ":role/" in one}
+    # Who issued what is held, and who used what was changed, will be leads: all that they did counts.
+    leads = acts["issued"].isin(found.held) | (acts["minted_principal"].isin(roles) & ~acts["invoked_by"].notna())
+    keys = nodes.get("access_key", set()) | set(acts.loc[leads, "access_key_id"].dropna())
+    twins = (found.verdict == ATTACKER) | acts["access_key_id"].isin(keys)
     own = mine[mine["pair"].notna() & ~mine["source_ip"].isin(found.base.common)]
     rare = {
         "agents_inside": (own["user_agent"], found.base.programs), "hosts_inside": (own["tls_host"], found.base.hosts)
     }  # fmt: skip
     wanted = {
-        "keys": nodes.get("access_key", set()),
+        "keys": keys,
         "minted": nodes.get("access_key", set()),
         "signed_in": nodes.get("sign_in", set()),
         "consoles": {one.rpartition("/")[0] for one in nodes.get("console", ())},
         "principals": nodes.get("principal", set()) & {n.partition(":")[2] for n in found.made},
         "sessions": {doors.session_of(arn) for arn in made | changed} - {""},
         "issued_to": made | changed,
-        "shared": set(mine["shared_event_id"].dropna()),
+        "shared": set(acts.loc[twins, "shared_event_id"].dropna()),
         "logins": nodes.get("login_profile", set()) | {one for one in changed if ":user/" in one},
         "assumed": roles | {f"{one.rpartition(':role/')[0]}:role/{one.rpartition('/')[2]}" for one in roles},
         "addresses_inside": set(own["source_ip"]),
@@ -155,13 +160,16 @@ def _prepare(acts: pd.DataFrame, window: tuple[datetime, datetime]) -> pd.DataFr
     frame = acts.copy(deep=False)
     place = frame["source_network"].notna() & ~frame["source_ip_kind"].isin(_NO_PLACE) & frame["invoked_by"].isna()
     frame["pair"] = frame["source_network"].astype(str) + " " + frame["user_agent_family"].astype(str)
-    frame["pair"] = frame["pair"].where(place, None)
-    frame["who"] = ("principal:" + frame["principal"].astype(str)).where(frame["principal"].notna(), None)
+    frame["pair"] = frame["pair"].astype(object).where(place, None)
+    who = "principal:" + frame["principal"].astype(str)
+    frame["who"] = who.astype(object).where(frame["principal"].notna(), None)
     session = frame["session_name"].astype(str)
-    frame["instance"] = session.where(session.str.match(_INSTANCE) & frame["role_arn"].notna(), None)
+    by_name = session.str.match(_INSTANCE) & frame["role_arn"].notna()
     # Where the record itself says to what the credentials were issued, it is that, whatever the session's name.
     named = frame["credentials_issued_to"].astype(str).str.extract(r":instance/(i-[0-9a-f]{8,17})$")[0]
-    frame["instance"] = named.where(named.notna(), frame["instance"]).where(lambda s: s.notna(), None)
+    frame["instance"] = (
+        named.astype(object).where(named.notna(), session.where(by_name)).where(named.notna() | by_name, None)
+    )
     frame["inside"] = (frame["event_time"] >= window[0]) & (frame["event_time"] <= window[1])
     return frame
 
@@ -326,6 +334,7 @@ class _Closure:
             base=base,
             names=self.names,
             opened=state.opened,
+            passwords=state.passwords,
             details=self.sight.details,
             aliases=identity.aliases(frame),
             claims=self.claims,

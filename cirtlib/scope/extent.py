@@ -96,7 +96,7 @@ def _add_act(graph: Graph, found: Judgement, index: int, who: tuple[Any, str]) -
     if act.issued and act.issued != holder:
         graph.edge(holder, act.issued, "minted", act.event_id, act.issued_how)
         _add_session(graph, found, (act, holder))
-    elif act.issued and act.who in graph.nodes and f"login_profile:{act.principal}" in graph.nodes:
+    elif act.issued and act.principal in found.passwords and act.event_time >= found.passwords[act.principal]:
         graph.edge(f"login_profile:{act.principal}", act.issued, "minted", act.event_id, "likely")
     for effect in found.effects.get(index, []):
         graph.node(effect.node, "attacker_created" if effect.effect == "created" else "changed")

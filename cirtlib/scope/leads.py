@@ -159,18 +159,17 @@ def _instances(found: Judgement) -> list[dict[str, Any]]:
 
 
 def origin_gaps(found: Judgement) -> list[dict[str, Any]]:
-    """Gaps for temporary credentials of the attacker whose issue no record shows."""
+    """Gaps for credentials of the attacker whose issue no record shows."""
     acts = found.acts
-    issued = set(acts.loc[acts["issued"].notna(), "issued"])
+    issued = set(acts.loc[acts["issued"].notna(), "issued"]) | found.made
     gaps = []
     for name in sorted(found.held - issued):
-        if name.startswith(("access_key:ASIA", "console:", "sign_in:")):
-            rows = acts[acts["credential"] == name]
-            until = f"{rows['event_time'].min():%Y-%m-%dT%H:%M:%SZ}"
-            gaps.append(
-                {"account": rows["account_id"].iloc[0], "region": None, "from": None, "to": until}
-                | {"reason": f"origin not seen: no record shows who issued {name}"}
-            )
+        rows = acts[acts["credential"] == name]
+        until = f"{rows['event_time'].min():%Y-%m-%dT%H:%M:%SZ}"
+        gaps.append(
+            {"account": rows["account_id"].iloc[0], "region": None, "from": None, "to": until}
+            | {"reason": f"origin not seen: no record shows who issued {name}"}
+        )
     return gaps
 
 

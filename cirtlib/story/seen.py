@@ -33,8 +33,9 @@ ACTS_READ = 200
 _COUNTED = (
     "count(*) AS events, count_if(outcome = 'denied') AS denied, min(event_time) AS first_seen, "
     "max(event_time) AS last_seen, "
-    # ids after their times, so that the first of them are the earliest, whatever the order of the records
-    f"min(concat(to_iso8601(event_time), ' ', event_id), {IDS_SHOWN}) AS ids"
+    # ids after their times in seconds, so that the least are the earliest, whatever the order of the records; times
+    # as ISO 8601 would take three times as long
+    f"min(concat(CAST(CAST(to_unixtime(event_time) AS bigint) AS varchar), ' ', event_id), {IDS_SHOWN}) AS ids"
 )
 
 

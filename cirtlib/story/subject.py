@@ -11,7 +11,7 @@ from cirtlib.case import parse_time
 from cirtlib.engine import duckdb as engine
 from cirtlib.errors import CaseError
 
-_KEY = re.compile(r"A[KS]IA\w+")
+_KEY = re.compile(r"A[KS]IA[A-Z0-9]+")
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _ACCOUNT = re.compile(r"\d{12}")
 _EVENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|sha256:[0-9a-f]{64}", re.IGNORECASE)

@@ -29,7 +29,7 @@ _VERDICTS = {"attacker": "the attacker's", "owner": "the owner's", "unclear": "u
 def sections(story: Story) -> tuple[tuple[str, tuple[Statement, ...]], ...]:
     """Headings and their statements; a heading without statements is left out."""
     parts = {
-        f"What {story.value} is": _subject(story),
+        "What it is": _subject(story),
         "Who used it, from where": _used(story),
         "What was done to it": _done_to(story),
         "What it issued, made and changed": _made(story),
@@ -45,7 +45,7 @@ def sections(story: Story) -> tuple[tuple[str, tuple[Statement, ...]], ...]:
 def _subject(story: Story) -> Iterable[Statement]:
     if len(story.subjects) > 1:
         named = "; ".join(f"the {one.kind} {one.value}" for one in story.subjects)
-        yield Statement(f"The name stands for {len(story.subjects)} things, told together here: {named}.")
+        yield Statement(f"{story.value} stands for {len(story.subjects)} things, told together here: {named}.")
     else:
         yield from (Statement(f"It is the {one.kind} {one.value}.") for one in story.subjects)
     if story.key_account:
@@ -70,15 +70,20 @@ def _subject(story: Story) -> Iterable[Statement]:
 
 
 def _used(story: Story) -> Iterable[Statement]:
+    own = {one.value for one in story.subjects}
     for dimension, words in _USED.items():
         uses = story.used.get(dimension, ())
-        if uses and not (len(uses) == 1 and uses[0].value in {one.value for one in story.subjects}):
+        if dimension == "networks" and len(uses) == len(story.used.get("addresses", ())):
+            continue  # each address has a network of its own, which says no more
+        if uses and not (len(uses) == 1 and uses[0].value in own):
             yield _listed(words, uses)
 
 
 def _listed(words: str, uses: tuple[Use, ...]) -> Statement:
     """The most frequent values with their counts, and how many more there are."""
     parts = [f"{use.value}{f' ({use.name})' if use.name else ''}: {use.events:,}{_denied(use)}" for use in uses[:_MOST]]
+    if len(uses) == 1:  # the number of all events has been said
+        parts = [parts[0].rpartition(": ")[0]]
     more = f"; and {len(uses) - _MOST:,} more" if len(uses) > _MOST else ""
     ids = tuple(use.event_ids[0] for use in uses[:IDS_SHOWN] if use.event_ids)
     return Statement(f"{words} {'; '.join(parts)}{more}.", ids, sum(use.events for use in uses))
