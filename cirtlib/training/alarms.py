@@ -37,7 +37,7 @@ def raise_alarms(world: World, truth: Truth, folder: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(item, separators=(",", ":"), ensure_ascii=False) + "\n"
         path.write_bytes(gzip.compress(line.encode(), mtime=0))
-    hub = json.dumps({"Findings": security_hub(world, findings, rng)}, indent=1, ensure_ascii=False)
+    hub = json.dumps({"Findings": security_hub(world, truth, findings, rng)}, indent=1, ensure_ascii=False)
     (folder / "security_hub.json").write_text(hub + "\n", encoding="utf-8")
     return str(findings[0]["arn"])
 

@@ -5,10 +5,11 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cirtlib.training import names
 from cirtlib.training.scenario import OPEN_PORT
 from cirtlib.training.shapes import Json
 from cirtlib.training.site import site
-from cirtlib.training.world import SLR_ID, SLR_PATH, Machine, Role, User, World, trust
+from cirtlib.training.world import HELPER, SLR_ID, SLR_PATH, Machine, Role, User, World, allow, trust
 
 Account = dict[str, list[Json]]
 _LISTS = ("users", "roles", "policies", "trails", "instances", "volumes", "snapshots", "buckets")
@@ -85,6 +86,9 @@ def begin(world: World) -> Estate:
         accounts[account]["trails"] = _trails(world, account)
         accounts[account]["buckets"] = [{"Name": name, "Region": world.home} for name in world.buckets[account]]
     accounts[world.management]["buckets"].append({"Name": org_bucket(world), "Region": world.home})
+    if networked:
+        arn, rights = f"arn:aws:iam::{world.workload}:policy/{HELPER}", allow(*names.instance_rights())
+        accounts[world.workload]["policies"].append({"Arn": arn, "PolicyName": HELPER, "document": rights})
     for machine in world.machines:
         place = accounts[machine.role.account]
         instance = instance_state(machine.id, machine.region, machine.image, machine.kind)

@@ -9,6 +9,7 @@ from cirtlib.training import names
 from cirtlib.training.identifiers import access_key, ec2_id, guid, hexadecimal, source, unique_id
 from cirtlib.training.scenario import OPEN_PORT, Scenario
 from cirtlib.training.world import (
+    HELPER,
     SSO_PATH,
     Function,
     Machine,
@@ -283,10 +284,10 @@ def _machines(rng: random.Random, scenario: Scenario, *, account: str, regions: 
 def _expose(world: World) -> World:
     """Let two instances stand in the open: public, with IMDSv1, the first with a role that may far too much."""
     rng, network = source(world.seed, "exposed"), world.network.office[0].rsplit(".", 1)[0]
-    machines, broad = list(world.machines), names.instance_rights()
+    machines = list(world.machines)
     addresses = [f"{network}.{last}" for last in rng.sample(range(200, 250), 2)]
     role = world.exposed.role
-    role = replace(role, attached=(*role.attached, *broad[0]), inline=role.inline | {"deploy-helper": allow(*broad[1])})
+    role = replace(role, attached=(*role.attached, f"arn:aws:iam::{role.account}:policy/{HELPER}"))
     for index, machine in enumerate(machines):
         if machine.role.arn == role.arn:
             machines[index] = replace(machine, role=role)

@@ -55,7 +55,9 @@ def open_ports(life: Life, truth: Truth) -> None:
         )
         at += dt.timedelta(seconds=own.rng.randint(20, 90))
         record = write(life.book, session.caller(), call, place, at)
-        life.estate.alter(at, world.workload, "groups", machine.group, ingress=record["requestParameters"]["ipPermissions"]["items"])
+        life.estate.alter(
+            at, world.workload, "groups", machine.group, ingress=record["requestParameters"]["ipPermissions"]["items"]
+        )
         truth.story[f"opened {machine.group}"] = {"at": at}
         name = "opener" if machine is world.exposed else "exposed_twin"
         truth.innocents[name] = {

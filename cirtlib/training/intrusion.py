@@ -32,7 +32,7 @@ def intrude(world: World, book: Book, estate: Estate, truth: Truth) -> None:
     raid, steps = Raid(world, book, estate, truth, rng, begin), world.scenario.attack
     place = Place(world.network.attacker, names.attacker_agent(rng))
     _brute_force(raid)
-    truth.mark("resource", world.exposed.arn, "compromised")
+    truth.leads.append(world.exposed.arn)  # that somebody was inside it, no record of CloudTrail shows
     hand = _stolen(raid, place)
     home, account = world.home, world.workload
     raid.do(hand, read(rng, "sts:GetCallerIdentity", home, {}, account=account), label="first")

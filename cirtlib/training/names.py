@@ -163,11 +163,10 @@ def automated_user(rng: random.Random) -> str:
     )
 
 
-def instance_rights() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """List what an instance role was given for convenience: policies of AWS, and actions of an inline policy."""
-    policies = ("arn:aws:iam::aws:policy/AmazonS3FullAccess", "arn:aws:iam::aws:policy/AmazonEC2FullAccess")
-    actions = ("iam:List*", "iam:Get*", "iam:PassRole", "iam:CreateUser", "iam:CreateAccessKey", "iam:AttachUserPolicy")
-    return policies, actions
+def instance_rights() -> tuple[str, ...]:
+    """List the actions of the policy that an instance role was given for convenience."""
+    some = ("iam:PassRole", "iam:CreateUser", "iam:CreateAccessKey", "iam:AttachUserPolicy")
+    return ("s3:*", "ec2:*", "iam:List*", "iam:Get*", *some)
 
 
 def group(rng: random.Random) -> str:

@@ -8,6 +8,7 @@ from cirtlib.training.shapes import Json
 
 SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
 SLR_PATH = "/aws-service-role/"
+HELPER = "deploy-helper"  # the policy that lets an exposed instance do far too much
 SLR_ID = "AROASLR222222EXAMPLE2"
 
 
