@@ -143,6 +143,6 @@ def _load_group(ec2: Any, group: State) -> None:  # noqa: ANN401 - moto has no t
 
 
 def _read_rule(rule: Any) -> State:  # noqa: ANN401 - moto has no types
-    ranges = [{"cidrIp": one["CidrIp"], "description": one.get("Description", "")} for one in rule.ip_ranges]
+    ranges = [{"cidrIp": rule.ip_range["CidrIp"], "description": rule.ip_range.get("Description", "")}]
     ports = {"ipProtocol": rule.ip_protocol, "fromPort": int(rule.from_port), "toPort": int(rule.to_port)}
     return {**ports, "groups": {}, "ipRanges": {"items": ranges}, "ipv6Ranges": {}, "prefixListIds": {}}
