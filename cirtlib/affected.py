@@ -80,6 +80,16 @@ def nodes(facts: Facts, *kinds: str) -> pd.DataFrame:
     return names.beside(table.assign(status=table["status"].str.replace("_", " ")), facts.known)
 
 
+def chains(facts: Facts) -> pd.DataFrame:
+    """How each node of the extent was reached from the seeds: node, status, confidence, the chain in words."""
+    rows = [
+        {"node": node["id"], "status": node["status"].replace("_", " "), "confidence": node["confidence"]}
+        | {"how we know": " ".join(facts.scope.chain(node["id"]))}
+        for node in facts.scope.extent()
+    ]
+    return pd.DataFrame(rows, columns=["node", "status", "confidence", "how we know"])
+
+
 def owners(facts: Facts) -> pd.DataFrame:
     """Return what rightful owners did with compromised credentials meanwhile, by credential, source and reason."""
     both = pd.concat([facts.owner, facts.unclear])

@@ -176,6 +176,7 @@ def scope(
     since: Annotated[
         str, typer.Option(metavar="LAST", help="Mark what is new: path of an earlier scope.json, or last.")
     ] = "",
+    why: Annotated[str, typer.Option(metavar="NODE", help="Say how one node was reached, link by link.")] = "",
     form: FormatOption = Format.TABLE,
     out: OutOption = None,
     strict: StrictOption = False,
@@ -195,7 +196,9 @@ def scope(
     before = earlier(loaded, since) if since else None
     found = run(loaded.with_seeds(further)) if further else write(loaded)
     news = compare(before, found) if before else None
-    if form is Format.JSON and out is None:
+    if why:
+        say("\n".join(found.chain(why)))
+    elif form is Format.JSON and out is None:
         show_json(found.to_dict() | ({"since": news.to_dict()} if news else {}))
     else:
         from cirtlib.investigation import extent_table
