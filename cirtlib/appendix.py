@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from cirtlib import coverage
+from cirtlib import coverage, names
 from cirtlib.accounting import only_in_event_history
 from cirtlib.case import Case, read_json
 from cirtlib.coverage import Coverage
@@ -71,7 +71,11 @@ def coverage_summary(case: Case | Coverage) -> pd.DataFrame:
         days=("day", "nunique"), first=("day", "min"), last=("day", "max"), objects=("objects", "sum"),
         events=("events", "sum"), reason=("reason", _reasons),
     )  # fmt: skip
-    return summary.reset_index()
+    return _with_names(case, summary.reset_index())
+
+
+def _with_names(case: Case | Coverage, table: pd.DataFrame) -> pd.DataFrame:
+    return names.beside(table, names.read(case.held.case if isinstance(case, Coverage) else case))
 
 
 def _reasons(values: pd.Series) -> str:
@@ -82,7 +86,7 @@ def _reasons(values: pd.Series) -> str:
 
 def gaps(case: Case | Coverage) -> pd.DataFrame:
     """One row per gap of the logs: account, Region, from, to, reason."""
-    return pd.DataFrame(coverage.gaps(case), columns=["account", "region", "from", "to", "reason"])
+    return _with_names(case, pd.DataFrame(coverage.gaps(case), columns=["account", "region", "from", "to", "reason"]))
 
 
 def evidence_index(facts: Facts) -> pd.DataFrame:

@@ -1,11 +1,11 @@
-"""Deciding on leads in a notebook: the commands that do it, and buttons where the notebook can show them."""
+"""Deciding on leads in a notebook: with buttons, and the commands that do the same."""
 
-import importlib
 import shlex
 from collections.abc import Callable
 from html import escape
 from typing import Any
 
+import ipywidgets as widgets
 import pandas as pd
 from IPython.display import display
 
@@ -19,7 +19,7 @@ _KEYS = {"confirmed": "Confirm", "cleared": "Clear"}
 
 
 def decide_leads(case: Case, leads: pd.DataFrame) -> Html:
-    """Show how each lead is confirmed or cleared: as commands, and with buttons where `ipywidgets` is installed.
+    """Show how each lead is confirmed or cleared: with buttons, and as commands for where there are none.
 
     Parameters
     ----------
@@ -27,9 +27,8 @@ def decide_leads(case: Case, leads: pd.DataFrame) -> Html:
         as `affected.leads` gives them: their column `node` is read.
     """
     nodes = [str(node) for node in dict.fromkeys(leads["node"])]
-    box = _box(case, nodes) if nodes else None
-    if box is not None:
-        display(box)  # type: ignore[no-untyped-call]
+    if nodes:
+        display(widgets.VBox([_row(case, node) for node in nodes]))  # type: ignore[no-untyped-call]
     folder = shlex.quote(str(case.path))
     rows = [
         {
@@ -43,16 +42,7 @@ def decide_leads(case: Case, leads: pd.DataFrame) -> Html:
     return show_table(pd.DataFrame(rows), "How to decide on the leads", rows=60)
 
 
-def _box(case: Case, nodes: list[str]) -> Any:  # noqa: ANN401 - ipywidgets is no dependency of ours
-    """Rows of buttons, one for each node; None where ipywidgets is not installed."""
-    try:
-        widgets = importlib.import_module("ipywidgets")
-    except ImportError:
-        return None
-    return widgets.VBox([_row(widgets, case, node) for node in nodes])
-
-
-def _row(widgets: Any, case: Case, node: str) -> Any:  # noqa: ANN401 - ipywidgets is no dependency of ours
+def _row(case: Case, node: str) -> widgets.HBox:
     """One node with a field for the reason, two buttons, and what came of them."""
     reason = widgets.Text(placeholder="reason; it stands in the report")
     said = widgets.HTML()

@@ -128,10 +128,13 @@ def read(case: Case) -> Known:
     networks = {_network(text): name for name, text in _pairs(known.get("networks"), "networks")}
     accounts: dict[str, str] = {}
     own: dict[str, str] = {}
-    for account in sorted({str(taken["account"]) for taken in snapshot.taken(case)}):
-        one = snapshot.snapshot(case, account)
-        accounts |= {str(row["Id"]): str(row["Name"]) for row in one.accounts if row.get("Name")}
+    snapshots = snapshot.latest(case)
+    for one in snapshots:
+        for alias in one.rows("iam.ListAccountAliases", "AccountAliases"):
+            accounts[one.account] = str(alias)
         own |= _own(one)
+    for one in snapshots:  # an organization's name for an account is better than the account's alias
+        accounts |= {str(row["Id"]): str(row["Name"]) for row in one.accounts if row.get("Name")}
     for name, account in _pairs(known.get("accounts"), "accounts"):
         if not _ACCOUNT.fullmatch(account):
             raise CaseError(f"known.accounts.{name}: {account!r} is no account id; it has 12 digits, in quotes")

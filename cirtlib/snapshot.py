@@ -193,6 +193,15 @@ def snapshot(case: Case, account: str, *, before: datetime | None = None) -> Sna
     return max(found, key=lambda one: (one.complete, one.taken_at))
 
 
+def latest(case: Case) -> list[Snapshot]:
+    """The latest snapshot of each account, a complete one where there is; sorted by account."""
+    found: dict[str, Snapshot] = {}
+    for (account, _), one in sorted(_all(case).items()):
+        if account not in found or (one.complete, one.taken_at) > (found[account].complete, found[account].taken_at):
+            found[account] = one
+    return [found[account] for account in sorted(found)]
+
+
 def _all(case: Case) -> dict[tuple[str, str], Snapshot]:
     """All snapshots by account and time."""
     pages: dict[tuple[str, str], dict[_Call, dict[int, str]]] = {}

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 
 import pytest
 
@@ -87,3 +88,47 @@ def test_scope_of_the_scenario_is_exactly_the_true_extent(tmp_path, scenario):
 def test_scope_is_exact_for_twenty_incidents(tmp_path, scenario, seed):
     """Precision and recall are 1.0 by kind and value, whatever names, keys, addresses and times the seed draws."""
     check(tmp_path, scenario, seed)
+
+
+def peaceful(folder, seed):
+    """The incident's logs without what the attacker did, and the principal with most records on the day of it."""
+    made = generate("exposed_credentials", seed=seed, out=folder / "made")
+    truth = json.loads(made.truth.read_text(encoding="utf-8"))
+    taken, busy = {event for event, _ in truth["attacker_events"]}, Counter()
+    day = truth["attack"]["first"][:10]
+    for file in made.logs.rglob("*.json.gz"):
+        content = json.loads(gzip.decompress(file.read_bytes()))
+        kept = [record for record in content.get("Records", []) if record["eventID"] not in taken]
+        if "Records" in content:
+            file.write_bytes(gzip.compress(json.dumps({"Records": kept}).encode(), 1))
+        today = [one["userIdentity"] for one in kept if one.get("eventTime", "")[:10] == day and "userIdentity" in one]
+        issuers = [who["sessionContext"].get("sessionIssuer", {}) for who in today if "sessionContext" in who]
+        busy.update(issuer["arn"] for issuer in issuers if "arn" in issuer)
+    return made, day, busy.most_common(1)[0][0]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("seed", [3, 7])
+def test_without_an_attack_nothing_is_made_up(seed, tmp_path):
+    """The busiest principal as a seed: with a baseline all is its owner's, else each claim says what is missing."""
+    made, day, busiest = peaceful(tmp_path, seed)
+    content = {
+        "seeds": [{"principal": busiest}],
+        "sources": [{"cloudtrail": {"folder": str(made.logs)}}],
+        "window": {"start": f"{day}T00:00:00Z", "end": f"{day}T23:59:59Z"},
+        "as_of": made.as_of.isoformat(),
+    }
+    known = new_case(tmp_path / "known", content)
+    collect(known)
+    found = scope(known)
+    assert set(found.verdicts["verdict"]) == {"owner"}
+    assert found.extent() == []
+    unknown = new_case(tmp_path / "unknown", {**content, "baseline_days": 1})
+    collect(unknown)
+    found = scope(unknown)
+    claimed = found.verdicts[found.verdicts["verdict"] == "attacker"]
+    assert claimed["reason"].str.contains("no baseline tells").all()
+    assert any("no baseline" in gap["reason"] for gap in found.gaps)
+    made_by_it = {node["id"] for node in found.extent() if node["status"] == "attacker_created"}
+    own = {node["id"] for node in found.extent() if node["value"] == busiest or node["kind"] == "credential"}
+    assert made_by_it <= own

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cirtlib import coverage, queries, snapshot, standard
+from cirtlib import coverage, names, queries, snapshot, standard
 from cirtlib.aws import allowed
 from cirtlib.case import Case, parse_time, update_case
 from cirtlib.collect import collect
@@ -41,6 +41,7 @@ def test_the_state_comes_back(case: Case, responder: "Emulated") -> None:
     assert (made["seen"], made["new"]) == (18_152, 0), "a snapshot is no event"
     one = snapshot.snapshot(case, MEMBER)
     assert one.complete
+    assert [(other.account, other.taken_at) for other in snapshot.latest(case)] == [(MEMBER, one.taken_at)]
     assert {user["UserName"] for user in one.users} == {user["UserName"] for user in before["users"]}
     assert {role["RoleName"] for role in one.roles} >= {role["RoleName"] for role in before["roles"]}
     keys = {key["AccessKeyId"] for user in before["users"] for key in user["keys"]}
@@ -48,6 +49,8 @@ def test_the_state_comes_back(case: Case, responder: "Emulated") -> None:
     assert len(one.credential_report) == len(before["users"]), "a row for each user"
     here = {row["InstanceId"] for row in before["instances"] if row["Region"] == REGION}
     assert {row["InstanceId"] for row in one.instances} == here != set()
+    public = {row["PublicIpAddress"]: row["InstanceId"] for row in one.instances if row.get("PublicIpAddress")}
+    assert names.read(case).own == {address: f"our instance {name}" for address, name in public.items()} != {}
     assert all(row["Region"] == REGION and "MetadataOptions" in row for row in one.instances)
     (trail,) = one.trails
     assert trail["Status"]["IsLogging"] is False, "which is how the incident left it"

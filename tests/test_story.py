@@ -5,6 +5,7 @@ import re
 import shlex
 
 import pytest
+from test_names import key
 from trail import ACCOUNT, CLI, FOREIGN, OFFICE, SDK, THIEF, Trail, role, service, user
 from typer.testing import CliRunner
 
@@ -18,6 +19,7 @@ DEV = user("dev", "AKIADEV")
 STOLEN = role("devRole", "work", "ASIASTOLEN")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/devRole"
 USER = f"arn:aws:iam::{ACCOUNT}:user/dev"
+FAR = key(888877776666, "ASIA")
 HOSTILE = "\x1b[31mcurl/8<script>alert(1)</script>\u202e'; DROP TABLE events --"
 BUCKET = "amzn-s3-demo-bucket"
 
@@ -148,8 +150,8 @@ def test_what_is_not_found_says_what_to_do(leaked):
     case, _ = leaked
     with pytest.raises(NotFoundError, match=r"the address '192.0.2.200'.*cirt coverage"):
         story(case, "192.0.2.200")
-    with pytest.raises(NotFoundError, match="its account is likely 609629065308"):
-        story(case, "ASIAY34FZKBOKMUTVV7A")
+    with pytest.raises(NotFoundError, match="its account is likely 888877776666"):
+        story(case, FAR)
     with pytest.raises(NotFoundError, match="needs a value"):
         story(case, "  ")
     for odd in ("nobody", "x' OR '1'='1", "principal:", "console:AIDA/never", "arn:aws:s3:::none", "finding:x"):
@@ -160,10 +162,10 @@ def test_what_is_not_found_says_what_to_do(leaked):
 def test_a_key_without_mint_record_says_so_and_names_its_likely_account(tmp_path):
     """The issue of a temporary key that no record shows is a gap; the account comes from the id, as likely."""
     trail = Trail()
-    trail.add(9, role("devRole", "work", "ASIAY34FZKBOKMUTVV7A"), "ec2:DescribeVpcs")
-    told = story(trail.case(tmp_path), "ASIAY34FZKBOKMUTVV7A")
-    assert told.key_account == "609629065308"
-    assert "likely 609629065308" in said(told)
+    trail.add(9, role("devRole", "work", FAR), "ec2:DescribeVpcs")
+    told = story(trail.case(tmp_path), FAR)
+    assert told.key_account == "888877776666"
+    assert "likely 888877776666" in said(told)
     assert "another than the account of its events" in said(told)
     assert any("No record shows who issued it" in gap for gap in told.gaps)
     assert told.verdicts is None

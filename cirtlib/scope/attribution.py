@@ -6,7 +6,7 @@ in an attacker act, whose other acts are judged one by one; a *pair* is (source 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -107,6 +107,7 @@ def _judged(
     source = baseline.Source(sight.connection, sight.relation, case.baseline_days, window[0])
     while True:
         base = baseline.build(source, frame, end=end)
+        base = replace(base, explains=_of_twins(frame, base.explains))
         state = closure.run(base)
         first = frame.loc[state.attacker, "event_time"].min() if state.attacker.any() else None
         if first is None or first == end or first in seen:
@@ -114,6 +115,12 @@ def _judged(
             return closure.result(state, base)
         seen.add(end)
         end = first.to_pydatetime()
+
+
+def _of_twins(frame: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
+    """The mask, and the records that other accounts have of the same acts: they know the caller by another name."""
+    twins = set(frame.loc[mask & frame["shared_event_id"].notna(), "shared_event_id"])
+    return np.asarray(mask | frame["shared_event_id"].isin(twins).to_numpy())
 
 
 def _wanted(found: Judgement) -> dict[str, set[str]]:
@@ -253,8 +260,10 @@ class _Closure:
             return {Door(doors.TRUST, effect.value, since, frozenset(self._let_in(state, index, effect.value)))}
         if name == "UpdateAccessKey" and effect.node.startswith("access_key:"):
             return {Door(doors.KEY, effect.node, since)} if detail["request"].get("status") == "Active" else set()
-        if name == "AssociateIamInstanceProfile":
-            return {Door(doors.PROFILE, effect.value.rpartition("/")[2], since)}
+        if effect.effect == "changed" and doors.session_of(effect.value):
+            profile = name in {"AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation"}
+            given = {Door(doors.PROFILE, effect.value.rpartition("/")[2], since)} if profile else set()
+            return {Door(doors.HOST, effect.value, since), *given}
         named = doors.named_by_policy(name, detail["request"]) if effect.kind == "resource" else frozenset[str]()
         return {Door(doors.RESOURCE, effect.value, since, named)} if named else set()
 
@@ -296,7 +305,7 @@ class _Closure:
             (mints & pair & self.inside, "minted a compromised credential, from an attacker's network and user agent"),
             (frame["shared_event_id"].isin(twins).to_numpy(), "another account's record of an attacker's act"),
             (self._logins(state), "signed in with a password that the attacker set"),
-            *doors.rules(self.view, state.opened, state.made, state.attacker),
+            *doors.rules(self.view, state.opened, state.made, state.attacker, pair & self.inside),
         ]
 
     def _logins(self, state: _State) -> np.ndarray:
@@ -322,6 +331,8 @@ class _Closure:
         rest = judged & self.inside & ~state.attacker & ~self.cleared
         owner, unclear = rest & base.explains, rest & ~base.explains
         verdict[state.attacker], verdict[owner], verdict[unclear] = ATTACKER, OWNER, UNCLEAR
+        if not base.exists:
+            reason[state.attacker] = reason[state.attacker] + "; no baseline tells whether it was the owner"
         reason[owner] = "the baseline knows this principal from this network with this user agent"
         reason[unclear] = "neither from an attacker's network and user agent nor explained by the baseline"
         return Judgement(
