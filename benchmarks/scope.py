@@ -3,7 +3,8 @@
     python benchmarks/scope.py [--incidents 500] [--scale 1] [--cache FOLDER] [--out FILE]
 
 Precision and recall over random incidents, whose truth is written down while they are made
-(cirtlib.training.incidents), with all records and with shares of them removed; then time and memory on the case folders of benchmarks/ask.py.
+(cirtlib.training.incidents), with all records and with some removed; then time and memory on the case folders of
+benchmarks/ask.py.
 """
 
 import argparse
@@ -80,8 +81,8 @@ def attribution(count: int) -> list[str]:
             )
         certain = total["edge, certain"]
         said.append(
-            f"{name_of_loss} removed, {len(seeds)} incidents: {certain[1] - certain[2]} of {certain[1]:,} certain links are false; "
-            f"{silent} keys of the extent without a record of their issue lack the word that it was not seen."
+            f"{name_of_loss} removed, {len(seeds)} incidents: {certain[1] - certain[2]} of {certain[1]:,} certain "
+            f"links are false; {silent} credentials without a record of their issue lack the word that it was not seen."
         )
     return [*said, "", *lines]
 

@@ -188,7 +188,9 @@ def _seed_nodes(graph: extent.Graph, found: attribution.Judgement, said: list[cl
             if claim.node.startswith(("address:", "principal:", "access_key:", "resource:")):
                 graph.node(claim.node, "suspected")
                 result[claim.node] = None
-            result.update(dict.fromkeys(sorted(set(holders))))
+            for holder in sorted(set(holders)):
+                graph.node(holder, "suspected")  # a claim on what a service did for somebody convicts nobody
+                result[holder] = None
     return list(result)
 
 

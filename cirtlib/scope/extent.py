@@ -92,7 +92,7 @@ def _add_hosts(graph: Graph, found: Judgement) -> None:
     rows = found.acts[(found.verdict == ATTACKER) & found.acts["role_arn"].notna()].drop_duplicates("credential")
     for act in rows.itertuples():
         host = hosts.get((act.account_id, act.session_name))
-        if host and act.credential:
+        if host and str(act.credential).startswith("access_key:"):
             sure = "certain" if act.credentials_issued_to == graph.nodes[host].value else "likely"
             graph.edge(host, act.credential, "minted", issue.get(act.credential, act.event_id), sure)
 

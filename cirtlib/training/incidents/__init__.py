@@ -18,7 +18,7 @@ from cirtlib.training.incidents.acts import ACTS
 from cirtlib.training.incidents.entries import ENTRIES
 from cirtlib.training.incidents.hand import Hand, Raid
 from cirtlib.training.incidents.hops import HOPS
-from cirtlib.training.incidents.world import BASELINE_DAYS, CAFE, START, World, at_work, found, reading
+from cirtlib.training.incidents.world import BASELINE_DAYS, CAFE, START, World, found, reading, take_on
 from cirtlib.training.shapes import Book, Json, Place, iso
 from cirtlib.training.truth import ORDER
 
@@ -115,7 +115,9 @@ def _life(world: World, raid: Raid, *, alone: bool) -> None:
                 raid.owner.append((record["eventID"], record["recipientAccountId"]))
             at += dt.timedelta(minutes=rng.randint(1, 90))
         role = rng.choice(world.roles)
-        caller = at_work(world, person, role, at)
+        caller, records = take_on(world, person.caller(), role, world.office, at, name=person.name)
+        if person.key in raid.stolen:
+            raid.owner += [(record["eventID"], record["recipientAccountId"]) for record in records]
         world.say(caller, reading(rng), world.office, at + dt.timedelta(minutes=1))
     # somebody else behind the attacker's address, and somebody from a place where nobody ever was
     other = rng.choice([one for one in world.people if one.key not in raid.stolen])

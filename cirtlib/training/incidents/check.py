@@ -59,7 +59,8 @@ def compare(made: Incident, scope: Scope) -> Found:
     found.wrong += [
         f"status of {key}: {said} in truth, {answer} in the answer" for key, (said, answer) in status.items()
     ]
-    _count(found, "lead", made.leads, made.leads & {lead["node"] for lead in scope.leads})
+    due = made.leads - {node["id"] for node in scope.extent()}  # what is inside needs no lead
+    _count(found, "lead", due, due & {lead["node"] for lead in scope.leads})
     return found
 
 
@@ -72,13 +73,15 @@ def _count(found: Found, name: str, due: set[Any], got: set[Any]) -> None:
 def without_origin(scope: Scope, records: list[Json]) -> list[str]:
     """Credentials of the extent that no record issues and of which no gap says so.
 
-    A session of the console or of a command line is issued by a record of signing in that names its principal.
+    What an edge says was issued has its origin; else a session of the console or of a command line may have a record of
+    signing in that names its principal.
     """
     answers = json.dumps([record.get("responseElements") for record in records])
     signing = json.dumps([one for one in records if one.get("eventSource") == "signin.amazonaws.com"])
     reasons = " ".join(gap["reason"] for gap in scope.gaps)
+    told = {edge["to"] for edge in scope.edges if edge["kind"] == "minted"}
     silent = []
-    for node in scope.extent():
+    for node in (one for one in scope.extent() if one["id"] not in told):
         kind = node["id"].partition(":")[0]
         who = node["value"].partition("/")[0].partition(":")[0] if kind == "console" else node["value"]
         seen = node["value"] in answers if kind == "access_key" else kind == "login_profile" or who in signing
