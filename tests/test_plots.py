@@ -300,6 +300,28 @@ def test_a_graph_of_any_size_stays_readable(size):
     assert figure.layout.height <= 1500
 
 
+def test_a_large_scope_is_a_tree_of_what_led_to_what():
+    """Each thing stands under what first led to it, further right, a line each; the verb stands before its name."""
+    keys = [f"access_key:ASIA{n:016d}" for n in range(60)]
+    nodes = [scope_node(KEY, "compromised"), *(scope_node(key, "attacker_created") for key in keys)]
+    nodes += [scope_node(f"resource:arn:aws:s3:::b{n}", "changed") for n in range(5)]
+    chain = [(a, b, "minted") for a, b in zip([KEY, *keys[:2]], keys[:3], strict=True)]
+    chain += [(keys[2], key, "minted") for key in keys[3:]] + [(keys[1], n["id"], "changed") for n in nodes[61:]]
+    content = scope(nodes, chain)
+    reached = {edge["to"]: edge["id"] for edge in content["edges"]}
+    content["nodes"] = [node | {"via": reached.get(node["id"])} for node in nodes]
+    figure = graph.draw(content)
+    (trace,) = [trace for trace in figure.data if trace.mode == "markers+text"]
+    names = [name.replace("\u00a0", "") for name in trace.text]
+    at = dict(zip(names, zip(trace.x, trace.y, strict=True), strict=True))
+    assert [at[f"<b>issued {key.partition(':')[2]}</b>"][0] for key in keys[:4]] == [1, 2, 3, 4]
+    assert at["<b>changed 5 resources</b>"][0] == 3
+    assert sorted(y for _, y in at.values()) == [float(-line) for line in reversed(range(62))]
+    dashed = scope(nodes[::-1], chain)
+    dashed["nodes"] = [node | {"via": reached.get(node["id"])} for node in nodes[::-1]]
+    assert set(labels(graph.draw(dashed))) == set(trace.text)
+
+
 def test_places_depend_on_the_graph_alone():
     """The order in which nodes and links are given changes nothing; a node without a link has a place too."""
     nodes = [scope_node(KEY, "compromised"), *(scope_node(f"account:{n}", "touched") for n in range(3))]

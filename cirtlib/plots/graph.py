@@ -1,14 +1,19 @@
-"""The scope as a graph: what led from the seeds to what, in layers by distance from them."""
+"""The scope as a graph: what led from the seeds to what, in layers by distance from them.
+
+A large scope is drawn as a tree instead, a line for each thing under what first led to it: layers of so many marks can
+be looked at and not read.
+"""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
 import pandas as pd
 import plotly.graph_objects as go
 
-from cirtlib.plots import layers, style
+from cirtlib.plots import layers, style, tree
+from cirtlib.plots.marks import Mark, of_many, of_node
 
 TITLE = "Scope: how the compromise spread from the seeds"
 COLUMNS = (
@@ -29,21 +34,9 @@ _DASH = {"certain": "solid", "likely": "dash", "guess": "dot"}
 # more become one mark that names them on hover.
 _ALIKE, _MADE = 3, 6
 _ALL_LABELS = 70
+_CROWD, _LINE = 45, 20
 _ARROWS = 120
-_LABEL, _LABEL_CROWDED = 30, 20
-
-
-@dataclass
-class Mark:
-    """One mark: a node, or several of the same neighbours, kind and status that are folded into one."""
-
-    id: str
-    kind: str
-    status: str
-    label: str
-    hover: str
-    members: list[str] = field(default_factory=list)
-    seed: bool = False
+_LABEL, _LABEL_CROWDED, _LABEL_BESIDE = 30, 20, 90
 
 
 def table(scope: dict[str, Any]) -> pd.DataFrame:
@@ -67,6 +60,8 @@ def draw(scope: dict[str, Any]) -> go.Figure:
     if not scope["nodes"]:
         return style.empty(TITLE, "The scope holds nothing.")
     marks, edges = _folded(scope)
+    if len(marks) > _CROWD:
+        return _tree(scope)
     links: nx.Graph[str] = nx.Graph()
     links.add_nodes_from(sorted(marks))
     links.add_edges_from((edge["a"], edge["b"]) for edge in edges)
@@ -81,6 +76,22 @@ def draw(scope: dict[str, Any]) -> go.Figure:
     right = max(x for x, _ in places.values())
     figure.update_xaxes(visible=False, range=[-0.35, right + 0.75])
     figure.update_yaxes(visible=False)
+    figure.update_layout(legend=style.BELOW, margin={"b": 110, "t": 70, "l": 10, "r": 10}, dragmode="pan")
+    return figure
+
+
+def _tree(scope: dict[str, Any]) -> go.Figure:
+    """Figure of a large scope: one line for each mark, to the right of and under what first led to it."""
+    marks, edges, places = tree.grow(scope)
+    lines, deep = len(places), max(x for x, _ in places.values())
+    further = len(scope["edges"]) - sum(edge["count"] for edge in edges)
+    subtitle = f"{len(scope['nodes'])} nodes, each under what first led to it; {further} further links are in the table"
+    figure = style.figure(TITLE, subtitle, height=_LINE * lines + 220, alt=alt(scope))
+    _edges(figure, edges, places, tree.elbow)
+    _nodes(figure, marks, places, beside=True)
+    _keys(figure, marks, edges)
+    figure.update_xaxes(visible=False, range=[-0.3, deep + 4.5], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-lines, 1])
     figure.update_layout(legend=style.BELOW, margin={"b": 110, "t": 70, "l": 10, "r": 10}, dragmode="pan")
     return figure
 
@@ -116,7 +127,7 @@ def _folded(scope: dict[str, Any]) -> tuple[dict[str, Mark], list[dict[str, Any]
     home: dict[str, str] = {}
     for (_, kind, status), nodes in alike.items():
         folded = len(nodes) > (_MADE if status in layers.EXTENT else _ALIKE)
-        for mark in [_fold(kind, status, nodes)] if folded else [_mark(node, scope) for node in nodes]:
+        for mark in [of_many(kind, status, nodes)] if folded else [of_node(node, scope) for node in nodes]:
             marks[mark.id] = mark
             home |= dict.fromkeys(mark.members, mark.id)
     return marks, _between(scope["edges"], home)
@@ -142,36 +153,20 @@ def _between(edges: list[dict[str, Any]], home: dict[str, str]) -> list[dict[str
     return made
 
 
-def _mark(node: dict[str, Any], scope: dict[str, Any]) -> Mark:
-    seen = f"{node.get('first_seen') or '?'} to {node.get('last_seen') or '?'}"
-    lines = [
-        f"<b>{style.wrapped(node['value'])}</b>",
-        f"{node['kind']} · <b>{node['status'].replace('_', ' ')}</b> · {node['confidence']}",
-        f"{style.text(node.get('account') or '')} {style.text(node.get('region') or '')}".strip(),
-        f"{node.get('events') or 0} events, {node.get('attacker_events') or 0} the attacker's",
-        style.text(seen) if node.get("first_seen") else "",
-    ]
-    hover = "<br>".join(line for line in lines if line)
-    label = style.node_name(node["id"])
-    return Mark(node["id"], node["kind"], node["status"], label, hover, [node["id"]], node["id"] in scope["seeds"])
-
-
-def _fold(kind: str, status: str, nodes: list[dict[str, Any]]) -> Mark:
-    members = sorted(node["id"] for node in nodes)
-    shown = [style.wrapped(node["value"]) for node in sorted(nodes, key=lambda node: str(node["id"]))[:15]]
-    more = [f"and {len(nodes) - 15} more"] if len(nodes) > 15 else []
-    plural = f"{kind}es" if kind == "address" else f"{kind}s"
-    title = f"<b>{len(nodes)} {plural}, {status.replace('_', ' ')}</b>"
-    label = f"{len(nodes)} {plural}"
-    return Mark(f"folded:{members[0]}", kind, status, label, "<br>".join([title, *shown, *more]), members)
-
-
 def _weight(mark: Mark) -> int:
     """Graver things stand nearer to the middle of a layer."""
     return list(STATUS_COLOURS).index(mark.status) if mark.status in STATUS_COLOURS else len(STATUS_COLOURS)
 
 
-def _edges(figure: go.Figure, edges: list[dict[str, Any]], places: dict[str, tuple[float, float]]) -> None:
+Point = tuple[float, float]
+
+
+def _edges(
+    figure: go.Figure,
+    edges: list[dict[str, Any]],
+    places: dict[str, Point],
+    way: Callable[[Point, Point], list[Point]] = layers.curve,
+) -> None:
     for confidence, dash in _DASH.items():
         part = [edge for edge in edges if edge["confidence"] == confidence]
         if not part:
@@ -179,7 +174,7 @@ def _edges(figure: go.Figure, edges: list[dict[str, Any]], places: dict[str, tup
         xs: list[float | None] = []
         ys: list[float | None] = []
         for edge in part:
-            points = layers.curve(places[edge["a"]], places[edge["b"]])
+            points = way(places[edge["a"]], places[edge["b"]])
             xs += [*(x for x, _ in points), None]
             ys += [*(y for _, y in points), None]
         figure.add_trace(
@@ -188,8 +183,8 @@ def _edges(figure: go.Figure, edges: list[dict[str, Any]], places: dict[str, tup
                 name=f"{confidence} link", showlegend=True,
             )
         )  # fmt: skip
-    curves = [layers.curve(places[edge["a"]], places[edge["b"]]) for edge in edges]
-    if len(curves) <= _ARROWS:
+    curves = [way(places[edge["a"]], places[edge["b"]]) for edge in edges]
+    if way is layers.curve and len(curves) <= _ARROWS:
         figure.update_layout(annotations=[_arrow(points) for points in curves])
     middles = [points[len(points) // 2] for points in curves]
     figure.add_trace(
@@ -210,21 +205,22 @@ def _arrow(points: list[tuple[float, float]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _nodes(figure: go.Figure, marks: dict[str, Mark], places: dict[str, tuple[float, float]]) -> None:
-    """One trace of all nodes. All are labelled in a small graph, only extent and folded marks in a large one."""
+def _nodes(figure: go.Figure, marks: dict[str, Mark], places: dict[str, Point], *, beside: bool = False) -> None:
+    """One trace of all nodes. All are labelled in a small graph and `beside` them in a tree, else the graver ones."""
     order = sorted(marks.values(), key=lambda mark: (-_weight(mark), mark.id))
-    everything = len(order) <= _ALL_LABELS
-    room = _LABEL if everything else _LABEL_CROWDED
+    everything = beside or len(order) <= _ALL_LABELS
+    room = _LABEL_BESIDE if beside else _LABEL if everything else _LABEL_CROWDED
+    large, small, gap = (12, 9, "\u00a0\u00a0") if beside else (22, 15, "")
     labelled = [everything or mark.seed or mark.status in layers.EXTENT or len(mark.members) > 1 for mark in order]
     figure.add_trace(
         go.Scatter(
             x=[places[mark.id][0] for mark in order], y=[places[mark.id][1] for mark in order], mode="markers+text",
-            text=[_label(mark, room) if show else "" for mark, show in zip(order, labelled, strict=True)],
-            textposition="bottom center", textfont={"size": 10.5, "color": style.INK},
+            text=[gap + _label(mark, room) if show else "" for mark, show in zip(order, labelled, strict=True)],
+            textposition="middle right" if beside else "bottom center", textfont={"size": 10.5, "color": style.INK},
             marker={
                 "symbol": [_KINDS.get(mark.kind, "circle") for mark in order],
                 "color": [STATUS_COLOURS.get(mark.status, style.FAINT) for mark in order],
-                "size": [22 if mark.status in layers.EXTENT else 15 for mark in order],
+                "size": [large if mark.status in layers.EXTENT else small for mark in order],
                 "line": {"width": [3 if mark.seed else 1 for mark in order], "color": style.INK}, "opacity": 1,
             },
             hovertext=[mark.hover for mark in order], hoverinfo="text", showlegend=False,
