@@ -26,12 +26,14 @@ def train_generate(
 
 @train.command("demo")
 def train_demo(
+    scenario: Annotated[
+        str, typer.Option(help="exposed_credentials or misconfigured_resource.")
+    ] = "exposed_credentials",
     seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
-    folder: Annotated[
-        Path | None, typer.Option("--dir", help="Folder to make; default: cases/exposed-credentials-SEED.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option("--dir", help="Folder to make; default: cases/SCENARIO-SEED.")] = None,
 ) -> None:
     """Generate an incident and investigate it, from one finding to the report and the plan."""
     from cirtlib.training.demo import demo
 
-    say("\n".join(demo(folder or Path("cases", f"exposed-credentials-{seed}"), seed=seed, say=warn)))
+    place = folder or Path("cases", f"{scenario.replace('_', '-')}-{seed}")
+    say("\n".join(demo(place, scenario=scenario, seed=seed, say=warn)))

@@ -1,4 +1,4 @@
-"""The scope of the exposed-credentials incident, from the GuardDuty finding alone, against the generator's truth."""
+"""The scope of both scenarios' incidents, from one GuardDuty finding alone, against the generator's truth."""
 
 import gzip
 import json
@@ -6,15 +6,26 @@ from collections import Counter
 
 import pytest
 
-from cirtlib.case import new_case
+from cirtlib.case import new_case, update_case
 from cirtlib.collect import collect
 from cirtlib.scope import scope
 from cirtlib.training.generator import generate
 
+# The types of the findings from which an investigation starts.
+STARTS = {
+    "exposed_credentials": ["Stealth:IAMUser/CloudTrailLoggingDisabled"],
+    "misconfigured_resource": [
+        "UnauthorizedAccess:IAMUser/InstanceCredentialExfiltration.OutsideAWS",
+        "UnauthorizedAccess:EC2/SSHBruteForce",
+    ],
+}
 
-def scoped(folder, seed):
-    """Scope of the incident of this seed, and its truth."""
-    made = generate("exposed_credentials", seed=seed, out=folder / "made")
+
+def scoped(folder, scenario, seed):
+    """Scopes of the scenario's incident of this seed, from each finding that may start it, and its truth."""
+    made = generate(scenario, seed=seed, out=folder / "made")
+    lines = [gzip.decompress(path.read_bytes()) for path in sorted(made.findings.rglob("*.jsonl.gz"))]
+    arns = {finding["type"]: finding["arn"] for finding in map(json.loads, lines)}
     content = {
         "seeds": [{"finding": made.seed_finding}],
         "sources": [{"cloudtrail": {"folder": str(made.logs)}}, {"findings": {"folder": str(made.findings)}}],
@@ -22,7 +33,10 @@ def scoped(folder, seed):
     }
     case = new_case(folder / "case", content)
     collect(case)
-    return scope(case), json.loads(made.truth.read_text(encoding="utf-8"))
+    found = []
+    for kind in STARTS[scenario]:
+        found.append(scope(update_case(case, "seeds", [{"finding": arns[kind]}])))
+    return found, json.loads(made.truth.read_text(encoding="utf-8"))
 
 
 def innocents(truth):
@@ -40,9 +54,15 @@ def _strings(value):
     return [value] if isinstance(value, str) else []
 
 
-def check(folder, seed):
-    """Exactly the true extent, each event with its true verdict, no innocent inside."""
-    found, truth = scoped(folder, seed)
+def check(folder, scenario, seed):
+    """From each finding: exactly the true extent, each event with its true verdict, no innocent inside."""
+    scopes, truth = scoped(folder, scenario, seed)
+    for found in scopes:
+        check_scope(found, truth)
+
+
+def check_scope(found, truth):
+    """One scope against the truth."""
     extent = {(node["kind"], node["value"]) for node in found.extent()}
     assert extent == {(node["kind"], node["value"]) for node in truth["extent"]}
     assert {node["value"]: node["status"] for node in found.extent()} == {
@@ -53,18 +73,21 @@ def check(folder, seed):
     assert {event for event, said in verdict.items() if said == "attacker"} == set(map(tuple, truth["attacker_events"]))
     owner = {event for event, said in verdict.items() if said == "owner"}
     assert set(map(tuple, truth["owner_events"])) <= owner
+    assert {f"resource:{arn}" for arn in truth["leads"]} <= {lead["node"] for lead in found.leads}
 
 
-def test_scope_of_the_scenario_is_exactly_the_true_extent(tmp_path):
+@pytest.mark.parametrize("scenario", STARTS)
+def test_scope_of_the_scenario_is_exactly_the_true_extent(tmp_path, scenario):
     """One incident in every run of the tests; twenty in the integration suite."""
-    check(tmp_path, 7)
+    check(tmp_path, scenario, 7)
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("seed", range(1, 21))
-def test_scope_is_exact_for_twenty_incidents(tmp_path, seed):
+@pytest.mark.parametrize("scenario", STARTS)
+def test_scope_is_exact_for_twenty_incidents(tmp_path, scenario, seed):
     """Precision and recall are 1.0 by kind and value, whatever names, keys, addresses and times the seed draws."""
-    check(tmp_path, seed)
+    check(tmp_path, scenario, seed)
 
 
 def peaceful(folder, seed):

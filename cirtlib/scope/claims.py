@@ -133,13 +133,19 @@ def _finding(value: str, acts: pd.DataFrame, findings: pd.DataFrame) -> list[Cla
 
 
 def records_of(finding: Any, acts: pd.DataFrame) -> list[np.ndarray]:  # noqa: ANN401 - a row of findings
-    """Masks of the records that a finding stands for, the strictest first: call and caller, then caller and address."""
+    """Masks of the records that a finding stands for, the strictest first: call and caller, then caller and address.
+
+    A finding of stolen credentials stands for all their calls from its address.
+    """
     first, last = _time(finding.get("first_seen")), _time(finding.get("last_seen"))
     caller = acts["access_key_id"].isin(_texts(finding.get("access_key_id")))
     caller |= acts["principal_id"].isin(_texts(finding.get("principal_id")))
     if first is None or last is None or not caller.any():
         return []
     during = (acts["event_time"] >= first - _SLACK) & (acts["event_time"] <= last + _SLACK) & caller
+    if "CredentialExfiltration" in str(finding.get("type")):
+        # It reports where the credentials were used, whatever was called: GuardDuty names only the newest of the calls.
+        return [(during & acts["source_ip"].isin(_texts(finding.get("remote_ips")))).to_numpy()]
     call = acts["event_name"].isin(_texts(finding.get("api_name")))
     source = acts["event_source"].isin(_texts(finding.get("api_service")))
     there = acts["source_ip"].isin(_texts(finding.get("remote_ips")))

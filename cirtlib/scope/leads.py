@@ -149,13 +149,17 @@ def _instances(found: Judgement) -> list[dict[str, Any]]:
     """Instances whose role session the attacker held: the way in may have led through them."""
     acts = found.acts
     rows = acts[(found.verdict == ATTACKER) & acts["instance"].notna() & acts["credential"].isin(found.held)]
-    return [
-        _lead(
-            f"resource:arn:aws:ec2:{region}:{account}:instance/{instance}",
-            f"the attacker held the credentials of this instance ({len(group)} events)",
-        )
-        for (region, account, instance), group in rows.groupby(["region", "account_id", "instance"])
-    ]
+    # The thief may work in any Region: the record says where the instance is, else the instance's own calls do.
+    own = acts[(found.verdict != ATTACKER) & acts["instance"].notna()].drop_duplicates("instance")
+    home = dict(zip(own["instance"], own["region"], strict=True))
+    leads = []
+    for (account, instance), group in rows.groupby(["account_id", "instance"]):
+        named = group["credentials_issued_to"].dropna()
+        region = home.get(instance, group["region"].iloc[0])
+        arn = named.iloc[0] if len(named) else f"arn:aws:ec2:{region}:{account}:instance/{instance}"
+        reason = f"the attacker held the credentials of this instance ({len(group)} events)"
+        leads.append(_lead(f"resource:{arn}", reason))
+    return leads
 
 
 def origin_gaps(found: Judgement) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cirtlib.training import changes
-from cirtlib.training.calls import s3_call
-from cirtlib.training.estate import org_bucket
+from cirtlib.training import changes, names
+from cirtlib.training.calls import get_object, s3_call
+from cirtlib.training.estate import data_bucket, org_bucket
 from cirtlib.training.identifiers import ec2_id, guid
 from cirtlib.training.life import Life, reading, seat
+from cirtlib.training.scenario import OPEN_PORT
 from cirtlib.training.sessions import Session, Stay, assume_role, build_session, function_session, machine_session
 from cirtlib.training.shapes import (
     Call,
@@ -130,8 +131,19 @@ def _machine_life(life: Life, machine: Machine) -> None:
             if life.rng.random() < 0.25:
                 application = replace(place, agent=_JAVA)
                 _secret(life, caller, application, beat + dt.timedelta(seconds=31), region=machine.region)
+            if life.world.scenario.way_in == OPEN_PORT and machine.role.arn == life.world.exposed.role.arn:
+                _exports(life, caller, replace(place, agent=_JAVA), beat + dt.timedelta(seconds=43))
             beat += dt.timedelta(minutes=life.rng.randint(55, 65))
         at = end
+
+
+def _exports(life: Life, caller: Caller, place: Place, at: dt.datetime) -> None:
+    """Fetch a few objects from the bucket of exports: what the application on the instance is there for."""
+    bucket = data_bucket(life.world)
+    for key in names.objects(life.rng, life.rng.randint(1, 3)):
+        call = get_object(life.rng, bucket, key, life.world.home, account=caller.account)
+        write(life.book, caller, call, place, at)
+        at += dt.timedelta(seconds=life.rng.randint(1, 20))
 
 
 def _secret(life: Life, caller: Caller, place: Place, at: dt.datetime, *, region: str) -> None:

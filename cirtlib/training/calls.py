@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -246,6 +247,28 @@ def fill(template: Any, words: dict[str, str]) -> Any:  # noqa: ANN401 (any JSON
     if isinstance(template, list):
         return [fill(value, words) for value in template]
     return template
+
+
+def list_objects(rng: random.Random, bucket: str, region: str, *, account: str) -> Call:
+    """S3 ListObjects, a data event: the trail must be told to record it."""
+    request = {"list-type": "2", "bucketName": bucket, "Host": f"{bucket}.s3.{region}.amazonaws.com"}
+    return _data_event(rng, "ListObjects", region, request, {"ARNPrefix": f"arn:aws:s3:::{bucket}/"}, account=account)
+
+
+def get_object(rng: random.Random, bucket: str, key: str, region: str, *, account: str) -> Call:
+    """S3 GetObject, a data event; how much left the bucket stands in additionalEventData."""
+    request = {"bucketName": bucket, "Host": f"{bucket}.s3.{region}.amazonaws.com", "key": key}
+    call = _data_event(rng, "GetObject", region, request, {"ARN": f"arn:aws:s3:::{bucket}/{key}"}, account=account)
+    call.more["additionalEventData"]["bytesTransferredOut"] = rng.randrange(80_000, 90_000_000)
+    return call
+
+
+def _data_event(
+    rng: random.Random, name: str, region: str, request: Json, what: dict[str, str], *, account: str
+) -> Call:
+    call = s3_call(rng, name, region, request, account=account)
+    objects = {"type": "AWS::S3::Object", **what}
+    return replace(call, more={**call.more, "eventCategory": "Data", "resources": [objects, *call.more["resources"]]})
 
 
 def s3_call(rng: random.Random, name: str, region: str, request: Json, *, account: str) -> Call:

@@ -156,19 +156,22 @@ def create_tags(resource: str, region: str, tags: dict[str, str]) -> Call:
 
 @dataclass(frozen=True)
 class Launch:
-    """Instances about to be started: no instance profile, the default VPC of the Region."""
+    """Instances about to be started in the default VPC of the Region; `profile` is an instance profile's ARN."""
 
     region: str
     account: str
     image: str
     kind: str
     instances: tuple[str, ...]
+    key_name: str | None = None
+    group: str | None = None
+    profile: str | None = None
 
 
 def run_instances(rng: random.Random, launch: Launch, at: dt.datetime) -> Call:
     """Ec2 RunInstances."""
     count, token = len(launch.instances), guid(rng)
-    request = {
+    request: Json = {
         "instancesSet": {"items": [{"imageId": launch.image, "minCount": count, "maxCount": count}]},
         "instanceType": launch.kind,
         "blockDeviceMapping": {},
@@ -177,7 +180,14 @@ def run_instances(rng: random.Random, launch: Launch, at: dt.datetime) -> Call:
         "disableApiStop": False,
         "clientToken": token,
     }
-    network = {"subnetId": ec2_id(rng, "subnet"), "vpcId": ec2_id(rng, "vpc"), "groupId": ec2_id(rng, "sg")}
+    if launch.key_name:
+        request["instancesSet"]["items"][0]["keyName"] = launch.key_name
+    if launch.group:
+        request["groupSet"] = {"items": [{"groupId": launch.group}]}
+    if launch.profile:
+        request["iamInstanceProfile"] = {"arn": launch.profile}
+    network = {"subnetId": ec2_id(rng, "subnet"), "vpcId": ec2_id(rng, "vpc")}
+    network["groupId"] = launch.group or ec2_id(rng, "sg")
     items = [_launched(rng, launch, index, at, network) | {"clientToken": token} for index in range(count)]
     answer = {
         "requestId": guid(rng),
@@ -205,6 +215,9 @@ def _launched(rng: random.Random, launch: Launch, index: int, at: dt.datetime, n
         "interfaceType": "interface",
         "groupSet": groups,
     }
+    chosen: Json = {"keyName": launch.key_name} if launch.key_name else {}
+    if launch.profile:
+        chosen["iamInstanceProfile"] = {"arn": launch.profile}
     return {
         "instanceId": launch.instances[index],
         "imageId": launch.image,
@@ -238,7 +251,47 @@ def _launched(rng: random.Random, launch: Launch, index: int, at: dt.datetime, n
         "enclaveOptions": {"enabled": False},
         "metadataOptions": {"state": "pending", "httpTokens": "required", "httpPutResponseHopLimit": 2},
         "maintenanceOptions": {"autoRecovery": "default"},
+        **chosen,
     }
+
+
+def authorize_ingress(rng: random.Random, group_arn: str, port: int, *, why: str) -> Call:
+    """Ec2 AuthorizeSecurityGroupIngress: let the whole internet reach a port."""
+    region, account, group = group_arn.split(":")[3], group_arn.split(":")[4], group_arn.rsplit("/", 1)[1]
+    ports = {"ipProtocol": "tcp", "fromPort": port, "toPort": port}
+    everyone = {"items": [{"cidrIp": "0.0.0.0/0", "description": why}]}
+    permission = {**ports, "groups": {}, "ipRanges": everyone, "ipv6Ranges": {}, "prefixListIds": {}}
+    rule = {
+        "groupOwnerId": account,
+        "groupId": group,
+        "securityGroupRuleId": ec2_id(rng, "sgr"),
+        "description": why,
+        "isEgress": False,
+        **ports,
+        "cidrIpv4": "0.0.0.0/0",
+    }
+    request = {"groupId": group, "ipPermissions": {"items": [permission]}}
+    answer = {"requestId": guid(rng), "_return": True, "securityGroupRuleSet": {"items": [rule]}}
+    return Call("ec2", "AuthorizeSecurityGroupIngress", region, request, answer, read_only=False)
+
+
+def create_group(rng: random.Random, region: str, name: str, group: str) -> Call:
+    """Ec2 CreateSecurityGroup in a VPC of the Region."""
+    request = {"groupName": name, "groupDescription": name, "vpcId": ec2_id(rng, "vpc")}
+    answer = {"requestId": guid(rng), "_return": True, "groupId": group}
+    return Call("ec2", "CreateSecurityGroup", region, request, answer, read_only=False)
+
+
+def add_key_pair(rng: random.Random, region: str, name: str, identity: str, *, imported: bool) -> Call:
+    """Ec2 ImportKeyPair or CreateKeyPair; key material is not logged."""
+    print_of = ":".join(hexadecimal(rng, 2) for _ in range(16 if imported else 20))
+    pair = {"keyName": name, "keyFingerprint": print_of, "keyPairId": identity}
+    if imported:
+        request = {"keyName": name, "publicKeyMaterial": alphanumeric(rng, 120)}
+        return Call("ec2", "ImportKeyPair", region, request, {"requestId": guid(rng), **pair}, read_only=False)
+    answer = {"requestId": guid(rng), **pair, "keyMaterial": "<sensitiveDataRemoved>"}
+    request = {"keyName": name, "keyType": "rsa", "keyFormat": "pem"}
+    return Call("ec2", "CreateKeyPair", region, request, answer, read_only=False)
 
 
 def get_secret(secret: str, region: str) -> Call:

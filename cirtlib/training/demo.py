@@ -11,11 +11,18 @@ from cirtlib.investigation import investigate
 from cirtlib.training.generator import generate
 
 MARKER = ".cirt-training"
-SCENARIO = "exposed_credentials"
+EXPOSED_CREDENTIALS = "exposed_credentials"
+# What the analyst is told at first, by scenario.
+_TITLES = {
+    EXPOSED_CREDENTIALS: "CloudTrail logging was disabled",
+    "misconfigured_resource": "Credentials of an instance were used from outside",
+}
 
 
-def demo(folder: Path, *, seed: int = 1, say: Callable[[str], None] | None = None) -> list[str]:
-    """Generate the exposed-credentials incident in `folder`, collect it into a case and investigate that.
+def demo(
+    folder: Path, *, scenario: str = EXPOSED_CREDENTIALS, seed: int = 1, say: Callable[[str], None] | None = None
+) -> list[str]:
+    """Generate a scenario's incident in `folder`, collect it into a case and investigate that.
 
     `folder` then holds evidence-source/ (what the analyst is given), truth/ (unknown to the case) and case/.
     A folder that an earlier run made is made anew; notebooks that were copied into its case stay.
@@ -28,12 +35,14 @@ def demo(folder: Path, *, seed: int = 1, say: Callable[[str], None] | None = Non
     Raises
     ------
     TrainingError
-        when `folder` holds anything that this function did not put there.
+        when `folder` holds anything that this function did not put there, or there is no demo of the scenario.
     """
+    if scenario not in _TITLES:
+        raise TrainingError(f"there is no demo of {scenario!r}; choose one of {', '.join(_TITLES)}")
     tell = say or (lambda _: None)
     notebooks = _clear(folder)
     tell(f"generating the incident (seed {seed}) ...")
-    made = generate(SCENARIO, seed=seed, out=folder / "evidence-source")
+    made = generate(scenario, seed=seed, out=folder / "evidence-source")
     made.truth.parent.rename(folder / "truth")
     case = start(
         folder / "case",
@@ -41,8 +50,8 @@ def demo(folder: Path, *, seed: int = 1, say: Callable[[str], None] | None = Non
         findings=[made.findings],
         seeds=[f"finding={made.seed_finding}"],
         content={
-            "case": f"exposed-credentials-{seed}",
-            "title": "CloudTrail logging was disabled",
+            "case": f"{scenario.replace('_', '-')}-{seed}",
+            "title": _TITLES[scenario],
             "as_of": made.as_of.isoformat(),
         },
     )

@@ -5,11 +5,15 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cirtlib.training import names
+from cirtlib.training.scenario import OPEN_PORT
 from cirtlib.training.shapes import Json
-from cirtlib.training.world import SLR_ID, SLR_PATH, Role, User, World, trust
+from cirtlib.training.site import site
+from cirtlib.training.world import HELPER, SLR_ID, SLR_PATH, Machine, Role, User, World, allow, trust
 
 Account = dict[str, list[Json]]
 _LISTS = ("users", "roles", "policies", "trails", "instances", "volumes", "snapshots", "buckets")
+_OPEN_PORT_LISTS = ("groups", "profiles")
 _IDENTITY = {
     "users": "UserName",
     "roles": "RoleName",
@@ -19,6 +23,8 @@ _IDENTITY = {
     "volumes": "VolumeId",
     "snapshots": "SnapshotId",
     "buckets": "Name",
+    "groups": "GroupId",
+    "profiles": "InstanceProfileName",
 }
 
 
@@ -64,7 +70,9 @@ class Estate:
 
 def begin(world: World) -> Estate:
     """State of the accounts when the logs begin; the developers' role and the door are created in the logs."""
-    accounts: dict[str, Account] = {account: {kind: [] for kind in _LISTS} for account in world.accounts}
+    networked = world.scenario.way_in == OPEN_PORT
+    lists = _LISTS + (_OPEN_PORT_LISTS if networked else ())
+    accounts: dict[str, Account] = {account: {kind: [] for kind in lists} for account in world.accounts}
     for user in world.console_users + world.key_users:
         accounts[user.account]["users"].append(user_state(user))
     roles = [person.role for person in world.people] + [pipeline.role for pipeline in world.pipelines]
@@ -78,11 +86,24 @@ def begin(world: World) -> Estate:
         accounts[account]["trails"] = _trails(world, account)
         accounts[account]["buckets"] = [{"Name": name, "Region": world.home} for name in world.buckets[account]]
     accounts[world.management]["buckets"].append({"Name": org_bucket(world), "Region": world.home})
+    if networked:
+        arn, rights = f"arn:aws:iam::{world.workload}:policy/{HELPER}", allow(*names.instance_rights())
+        accounts[world.workload]["policies"].append({"Arn": arn, "PolicyName": HELPER, "document": rights})
     for machine in world.machines:
         place = accounts[machine.role.account]
-        place["instances"].append(instance_state(machine.id, machine.region, machine.image, machine.kind))
+        instance = instance_state(machine.id, machine.region, machine.image, machine.kind)
         place["volumes"].append({"VolumeId": machine.volume, "Region": machine.region})
+        place["instances"].append(instance | (_network_state(world, machine) if networked else {}))
+        if networked:
+            place["groups"].append(_group_state(world, machine))
+            profile = _profile_state(machine.role)
+            place["profiles"] += [profile] if profile not in place["profiles"] else []
     return Estate(accounts)
+
+
+def data_bucket(world: World) -> str:
+    """Name of the workload account's bucket of exports, whose objects are worth taking."""
+    return next(name for name in world.buckets[world.workload] if "-exports-" in name)
 
 
 def org_bucket(world: World) -> str:
@@ -149,6 +170,43 @@ def trail_state(name: str, arn: str, *, bucket: str, organization: bool) -> Json
 def instance_state(instance: str, region: str, image: str, kind: str) -> Json:
     """An instance as the state files hold it."""
     return {"InstanceId": instance, "Region": region, "ImageId": image, "InstanceType": kind}
+
+
+def _network_state(world: World, machine: Machine) -> Json:
+    """What else the state files hold of an instance where the way in is an open port."""
+    place = site(world, machine)
+    return {
+        "VpcId": place.vpc,
+        "SubnetId": place.subnet,
+        "NetworkInterfaceId": place.card,
+        "PrivateIpAddress": machine.address,
+        "PublicIpAddress": machine.public or None,
+        "SecurityGroups": [machine.group],
+        "IamInstanceProfile": _profile_state(machine.role)["Arn"],
+        "MetadataOptions": {
+            "HttpEndpoint": "enabled",
+            "HttpTokens": "optional" if machine.delivery == "1.0" else "required",
+            "HttpPutResponseHopLimit": 2,
+        },
+    }
+
+
+def _group_state(world: World, machine: Machine) -> Json:
+    """The security group of an instance, closed when the logs begin."""
+    place = site(world, machine)
+    return {
+        "GroupId": machine.group,
+        "GroupName": f"{place.group_name}-{machine.group[-4:]}",
+        "Region": machine.region,
+        "VpcId": place.vpc,
+        "ingress": [],
+    }
+
+
+def _profile_state(role: Role) -> Json:
+    """The instance profile that hands a role to instances; it has the role's name, as the console makes it."""
+    arn = f"arn:aws:iam::{role.account}:instance-profile/{role.name}"
+    return {"InstanceProfileName": role.name, "Arn": arn, "Roles": [role.name]}
 
 
 def _service_linked(account: str, service: str) -> Json:

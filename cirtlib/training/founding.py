@@ -3,11 +3,13 @@
 import datetime as dt
 import ipaddress
 import random
+from dataclasses import replace
 
 from cirtlib.training import names
 from cirtlib.training.identifiers import access_key, ec2_id, guid, hexadecimal, source, unique_id
-from cirtlib.training.scenario import Scenario
+from cirtlib.training.scenario import OPEN_PORT, Scenario
 from cirtlib.training.world import (
+    HELPER,
     SSO_PATH,
     Function,
     Machine,
@@ -42,7 +44,7 @@ def build_world(scenario: Scenario, seed: int) -> World:
     trails = {account: names.trail(rng) for account in (workload, data, management)} | {
         "organization": "org-management-trail"
     }
-    return World(
+    world = World(
         scenario=scenario,
         seed=seed,
         start=dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC),
@@ -70,6 +72,7 @@ def build_world(scenario: Scenario, seed: int) -> World:
         buckets={account: names.buckets(rng, account) for account in (workload, data, management)},
         keys=data_keys,
     )
+    return _expose(world) if scenario.way_in == OPEN_PORT else world
 
 
 def _weekday(rng: random.Random, attack_day: int) -> int:
@@ -276,6 +279,23 @@ def _machines(rng: random.Random, scenario: Scenario, *, account: str, regions: 
         )
         machines.append(machine)
     return tuple(machines)
+
+
+def _expose(world: World) -> World:
+    """Let two instances stand in the open: public, with IMDSv1, the first with a role that may far too much."""
+    rng, network = source(world.seed, "exposed"), world.network.office[0].rsplit(".", 1)[0]
+    machines = list(world.machines)
+    addresses = [f"{network}.{last}" for last in rng.sample(range(200, 250), 2)]
+    role = world.exposed.role
+    role = replace(role, attached=(*role.attached, f"arn:aws:iam::{role.account}:policy/{HELPER}"))
+    for index, machine in enumerate(machines):
+        if machine.role.arn == role.arn:
+            machines[index] = replace(machine, role=role)
+    for machine, address in zip((world.exposed, world.twin), addresses, strict=True):
+        index = world.machines.index(machine)
+        endpoint = rng.choice((machine.endpoint, None))
+        machines[index] = replace(machines[index], public=address, endpoint=endpoint, delivery="1.0")
+    return replace(world, machines=tuple(machines))
 
 
 def _functions(

@@ -8,16 +8,18 @@ from pathlib import Path
 from cirtlib.errors import TrainingError
 from cirtlib.training import signing
 from cirtlib.training.alarms import raise_alarms
-from cirtlib.training.attack import attack, attack_begins
+from cirtlib.training.attack import attack
 from cirtlib.training.automation import programs_at_work
 from cirtlib.training.delivery import deliver
 from cirtlib.training.estate import begin
 from cirtlib.training.founding import build_world
 from cirtlib.training.identifiers import source
 from cirtlib.training.innocents import innocents, make_roles, note_owner
+from cirtlib.training.intrusion import intrude
 from cirtlib.training.life import begin_life
 from cirtlib.training.people import people_at_work
-from cirtlib.training.scenario import load_scenario
+from cirtlib.training.raid import attack_begins
+from cirtlib.training.scenario import LEAKED_KEY, load_scenario
 from cirtlib.training.shapes import Book
 from cirtlib.training.truth import Truth
 
@@ -76,7 +78,7 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
     programs_at_work(life)
     innocents(life, truth)
     book.records = [item for item in book.records if world.start <= item[0] < world.end]
-    attack(world, book, estate, truth)
+    (attack if plan.way_in == LEAKED_KEY else intrude)(world, book, estate, truth)
     note_owner(life, truth)
     events, metadata = deliver(world, book, out / "logs")
     _write(out / "s3-metadata.json", metadata)

@@ -19,7 +19,10 @@ _CITIES += [("Singapore", "Singapore", 1.2868, 103.8503), ("Brazil", "São Paulo
 
 @dataclass(frozen=True)
 class Alarm:
-    """What a finding says: its type, how bad, in which words, seen from when, how often."""
+    """What a finding says: its type, how bad, in which words, seen from when until when, how often.
+
+    Several signals without a `last` came within five minutes. `role` is what the resource was: TARGET or ACTOR.
+    """
 
     kind: str
     severity: int
@@ -28,13 +31,15 @@ class Alarm:
     seen: dt.datetime
     count: int = 1
     archived: bool = False
+    last: dt.datetime | None = None
+    role: str = "TARGET"
 
 
 def finding(world: World, rng: random.Random, alarm: Alarm, region: str, parts: Json) -> Json:
     """Make a finding of the workload or data account; `parts` holds account, resource, action and perhaps more."""
     account = parts["account"]
     detector, identity = world.keys[account][1].replace("-", ""), hexadecimal(rng, 32)
-    last = alarm.seen if alarm.count == 1 else alarm.seen + dt.timedelta(minutes=5)
+    last = alarm.last or (alarm.seen if alarm.count == 1 else alarm.seen + dt.timedelta(minutes=5))
     created = last + dt.timedelta(minutes=rng.randint(7, 15), milliseconds=rng.randrange(1000))
     return {
         "schemaVersion": "2.0",
@@ -49,7 +54,7 @@ def finding(world: World, rng: random.Random, alarm: Alarm, region: str, parts: 
             "serviceName": "guardduty",
             "detectorId": detector,
             "action": parts["action"],
-            "resourceRole": "TARGET",
+            "resourceRole": alarm.role,
             "additionalInfo": parts.get("info", {"value": "{}", "type": "default"}),
             "eventFirstSeen": stamp(alarm.seen),
             "eventLastSeen": stamp(last),
@@ -111,6 +116,7 @@ def remote_ip(rng: random.Random, address: str) -> Json:
 
 def instance_resource(machine: Json) -> Json:
     """The resource element about an instance."""
+    public = machine.get("public", "")
     card = {
         "ipv6Addresses": [],
         "networkInterfaceId": machine["card"],
@@ -119,9 +125,9 @@ def instance_resource(machine: Json) -> Json:
         "privateIpAddresses": [{"privateIpAddress": machine["address"]}],
         "subnetId": machine["subnet"],
         "vpcId": machine["vpc"],
-        "securityGroups": [{"groupName": "default", "groupId": machine["group"]}],
-        "publicDnsName": "",
-        "publicIp": "",
+        "securityGroups": [{"groupName": machine.get("group_name", "default"), "groupId": machine["group"]}],
+        "publicDnsName": public and f"ec2-{public.replace('.', '-')}.compute-1.amazonaws.com",
+        "publicIp": public,
     }
     return {
         "resourceType": "Instance",

@@ -4,13 +4,15 @@ import copy
 import datetime as dt
 
 from cirtlib.training import changes, names
-from cirtlib.training.attack import attack_begins
 from cirtlib.training.estate import new_user_state, role_state
 from cirtlib.training.identifiers import access_key, unique_id
 from cirtlib.training.life import Life, reading, seat
 from cirtlib.training.people import DEVELOPER, browse, console_visit, developer_burst, role_visit
+from cirtlib.training.raid import attack_begins
+from cirtlib.training.scenario import LEAKED_KEY, OPEN_PORT
 from cirtlib.training.sessions import build_session, key_caller, shell_session
 from cirtlib.training.shapes import Caller, Json, Place, write
+from cirtlib.training.site import site
 from cirtlib.training.truth import Truth
 from cirtlib.training.world import Person, Role, World, allow
 
@@ -37,6 +39,35 @@ def make_roles(life: Life, truth: Truth) -> None:
     truth.trust_before[world.door.arn] = wider
 
 
+def open_ports(life: Life, truth: Truth) -> None:
+    """Let somebody open a port of two instances to the world, days before the attack."""
+    world, own = life.world, life.of("open-ports")
+    people = [item for item in world.people if item.role.account == world.workload and item.shell]
+    working = [opening for number, opening, busy in life.days() if busy and number < world.scenario.attack.day - 1]
+    twins = (world.exposed, world.twin) if world.scenario.decoys.exposed_twin else (world.exposed,)
+    for machine in twins:
+        person = own.rng.choice(people)
+        place = Place(world.network.office[0], person.shell or "")
+        at = own.work(own.rng.choice(working), 1)[0]
+        session = shell_session(life.book, person, place, at, management=world.management)
+        call = changes.authorize_ingress(
+            own.rng, machine.group_arn, site(world, machine).port, why=names.opening(own.rng)
+        )
+        at += dt.timedelta(seconds=own.rng.randint(20, 90))
+        record = write(life.book, session.caller(), call, place, at)
+        life.estate.alter(
+            at, world.workload, "groups", machine.group, ingress=record["requestParameters"]["ipPermissions"]["items"]
+        )
+        truth.story[f"opened {machine.group}"] = {"at": at}
+        name = "opener" if machine is world.exposed else "exposed_twin"
+        truth.innocents[name] = {
+            "principal": person.role.arn,
+            "session": session.caller().identity["arn"],
+            "event": record["eventID"],
+            "group": machine.group_arn,
+        } | ({"instance": machine.arn} if machine is world.twin else {})
+
+
 def _make_role(life: Life, caller: Caller, place: Place, role: Role, *, at: dt.datetime) -> None:
     description = "Day-to-day work of the developers" if role is life.world.dev_role else "Scheduled reports"
     write(life.book, caller, changes.create_role(role, at, description=description), place, at)
@@ -58,6 +89,8 @@ def innocents(life: Life, truth: Truth) -> None:
     def during(share: float) -> dt.datetime:
         return begin + length * share + dt.timedelta(seconds=own.rng.randrange(120))
 
+    if life.world.scenario.way_in == OPEN_PORT:
+        open_ports(life, truth)
     if decoys.legitimate_role_session:
         _colleague(own, truth, at=during(0.3))
     if decoys.owner_at_work:
@@ -99,12 +132,20 @@ def _owner(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None:
 
 
 def note_owner(life: Life, truth: Truth) -> None:
-    """Collect what the owner did with the leaked key between the attacker's first and last call."""
-    key, office = life.world.key_users[0].key, life.world.network.office
+    """Collect what its owner did with a credential that the attacker holds, between the attacker's first and last call.
+
+    The owner of a long-term key works in the office, an instance from its own address.
+    """
+    world, attacked = life.world, set(truth.events)
+    theirs = (world.network.attacker, world.network.second)
+    if world.scenario.way_in == LEAKED_KEY:
+        keys: set[str | None] = {world.key_users[0].key}
+    else:
+        keys = {value for kind, value in truth.marks if kind == "credential" and value.startswith("ASIA")}
     first, last = min(truth.times), max(truth.times)
     for at, account, _, record in life.book.records:
-        used = record["userIdentity"].get("accessKeyId") == key
-        if used and record["sourceIPAddress"] in office and first <= at <= last:
+        used = record["userIdentity"].get("accessKeyId") in keys and (record["eventID"], account) not in attacked
+        if used and record["sourceIPAddress"] not in theirs and first <= at <= last:
             truth.owner.append((record["eventID"], account))
 
 

@@ -161,3 +161,28 @@ def automated_user(rng: random.Random) -> str:
         rng.choice(("smtp-newsletter", "partner-upload", "metrics-scraper", "cdn-invalidate"))
         + f"-{rng.randrange(2, 9)}"
     )
+
+
+def instance_rights() -> tuple[str, ...]:
+    """List the actions of the policy that an instance role was given for convenience."""
+    some = ("iam:PassRole", "iam:CreateUser", "iam:CreateAccessKey", "iam:AttachUserPolicy")
+    return ("s3:*", "ec2:*", "iam:List*", "iam:Get*", *some)
+
+
+def group(rng: random.Random) -> str:
+    """Draw the name of a security group."""
+    return rng.choice(("web-servers", "app-tier", "launch-wizard-3", "legacy-hosts", "worker-nodes"))
+
+
+def opening(rng: random.Random) -> str:
+    """Draw what somebody wrote beside a rule that opens a port to the world."""
+    return rng.choice(("temp - debugging, remove later", "vendor access", "ssh", "support session", "allow my ip"))
+
+
+def objects(rng: random.Random, count: int) -> list[str]:
+    """Draw keys of objects in a bucket of exports."""
+    kinds = ("customers", "orders", "invoices", "payments")
+    return [
+        f"exports/{rng.choice(kinds)}/2026/{rng.randrange(1, 13):02d}/part-{number:05d}.csv.gz"
+        for number in rng.sample(range(400), count)
+    ]

@@ -25,6 +25,9 @@ DOCUMENTATION_ACCOUNTS = (
 )
 DOCUMENTATION_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 
+# How the attacker got in: with a developer's key, or through a port of an instance.
+LEAKED_KEY, OPEN_PORT = WAYS_IN = ("leaked_key", "open_port")
+
 
 @dataclass(frozen=True)
 class Organization:
@@ -69,6 +72,8 @@ class Attack:
     run_instances: bool = True
     second_account: bool = True
     denied_attempts: bool = True
+    read_data: bool = False
+    persist: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Decoys:
     automation: bool = True
     shared_address: int = 3
     error_storms: bool = True
+    exposed_twin: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ class Scenario:
     name: str
     title: str
     start: dt.date
+    way_in: str = LEAKED_KEY
     days: int = 10
     organization: Organization = field(default_factory=Organization)
     population: Population = field(default_factory=Population)
@@ -215,7 +222,10 @@ def _impossible(scenario: Scenario) -> list[str]:
         "delivery shares must be 0 to 0.2": 0 <= scenario.delivery.late_share <= 0.2
         and 0 <= scenario.delivery.duplicate_share <= 0.2,
         "delivery.digests must be none, home or all": scenario.delivery.digests in ("none", "home", "all"),
+        f"way_in must be one of {', '.join(WAYS_IN)}": scenario.way_in in WAYS_IN,
+        f"way_in: {OPEN_PORT} needs 3 instances": scenario.way_in != OPEN_PORT or population.instances >= 3,
         "attack.second_account and attack.run_instances need attack.create_user": attack.create_user
+        or scenario.way_in != LEAKED_KEY
         or not (attack.second_account or attack.run_instances),
     }
     return [fault for fault, fine in checks.items() if not fine]

@@ -1,80 +1,48 @@
 """Security Hub's findings in ASFF: failed controls of the accounts, and GuardDuty's findings as it imports them."""
 
+import csv
 import datetime as dt
 import random
-from dataclasses import dataclass
+from functools import cache
 
+from cirtlib.shipped import shipped
 from cirtlib.training.guardduty import stamp
 from cirtlib.training.identifiers import guid
+from cirtlib.training.scenario import OPEN_PORT
 from cirtlib.training.shapes import Json
+from cirtlib.training.truth import Truth
+from cirtlib.training.weaknesses import Check, leaked_key, open_port
 from cirtlib.training.world import World
 
 _FOUNDATIONS = "standards/aws-foundational-security-best-practices/v/1.0.0"
 
 
-_CONTROLS = {
-    "CloudTrail.1": (
-        (
-            "CloudTrail should be enabled and configured with at least one multi-Region trail that includes read and "
-            "write management events"
-        ),
-        "HIGH",
-    ),
-    "CloudTrail.2": ("CloudTrail should have encryption at-rest enabled", "MEDIUM"),
-    "CloudTrail.4": ("CloudTrail log file validation should be enabled", "LOW"),
-    "EC2.8": ("EC2 instances should use Instance Metadata Service Version 2 (IMDSv2)", "HIGH"),
-    "EC2.19": ("Security groups should not allow unrestricted access to ports with high risk", "CRITICAL"),
-    "GuardDuty.1": ("GuardDuty should be enabled", "HIGH"),
-    "IAM.1": ('IAM policies should not allow full "*" administrative privileges', "HIGH"),
-    "IAM.2": ("IAM users should not have IAM policies attached", "LOW"),
-    "IAM.3": ("IAM users' access keys should be rotated every 90 days or less", "MEDIUM"),
-    "IAM.5": ("MFA should be enabled for all IAM users that have a console password", "MEDIUM"),
-    "IAM.8": ("Unused IAM user credentials should be removed", "MEDIUM"),
-}
 _SCORES = {"INFORMATIONAL": 0, "LOW": 1, "MEDIUM": 40, "HIGH": 70, "CRITICAL": 90}
 
 
-@dataclass(frozen=True)
-class Check:
-    """A control that checked one resource."""
-
-    control: str
-    kind: str
-    resource: str
-    passed: bool = False
-
-
-def security_hub(world: World, findings: list[Json], rng: random.Random) -> list[Json]:
+def security_hub(world: World, truth: Truth, findings: list[Json], rng: random.Random) -> list[Json]:
     """Make the content of a GetFindings dump: controls first, then GuardDuty's findings."""
     imported = [_imported(item) for item in findings if "[SAMPLE]" not in item["title"]]
-    return [_control(world, check, rng) for check in _checks(world)] + imported
+    weak = open_port(world, truth, rng) if world.scenario.way_in == OPEN_PORT else leaked_key(world)
+    return [_control(world, check, rng) for check in weak] + imported
 
 
-def _checks(world: World) -> list[Check]:
-    owner, account = world.key_users[0].arn, f"AWS::::Account:{world.workload}"
-    trail, machine, weak = world.trail(world.workload), world.machines[0], world.machines[1]
-    group = f"arn:aws:ec2:{machine.region}:{world.workload}:security-group/{machine.group}"
-    return [
-        Check("CloudTrail.1", "AwsAccount", account),
-        Check("CloudTrail.2", "AwsCloudTrailTrail", trail),
-        Check("CloudTrail.4", "AwsCloudTrailTrail", trail, passed=True),
-        Check("IAM.1", "AwsIamRole", world.dev_role.arn),
-        Check("IAM.2", "AwsIamUser", owner),
-        Check("IAM.3", "AwsIamUser", owner),
-        Check("IAM.5", "AwsIamUser", world.console_users[0].arn, passed=True),
-        Check("IAM.8", "AwsIamUser", world.key_users[-2].arn),
-        Check("EC2.19", "AwsEc2SecurityGroup", group),
-        Check("EC2.8", "AwsEc2Instance", f"arn:aws:ec2:{weak.region}:{world.workload}:instance/{weak.id}"),
-        Check("GuardDuty.1", "AwsAccount", account, passed=True),
-    ]
+@cache
+def _titles() -> dict[str, tuple[str, str]]:
+    """Title and severity of each control."""
+    with (shipped("scenarios") / "controls.tsv").open(encoding="utf-8", newline="") as file:
+        return {row["control"]: (row["title"], row["severity"]) for row in csv.DictReader(file, delimiter="\t")}
 
 
 def _control(world: World, check: Check, rng: random.Random) -> Json:
-    region = check.resource.split(":")[3] if check.kind.startswith("AwsEc2") else world.home
-    title, rated = _CONTROLS[check.control]
-    first = world.start - dt.timedelta(days=rng.randint(5, 200), seconds=rng.randrange(86400))
-    last = world.start + dt.timedelta(days=world.scenario.attack.day, seconds=rng.randrange(4 * 3600))
-    identity = f"arn:aws:securityhub:{region}:{world.workload}:security-control/{check.control}/finding/{guid(rng)}"
+    account = check.account or world.workload
+    region = check.region or (check.resource.split(":")[3] if check.kind.startswith("AwsEc2") else world.home)
+    title, rated = _titles()[check.control]
+    drawn = world.start - dt.timedelta(days=rng.randint(5, 200), seconds=rng.randrange(86400))
+    first = check.first or drawn
+    seen = world.start + dt.timedelta(days=world.scenario.attack.day, seconds=rng.randrange(4 * 3600))
+    last = max(seen, first)
+    identity = f"arn:aws:securityhub:{region}:{account}:security-control/{check.control}/finding/{guid(rng)}"
     label = "INFORMATIONAL" if check.passed else rated
     product = f"arn:aws:securityhub:{region}::product/aws/securityhub"
     types = ["Software and Configuration Checks/Industry and Regulatory Standards"]
@@ -82,6 +50,9 @@ def _control(world: World, check: Check, rng: random.Random) -> Json:
         "Text": "For information on how to correct this issue, consult the AWS Security Hub controls documentation.",
         "Url": f"https://docs.aws.amazon.com/console/securityhub/{check.control}/remediation",
     }
+    resource: Json = {"Type": check.kind, "Id": check.resource, "Partition": "aws", "Region": region}
+    if check.details:
+        resource["Details"] = {check.kind: check.details}
     compliance = {"Status": "PASSED" if check.passed else "FAILED", "SecurityControlId": check.control}
     return {
         "SchemaVersion": "2018-10-08",
@@ -91,7 +62,7 @@ def _control(world: World, check: Check, rng: random.Random) -> Json:
         "CompanyName": "AWS",
         "Region": region,
         "GeneratorId": f"security-control/{check.control}",
-        "AwsAccountId": world.workload,
+        "AwsAccountId": account,
         "Types": types,
         "FirstObservedAt": stamp(first),
         "LastObservedAt": stamp(last),
@@ -107,7 +78,7 @@ def _control(world: World, check: Check, rng: random.Random) -> Json:
             "aws/securityhub/CompanyName": "AWS",
             "aws/securityhub/FindingId": f"{product}/{identity}",
         },
-        "Resources": [{"Type": check.kind, "Id": check.resource, "Partition": "aws", "Region": region}],
+        "Resources": [resource],
         "Compliance": compliance | {"AssociatedStandards": [{"StandardsId": _FOUNDATIONS}]},
         "WorkflowState": "NEW",
         "Workflow": {"Status": "RESOLVED" if check.passed else "NEW"},

@@ -122,9 +122,8 @@ def machine_session(book: Book, machine: Machine, at: dt.datetime, *, agent: str
     """Mint an instance's credentials: EC2 assumes the instance role with the instance id as the session's name."""
     session = _service_mint(book, "ec2", machine.role, at, name=machine.id, region=machine.region)
     context = session.context | {"ec2RoleDelivery": machine.delivery}
-    arn = f"arn:aws:ec2:{machine.region}:{machine.role.account}:instance/{machine.id}"
-    session = replace(session, context=context, issued_to=("AWS::EC2::Instance", arn))
-    return session, Place(machine.address, agent, machine.endpoint)
+    session = replace(session, context=context, issued_to=("AWS::EC2::Instance", machine.arn))
+    return session, Place(machine.address if machine.endpoint else machine.public, agent, machine.endpoint)
 
 
 def function_session(book: Book, function: Function, at: dt.datetime) -> tuple[Session, Place]:

@@ -128,8 +128,8 @@ def service_place(service: str) -> Place:
 def write(book: Book, caller: Caller, call: Call, place: Place, at: dt.datetime) -> Json:
     """Write the record of a call into the book and return it.
 
-    `call.more` may hold top-level fields (resources, sharedEventID, additionalEventData, …); a value of None leaves a
-    usual field out. The recipient is the caller's account unless `more` names a recipientAccountId.
+    `call.more` may hold top-level fields (resources, sharedEventID, additionalEventData, eventCategory, …); a value of
+    None leaves a usual field out. The recipient is the caller's account unless `more` names a recipientAccountId.
     """
     rng, more = book.rng, dict(call.more)
     agent = _agent(place.agent, call.service, call.name)
@@ -157,14 +157,15 @@ def write(book: Book, caller: Caller, call: Call, place: Place, at: dt.datetime)
     record |= {"eventID": guid(rng), "readOnly": call.read_only}
     _put(record, more, "resources")
     record["eventType"] = more.pop("eventType", "AwsApiCall")
-    record["managementEvent"] = True
+    category = more.pop("eventCategory", "Management")
+    record["managementEvent"] = category == "Management"
     record["recipientAccountId"] = more.pop("recipientAccountId", caller.account)
     for name in ("sharedEventID", "serviceEventDetails"):
         _put(record, more, name)
     if place.endpoint:
         record |= {"vpcEndpointId": place.endpoint, "vpcEndpointAccountId": caller.account}
     _put(record, more, "addendum")
-    record["eventCategory"] = "Management"
+    record["eventCategory"] = category
     if record["eventType"] == "AwsApiCall" and not place.address.endswith(".amazonaws.com"):
         record["tlsDetails"] = _tls(call.service, call.region, more)
     elif call.name in CONSOLE_EVENTS:

@@ -12,7 +12,10 @@ ORDER = ("compromised", "attacker_created", "changed")
 
 @dataclass
 class Truth:
-    """What the attacker did: events, the nodes of the extent with all that holds of them, and the innocents."""
+    """What the attacker did: events, the nodes of the extent with all that holds of them, and the innocents.
+
+    `leads` are things that the attacker had, though no record can prove it.
+    """
 
     events: list[tuple[str, str]] = field(default_factory=list)
     times: list[dt.datetime] = field(default_factory=list)
@@ -23,6 +26,7 @@ class Truth:
     trust_before: dict[str, Json] = field(default_factory=dict)
     logging: Json = field(default_factory=dict)
     innocents: dict[str, Any] = field(default_factory=dict)
+    leads: list[str] = field(default_factory=list)
 
     def act(self, at: dt.datetime, *records: Json, credential: str, principal: str) -> None:
         """Note an act of the attacker's: its records, and the credential and principal it was done with."""
@@ -53,6 +57,7 @@ class Truth:
             "attacker_events": [list(pair) for pair in self.events],
             "owner_events": [list(pair) for pair in self.owner],
             "innocents": self.innocents,
+            "leads": self.leads,
             "attack": {"first": iso(first), "last": iso(last)},
             "trust_before": self.trust_before,
             "logging": self.logging,

@@ -8,6 +8,7 @@ from cirtlib.training.shapes import Json
 
 SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
 SLR_PATH = "/aws-service-role/"
+HELPER = "deploy-helper"  # the policy that lets an exposed instance do far too much
 SLR_ID = "AROASLR222222EXAMPLE2"
 
 
@@ -73,18 +74,32 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Machine:
-    """An EC2 instance with an instance role, reached through a VPC endpoint."""
+    """An EC2 instance with an instance role.
+
+    It reaches AWS from its private address through a VPC endpoint, or, without one, from its public address.
+    """
 
     id: str
     role: Role
     region: str
     address: str
-    endpoint: str
+    endpoint: str | None
     image: str
     kind: str
     volume: str
     group: str
     delivery: str
+    public: str = ""
+
+    @property
+    def arn(self) -> str:
+        """The instance's ARN."""
+        return f"arn:aws:ec2:{self.region}:{self.role.account}:instance/{self.id}"
+
+    @property
+    def group_arn(self) -> str:
+        """ARN of its security group."""
+        return f"arn:aws:ec2:{self.region}:{self.role.account}:security-group/{self.group}"
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,16 @@ class World:
     def accounts(self) -> tuple[str, str, str]:
         """Account ids: workload, data, management."""
         return self.workload, self.data, self.management
+
+    @property
+    def exposed(self) -> Machine:
+        """The instance that an attacker gets into where the way in is an open port."""
+        return self.machines[1]
+
+    @property
+    def twin(self) -> Machine:
+        """An instance as open to the world as the other, which nobody attacks."""
+        return self.machines[2]
 
     @property
     def end(self) -> dt.datetime:
