@@ -18,6 +18,7 @@ from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, s
 from cirtlib.cli_check import check
 from cirtlib.cli_story import story
 from cirtlib.cli_train import train
+from cirtlib.cli_way_in import way_in
 from cirtlib.errors import CirtError
 from cirtlib.terminal import Format, say, show, show_json, warn
 from cirtlib.text import visible
@@ -37,6 +38,7 @@ app.add_typer(train, name="train")
 app.command()(check)
 app.command()(ask)
 app.command()(story)
+app.command()(way_in)
 app.command()(sql)
 app.command("athena-ddl")(athena_ddl)
 app.add_typer(questions, name="questions")

@@ -15,12 +15,13 @@ from cirtlib.case import Case
 from cirtlib.engine import duckdb as engine
 from cirtlib.exposure import credentials, path, rules, weakness
 from cirtlib.exposure.credentials import Credential
+from cirtlib.exposure.result import WayIn
 from cirtlib.exposure.table import Cause, Factor
-from cirtlib.exposure.told import Instance, WayIn
+from cirtlib.exposure.told import Instance
 
 __all__ = ["Cause", "Credential", "Factor", "Instance", "WayIn", "way_in"]
 
-_ACTS_SHOWN = 20
+_ACTS_SHOWN = 200
 
 
 def way_in(case: Case) -> WayIn:
@@ -71,7 +72,9 @@ def _acts(connection: duckdb.DuckDBPyConnection, judged: scope.Scope) -> pd.Data
     connection.register("wanted", judged.verdicts[["event_id", "account_id", "verdict"]].drop_duplicates())
     table = connection.sql(
         "SELECT e.session_name AS instance, w.verdict, concat(e.event_source, ' ', e.event_name) AS call, "
-        "count(*) AS events, min(e.event_time) AS first, max(e.event_time) AS last, min(e.account_id) AS account_id, "
+        "count(*) AS events, count_if(e.outcome = 'denied') AS denied, "
+        "bool_and(COALESCE(e.read_only, false)) AS reads, "
+        "min(e.event_time) AS first, max(e.event_time) AS last, min(e.account_id) AS account_id, "
         "min(e.region) AS region, list(e.event_id ORDER BY e.event_time, e.event_id)[1:3] AS ids "
         "FROM events e JOIN wanted w USING (event_id, account_id) "
         "WHERE e.role_arn IS NOT NULL AND regexp_matches(e.session_name, '^i-[0-9a-f]+$') "
@@ -102,12 +105,12 @@ def _instance(
         if one.get("GroupId") in lay.kinds and not any(rule.group == one["GroupId"] for rule in doors):
             taken = (f"account snapshot of {state.taken_at}",) if state else ()
             doors += rules.of_details(one["GroupId"], one.get("IpPermissions"), taken)
+    doors = rules.doors(doors, [address for sign in signs for address in sign.addresses])
     facts: dict[str, Any] = {"first": first, "version_1": _version_1(connection, where)}
     judged = weakness.judge(lay, checks, history, (signs, doors, facts))
     shown = tuple(own.drop(columns=["instance", "account_id", "region"]).head(_ACTS_SHOWN).to_dict("records"))
     acted = tuple({**act, "ids": tuple(act["ids"])} for act in shown)
-    unique = tuple({sign.finding: sign for sign in reversed(signs)}.values())[::-1]
-    return Instance(lay, first, unique, tuple(rule for rule in doors if rule.opened), judged, acted)
+    return Instance(lay, first, tuple(signs), tuple(rule for rule in doors if rule.opened), judged, acted)
 
 
 def _with_policies(lay: path.Path, state: snapshot.Snapshot | None) -> None:

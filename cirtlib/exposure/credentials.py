@@ -71,7 +71,8 @@ class Credential:
 def roots(judged: Scope) -> list[dict[str, Any]]:
     """Compromised credentials that no act of the attacker issued, the earliest first."""
     mine = set(judged.verdicts.loc[judged.verdicts["verdict"] == "attacker", "event_id"])
-    issued = {edge["to"] for edge in judged.edges if edge["kind"] in ("minted", "created") and mine & set(edge["evidence"])}
+    made = [edge for edge in judged.edges if edge["kind"] in ("minted", "created")]
+    issued = {edge["to"] for edge in made if mine & set(edge["evidence"])}
     found = [
         node
         for node in judged.nodes
@@ -80,7 +81,7 @@ def roots(judged: Scope) -> list[dict[str, Any]]:
     return sorted(found, key=lambda node: (str(node["first_seen"]), node["id"]))
 
 
-def method(first: dict[str, Any], mint: dict[str, Any] | None) -> str:
+def method(first: dict[str, Any], mint: dict[str, Any] | None) -> str:  # noqa: PLR0911 - one return for each way
     """How a credential was obtained, from its first record in the attack and the record that issued it, if any."""
     key, name = str(first.get("access_key_id") or ""), str(first.get("session_name") or "")
     role = str(first.get("role_arn") or "")
@@ -123,14 +124,17 @@ def look(
         ).to_arrow_table()
     )
     connection.unregister("wanted")
+    made = {node["value"].rpartition("/")[2] for node in judged.nodes if node["status"] == "attacker_created"}
     found = []
     for name, node in nodes.items():
         own = uses[uses["node"] == name]
         mine = own[own["verdict"] == "attacker"].sort_values(["first", "event_id"])
         if len(mine):
-            first = _one(connection, "event_id = :id AND account_id = :account", {"id": mine.iloc[0]["event_id"], "account": mine.iloc[0]["account_id"]})
+            given = {"id": mine.iloc[0]["event_id"], "account": mine.iloc[0]["account_id"]}
+            first = _one(connection, "event_id = :id AND account_id = :account", given)
             found.append(_credential(connection, (node, first or {}, own), judged, state))
-    return found
+    # the attacker's own instances get credentials too: no way in
+    return [one for one in found if one.instance not in made]
 
 
 def _credential(
@@ -221,7 +225,7 @@ def _metadata(facts: dict[str, Any], place: Factor) -> Cause:
 
 
 def _events(connection: duckdb.DuckDBPyConnection, facts: dict[str, Any]) -> list[Cause]:
-    """Causes that records name: AWS found the key in public, someone else made it shortly before, a guessed password."""
+    """Causes that records name: AWS found the key in public, another made it shortly before, a guessed password."""
     first, mint, value = facts["first"], facts["mint"], facts["node"]["value"]
     found = []
     if facts["method"] == LONG_TERM:
@@ -291,7 +295,8 @@ def _applies(control: str, facts: dict[str, Any], finding: str) -> Factor:
     if control in ("IAM.5", "IAM.19") and facts["mfa"] is not None:
         words = f"the session was made {'with' if facts['mfa'] else 'without'} MFA"
         return Factor("applies", NO if facts["mfa"] else YES, words, (str(facts["first"]["event_id"]),))
-    return Factor("applies", UNKNOWN, "the check is about its owner; whether about this credential is not said", (finding,))
+    words = "the check is about its owner; whether about this credential is not said"
+    return Factor("applies", UNKNOWN, words, (finding,))
 
 
 def _age(first: dict[str, Any], mint: dict[str, Any] | None, states: list[Snapshot]) -> tuple[int | None, str]:

@@ -104,7 +104,7 @@ def described(document: dict[str, Any], instance: str) -> Iterator[Any]:
 def _records(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Add what the records say: how it was launched and changed, and which role its calls come from."""
     text = (
-        "SELECT event_id, event_name, request, response FROM events WHERE event_source = 'ec2.amazonaws.com' "
+        "SELECT event_id, event_name, request, response FROM events WHERE event_source = 'ec2.amazonaws.com' "  # noqa: S608 - a number of our own
         "AND contains(:calls, event_name) AND outcome = 'ok' AND account_id = :account "
         "AND strpos(concat(COALESCE(request, ''), COALESCE(response, '')), :id) > 0 "
         f"ORDER BY event_time, event_id LIMIT {_MOST}"

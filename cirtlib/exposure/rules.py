@@ -1,4 +1,4 @@
-"""Rules of security groups that let the world in: from CloudTrail's records, a finding's details, the account snapshot.
+"""Rules of security groups that let somebody in: from CloudTrail's records, a finding's details, the account snapshot.
 
 Shapes: EC2 API, AuthorizeSecurityGroupIngress (as CloudTrail writes it: lists lie under `items`), ASFF
 AwsEc2SecurityGroup, EC2 DescribeSecurityGroups.
@@ -16,12 +16,12 @@ from cirtlib import identity
 from cirtlib.engine import duckdb as engine
 
 _CALLS = ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]
-_EVERYONE = ("0.0.0.0/0", "::/0")
+EVERYONE = ("0.0.0.0/0", "::/0")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One open rule: ports `first` to `last` (-1: all) for a network, who opened and closed it, and where that stands."""
+    """One rule: ports `first` to `last` (-1: all) for a network, who opened and closed it, and where that stands."""
 
     group: str
     network: str
@@ -51,8 +51,14 @@ class Rule:
         return "all ports" if self.first == -1 else f"port {span}"
 
 
+def doors(rules: Iterable[Rule], addresses: Iterable[str]) -> list[Rule]:
+    """Rules that let in the world, or one of these addresses."""
+    known = list(addresses)
+    return [rule for rule in rules if rule.network in EVERYONE or any(rule.admits(one) for one in known)]
+
+
 def of_records(connection: duckdb.DuckDBPyConnection, groups: Iterable[str]) -> list[Rule]:
-    """Open rules that the records show being made for these groups, the earliest first, with what closed them."""
+    """Rules that the records show being made for these groups, the earliest first, with what closed them."""
     text = (
         "SELECT event_time, event_id, event_name, principal, session_name, request, response FROM events "
         "WHERE event_source = 'ec2.amazonaws.com' AND contains(:calls, event_name) AND outcome = 'ok' "
@@ -72,16 +78,18 @@ def of_records(connection: duckdb.DuckDBPyConnection, groups: Iterable[str]) -> 
 
 
 def of_details(group: str, permissions: object, evidence: tuple[str, ...]) -> list[Rule]:
-    """Open rules in IpPermissions, as a finding or DescribeSecurityGroups tells them."""
+    """Rules in IpPermissions, as a finding or DescribeSecurityGroups tells them."""
     return [replace(rule, evidence=evidence) for rule in _permissions(group, permissions)]
 
 
 def _given(group: str, request: dict[str, Any], response: dict[str, Any]) -> list[Rule]:
     """Rules that an Authorize call made: as answered, with their ids, else as asked for."""
     answered = [
-        Rule(group, network, _port(item.get("fromPort")), _port(item.get("toPort")), id=str(item.get("securityGroupRuleId", "")))
+        Rule(group, network, *_span(item, "fromPort", "toPort"), id=str(item.get("securityGroupRuleId", "")))
         for item in _items(response.get("securityGroupRuleSet"))
-        if not item.get("isEgress") and (network := item.get("cidrIpv4") or item.get("cidrIpv6")) in _EVERYONE
+        if isinstance(item, dict)
+        and not item.get("isEgress")
+        and isinstance(network := item.get("cidrIpv4") or item.get("cidrIpv6"), str)
     ]
     return answered or _asked(group, request)
 
@@ -89,8 +97,8 @@ def _given(group: str, request: dict[str, Any], response: dict[str, Any]) -> lis
 def _asked(group: str, request: dict[str, Any]) -> list[Rule]:
     """Rules of a request, in its long form or its short one."""
     short = request.get("cidrIp")
-    if short in _EVERYONE:
-        return [Rule(group, short, _port(request.get("fromPort")), _port(request.get("toPort")))]
+    if isinstance(short, str):
+        return [Rule(group, short, *_span(request, "fromPort", "toPort"))]
     return list(_permissions(group, request.get("ipPermissions")))
 
 
@@ -110,13 +118,13 @@ def _closed(made: list[Rule], group: str, request: dict[str, Any], row: Any) -> 
 
 
 def _permissions(group: str, permissions: object) -> Iterator[Rule]:
-    for item in _items(permissions):
+    for item in (one for one in _items(permissions) if isinstance(one, dict)):
         low = {str(key).lower(): value for key, value in item.items()}
         for ranges, key in (("ipranges", "cidrip"), ("ipv6ranges", "cidripv6")):
-            for network in _items(low.get(ranges)):
+            for network in (one for one in _items(low.get(ranges)) if isinstance(one, dict)):
                 value = next((text for name, text in network.items() if str(name).lower() == key), None)
-                if value in _EVERYONE:
-                    yield Rule(group, value, _port(low.get("fromport")), _port(low.get("toport")))
+                if isinstance(value, str):
+                    yield Rule(group, value, *_span(low, "fromport", "toport"))
 
 
 def _items(value: object) -> list[Any]:
@@ -125,5 +133,7 @@ def _items(value: object) -> list[Any]:
     return [one for one in found if isinstance(one, dict | str)] if isinstance(found, list) else []
 
 
-def _port(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else -1
+def _span(item: dict[str, Any], first: str, last: str) -> tuple[int, int]:
+    """First and last port; -1 where the rule is for all."""
+    ports = [value if isinstance(value := item.get(name), int) else -1 for name in (first, last)]
+    return ports[0], ports[1]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cirtlib import identity
 from cirtlib.exposure.path import Path
-from cirtlib.exposure.rules import Rule, of_details
+from cirtlib.exposure.rules import Rule, doors, of_details
 from cirtlib.exposure.table import NO, UNKNOWN, YES, Cause, Control, Factor, cause, controls, ranked
 
 _FAILED, _PASSED = ("FAILED", "WARNING"), "PASSED"
@@ -41,6 +41,8 @@ class Judged:
 def signs(findings: pd.DataFrame, instance: str) -> list[Sign]:
     """Findings of the instance that are no checks and no samples, the earliest first."""
     mine = findings[(findings["instance_id"] == instance) & findings["control_id"].isna() & ~findings["sample"]]
+    # a finding that came in several forms: its own form names the type as GuardDuty does
+    mine = mine.assign(own=mine["form"] != "guardduty").sort_values(["finding_id", "own", "updated_at"])
     return [
         Sign(
             row.finding_id,
@@ -49,7 +51,7 @@ def signs(findings: pd.DataFrame, instance: str) -> list[Sign]:
             frozenset(_ports(identity.parse(row.details))),
             tuple(row.remote_ips),
         )
-        for row in mine.sort_values(["first_seen", "finding_id"]).itertuples()
+        for row in mine.drop_duplicates("finding_id").sort_values(["first_seen", "finding_id"]).itertuples()
         if pd.notna(row.first_seen)
     ]
 
@@ -72,8 +74,7 @@ def judge(
     groups: dict[tuple[str, str], dict[str, pd.DataFrame]] = defaultdict(dict)
     beside: list[dict[str, Any]] = []
     irrelevant = 0
-    for finding_id, versions in checks.groupby("finding_id", sort=True):
-        versions = versions.sort_values("updated_at")
+    for finding_id, versions in checks.sort_values("updated_at", kind="stable").groupby("finding_id", sort=True):
         now = versions.iloc[-1]
         control = controls().get(str(now["control_id"]))
         things = [name for one in now["resource_ids"] if (name := path.names(str(one)))]
@@ -130,8 +131,17 @@ def _cause(
     asked = [controls()[name] for name in known] or [one for one in controls().values() if one.role == role]
     hit = [sign for sign in marks if any(control.explains(sign.kind) for control in asked)]
     used = facts["first"] if role == "theft" else None
-    moment = min([sign.first for sign in hit] or [when for when in (used, facts["first"]) if when is not None], default=None)
-    rules = [*(rule for rule in rules if rule.group == thing), *_told(thing, found)] if role == "door" else []
+    moment = min(
+        [sign.first for sign in hit] or [when for when in (used, facts["first"]) if when is not None], default=None
+    )
+    rules = (
+        [
+            *(rule for rule in rules if rule.group == thing),
+            *doors(_told(thing, found), [one for sign in marks for one in sign.addresses]),
+        ]
+        if role == "door"
+        else []
+    )
     factors = [_explains(hit, marks), _on_path(path, thing)]
     open_then = [rule for rule in rules if moment is None or _open_at(rule, moment)]
     factors.append(_stood(moment, found, history, (role, rules, facts)))
@@ -148,7 +158,7 @@ def _cause(
 def _text(asked: list[Control], known: list[str], role: str) -> str:
     """What the weakness is; without a control finding, what the records alone show."""
     if not known:
-        return "open to the world" if role == "door" else controls()["EC2.8"].text
+        return "a rule that lets the attacker in" if role == "door" else controls()["EC2.8"].text
     return max(asked, key=lambda control: (control.weight, -asked.index(control))).text
 
 
@@ -164,7 +174,9 @@ def _explains(hit: list[Sign], marks: list[Sign]) -> Factor:
 def _on_path(path: Path, thing: str) -> Factor:
     kind, ids = path.kinds[thing], path.evidence.get(thing, ())[:4]
     if kind in _ON_PATH:
-        return Factor("on the path", YES, f"the {kind} {'itself' if kind == 'instance' else 'belongs to the instance'}", ids)
+        return Factor(
+            "on the path", YES, f"the {kind} {'itself' if kind == 'instance' else 'belongs to the instance'}", ids
+        )
     return Factor("on the path", UNKNOWN, f"the {kind} is around the instance; whether it was the way is open", ids)
 
 
@@ -182,7 +194,9 @@ def _stood(
     standing = [rule for rule in dated if _open_at(rule, moment)]
     if standing:
         rule = standing[0]
-        words = f"{rule.opened_by} opened {rule.ports} to {rule.network} at {_when(rule.opened)}, before {_when(moment)}"
+        words = (
+            f"{rule.opened_by} opened {rule.ports} to {rule.network} at {_when(rule.opened)}, before {_when(moment)}"
+        )
         return Factor("failed before", YES, words, rule.evidence[:1])
     early = [event for when, event in facts["version_1"] if when <= moment] if role == "theft" else []
     if early:
