@@ -67,6 +67,11 @@ class Credential:
     causes: tuple[Cause, ...]
     answer: str
 
+    @property
+    def origin_shown(self) -> bool:
+        """Whether the evidence shows where the credential came from; else `answer` says whom to ask."""
+        return _origin(self.causes) is not None
+
 
 def roots(judged: Scope) -> list[dict[str, Any]]:
     """Compromised credentials that no act of the attacker issued, the earliest first."""
@@ -180,11 +185,14 @@ def _credential(
 
 def _answer(how: str, causes: tuple[Cause, ...]) -> str:
     """The cause where it is shown where the credential came from; else what the logs cannot say, and whom to ask."""
-    shown = next((one for one in causes if one.role in _ORIGINS and one.confidence == "likely"), None)
-    if shown:
+    if shown := _origin(causes):
         return f"{shown.what} ({shown.confidence})"
     who, questions = asked(how)
     return f"not determinable from these logs; ask the {who}: {' '.join(questions)}"
+
+
+def _origin(causes: tuple[Cause, ...]) -> Cause | None:
+    return next((one for one in causes if one.role in _ORIGINS and one.confidence == "likely"), None)
 
 
 def _copied(facts: dict[str, Any]) -> list[Cause]:

@@ -57,7 +57,8 @@ class WayIn:
         """One statement for each credential and instance: the first cause, or what is not known."""
         said = []
         for one in self.credentials:
-            text = f"{one.node.partition(':')[2]} ({one.method}): {_top(one.causes)}. Where it came from: {one.answer}"
+            text = f"{one.node.partition(':')[2]} ({one.method}): {_top(one.causes)}."
+            text += "" if one.origin_shown else f" Where it came from: {one.answer}"
             said.append(Statement(text, (str(one.first["event_id"]),)))
         for place in self.instances:
             causes = place.judged.causes

@@ -70,7 +70,8 @@ def credential(one: Credential) -> list[Statement]:
     if one.method not in _OF_SERVICES:
         said.append(Statement(f"Used {mfa}." if one.mfa is not None else f"MFA: {mfa}."))
     said += _causes(one.causes)
-    said.append(Statement(f"Where it came from: {one.answer}"))
+    if not one.origin_shown:
+        said.append(Statement(f"Where it came from: {one.answer}"))
     return said
 
 
@@ -117,13 +118,13 @@ def _acts(acts: tuple[dict[str, Any], ...]) -> list[Statement]:
     mine = [act for act in acts if act["verdict"] == "attacker"]
     if not mine:
         return [Statement("No act of its role is judged the attacker's.")]
-    said, reads = [], [act for act in mine if act["reads"]]
+    said, reads = [], sorted((act for act in mine if act["reads"]), key=lambda act: -act["events"])
     if reads:
         calls = ", ".join(call_name(act) for act in reads[:8]) + (
             f" and {len(reads) - 8} more" if len(reads) > 8 else ""
         )
         number = sum(act["events"] for act in reads)
-        text = f"Then its role read: {number} events of {calls}, from {_when(reads[0]['first'])} UTC."
+        text = f"Then its role read: {number} events of {calls}, from {_when(min(act['first'] for act in reads))} UTC."
         said.append(Statement(text, tuple(act["ids"][0] for act in reads[:4]), number))
     for act in (act for act in mine if not act["reads"]):
         times = "once" if act["events"] == 1 else f"{act['events']} times"

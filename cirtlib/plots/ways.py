@@ -15,7 +15,7 @@ _WORDS = {
 }  # fmt: skip
 _DASHES = {"possible": "dash", "unlikely": "dot", "unknown": "dot"}
 _WIDE, _TALL = 0.8, 0.72  # of a box, where the next one is one unit away
-_LETTERS, _LINES = 24, 5
+_LETTERS, _LINES = 22, 5
 
 
 def draw(chains: list[dict[str, Any]]) -> go.Figure:
@@ -57,7 +57,7 @@ def _box(figure: go.Figure, place: int, row: int, step: dict[str, Any]) -> None:
     half = _WIDE / 2, _TALL / 2
     figure.add_shape(
         type="rect", x0=place - half[0], x1=place + half[0], y0=row - half[1], y1=row + half[1], line=frame,
-        fillcolor=style.PAPER,
+        fillcolor=style.PAPER, layer="below",
     )  # fmt: skip
     words = style.short(step["text"]) if step["text"].startswith("arn:") else step["text"]
     lines = textwrap.wrap(words, _LETTERS, max_lines=_LINES, placeholder=" …", break_on_hyphens=False) or [""]
