@@ -41,16 +41,18 @@ def of_credential(one: Credential) -> list[Step]:
 
 def of_instance(one: Instance) -> list[Step]:
     """From the addresses that attacked to what the instance's role then did."""
-    addresses = list(dict.fromkeys(address for sign in one.signs for address in sign.addresses))
+    inbound = [sign for sign in one.signs if sign.ports]  # others name addresses that used its credentials
+    addresses = list(dict.fromkeys(address for sign in inbound for address in sign.addresses))
     mine = [act for act in one.acts if act["verdict"] == "attacker"]
-    changed = [call_name(act) for act in mine if not act["reads"]] or [call_name(act) for act in mine]
+    worked = [act for act in mine if act["denied"] < act["events"]]
+    changed = [call_name(act) for act in worked if not act["reads"]] or [call_name(act) for act in worked]
     roles = one.path.of_kind("role")
     doors = [cause for cause in one.judged.causes if cause.role == "door"]
     thefts = [cause for cause in one.judged.causes if cause.role == "theft"]
     then = f"{sum(act['events'] for act in mine)} events: {_some(changed)}" if mine else "no act is the attacker's"
     who = tuple(event for role in roles for event in one.path.evidence[role])
     return [
-        _seen("internet", _some(addresses), tuple(sign.finding for sign in one.signs), "no finding names an address"),
+        _seen("internet", _some(addresses), tuple(sign.finding for sign in inbound), "no finding names an address"),
         _step("door", doors, "no open group is known"),
         Step("instance", one.path.instance, "seen", one.path.evidence.get(one.path.instance, ())),
         _step("credentials", thefts, "how they left it is not known"),

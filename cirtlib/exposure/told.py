@@ -58,7 +58,7 @@ def credential(one: Credential) -> list[Statement]:
         ),
         Statement(
             f"Obtained: {one.method}" + (f", issued to it by {one.minted_by}." if one.minted_by else "."),
-            (one.mint_event,) if one.mint_event else (),
+            (one.mint_event or str(first["event_id"]),),
         ),
     ]
     if one.method == "long-term key":

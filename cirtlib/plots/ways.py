@@ -14,8 +14,8 @@ _WORDS = {
     "seen": "in the records", "unknown": "not known",
 }  # fmt: skip
 _DASHES = {"possible": "dash", "unlikely": "dot", "unknown": "dot"}
-_WIDE, _TALL = 0.8, 0.72  # of a box, where the next one is one unit away
-_LETTERS, _LINES = 22, 5
+_WIDE, _TALL = 0.88, 0.72  # of a box, where the next one is one unit away
+_LETTERS, _LINES = 21, 6
 
 
 def draw(chains: list[dict[str, Any]]) -> go.Figure:
@@ -67,7 +67,7 @@ def _box(figure: go.Figure, place: int, row: int, step: dict[str, Any]) -> None:
         hover += f"<br>evidence:<br>{style.ids(step['evidence'])}"
     figure.add_trace(
         go.Scatter(
-            x=[place], y=[row], mode="text", text=[label], textfont={"size": 11, "color": style.INK},
+            x=[place], y=[row], mode="text", text=[label], textfont={"size": 10, "color": style.INK},
             hovertext=[hover], hoverinfo="text", showlegend=False,
         )
     )  # fmt: skip
