@@ -3,7 +3,8 @@
     python benchmarks/scope.py [--incidents 500] [--scale 1] [--cache FOLDER] [--out FILE]
 
 Precision and recall over random incidents, whose truth is written down while they are made
-(cirtlib.training.incidents), with all records and with shares of them removed; then time and memory on the case folders of benchmarks/ask.py.
+(cirtlib.training.incidents), with all records and with some removed; then time and memory on the case folders of
+benchmarks/ask.py.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import log10
 from pathlib import Path
@@ -29,7 +30,8 @@ from cirtlib.scope import scope  # noqa: E402
 from cirtlib.training.incidents import incident, spoil  # noqa: E402
 from cirtlib.training.incidents.check import case_of, compare, without_origin  # noqa: E402
 
-LOST = (0.0, 0.01, 0.05, 0.10, 0.20)
+# What is taken away: a share of records at random, or all of some minutes.
+LOST = {"nothing": 0.0, "1 %": 0.01, "5 %": 0.05, "10 %": 0.10, "20 %": 0.20, "30 minutes of the attack": -30.0}
 _FEWER = 5  # with records removed, so many times fewer incidents
 Counts = dict[str, tuple[int, int, int]]
 
@@ -37,7 +39,8 @@ Counts = dict[str, tuple[int, int, int]]
 def one(seed: int, *, lost: float) -> tuple[Counts, list[str], int, float]:
     """Counts of one incident, what is wrong in words, keys without a word on their origin, seconds of scope."""
     made = incident(seed)
-    records = spoil(made, random.Random(seed), lost=lost, twice=0.02)
+    hole = timedelta(minutes=max(-lost, 0))
+    records = spoil(made, random.Random(seed), lost=max(lost, 0), twice=0.02, hole=hole)
     with tempfile.TemporaryDirectory(prefix="cirt-scope-") as folder:
         case = case_of(made, Path(folder), records)
         begun = time.perf_counter()
@@ -54,7 +57,7 @@ def attribution(count: int) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     said = []
-    for lost in LOST:
+    for name_of_loss, lost in LOST.items():
         seeds = range(1000, 1000 + (count if not lost else count // _FEWER))
         total: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         wrong: Counter[str] = Counter()
@@ -69,8 +72,8 @@ def attribution(count: int) -> list[str]:
         for name, (due, got, right) in sorted(total.items()):
             recall = "" if "," in name and name.startswith("edge") else f"{right / due:.4f}" if due else "-"
             precision = f"{right / got:.4f}" if got else "-"
-            lines.append(f"| {lost:.0%} | {len(seeds)} | {name} | {due:,} | {got:,} | {precision} | {recall} |")
-        print(f"  {lost:.0%} removed: {exact} of {len(seeds)} exact; {dict(wrong)}", flush=True)
+            lines.append(f"| {name_of_loss} | {len(seeds)} | {name} | {due:,} | {got:,} | {precision} | {recall} |")
+        print(f"  {name_of_loss} removed: {exact} of {len(seeds)} exact; {dict(wrong)}", flush=True)
         if not lost:
             said.append(
                 f"With all records {exact} of {len(seeds)} incidents are found exactly: nodes, statuses, links, "
@@ -78,8 +81,8 @@ def attribution(count: int) -> list[str]:
             )
         certain = total["edge, certain"]
         said.append(
-            f"{lost:.0%} removed: {certain[1] - certain[2]} of {certain[1]:,} certain links are false; "
-            f"{silent} keys of the extent without a record of their issue lack the word that it was not seen."
+            f"{name_of_loss} removed, {len(seeds)} incidents: {certain[1] - certain[2]} of {certain[1]:,} certain "
+            f"links are false; {silent} credentials without a record of their issue lack the word that it was not seen."
         )
     return [*said, "", *lines]
 

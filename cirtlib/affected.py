@@ -1,4 +1,4 @@
-"""Tables of the report: what happened when, and which accounts, principals, resources and data are affected."""
+"""Tables of the report: what happened when, and which accounts, principals and resources are affected."""
 
 import re
 from typing import Any
@@ -9,7 +9,6 @@ from cirtlib import names, queries, timeline
 from cirtlib.case import Case
 from cirtlib.facts import Facts
 from cirtlib.scope import new_in_attack
-from cirtlib.timeline.keys import targets
 
 _EVENT = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 # What a table of grouped events says of each group.
@@ -81,18 +80,14 @@ def nodes(facts: Facts, *kinds: str) -> pd.DataFrame:
     return names.beside(table.assign(status=table["status"].str.replace("_", " ")), facts.known)
 
 
-def data(facts: Facts) -> pd.DataFrame:
-    """Attacker events that read, shared or took data, by action and target: reads of content, shares, exports.
-
-    What data events would show is not here where they were not logged: see what we do not know.
-    """
-    acts = facts.attacker[facts.attacker["tactic"].isin(["Collection", "Exfiltration", "Impact"])]
-    acts = acts.assign(
-        service=acts["event_source"].str.removesuffix(".amazonaws.com"),
-        target=[targets(asked, answer) for asked, answer in zip(acts["request"], acts["response"], strict=True)],
-    )
-    grouped = acts.groupby(["tactic", "service", "event_name", "target", "outcome"], sort=False)
-    return grouped.agg(**_COUNTED).reset_index()
+def chains(facts: Facts) -> pd.DataFrame:
+    """How each node of the extent was reached from the seeds: node, status, confidence, the chain in words."""
+    rows = [
+        {"node": node["id"], "status": node["status"].replace("_", " "), "confidence": node["confidence"]}
+        | {"how we know": " ".join(facts.scope.chain(node["id"]))}
+        for node in facts.scope.extent()
+    ]
+    return pd.DataFrame(rows, columns=["node", "status", "confidence", "how we know"])
 
 
 def owners(facts: Facts) -> pd.DataFrame:

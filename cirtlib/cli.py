@@ -15,6 +15,7 @@ import typer
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
 from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, sql
+from cirtlib.cli_assess import impact, reconcile
 from cirtlib.cli_check import check
 from cirtlib.cli_story import story
 from cirtlib.cli_train import train
@@ -39,6 +40,8 @@ app.command()(check)
 app.command()(ask)
 app.command()(story)
 app.command()(way_in)
+app.command()(reconcile)
+app.command()(impact)
 app.command()(sql)
 app.command("athena-ddl")(athena_ddl)
 app.add_typer(questions, name="questions")
@@ -175,6 +178,7 @@ def scope(
     since: Annotated[
         str, typer.Option(metavar="LAST", help="Mark what is new: path of an earlier scope.json, or last.")
     ] = "",
+    why: Annotated[str, typer.Option(metavar="NODE", help="Say how one node was reached, link by link.")] = "",
     form: FormatOption = Format.TABLE,
     out: OutOption = None,
     strict: StrictOption = False,
@@ -194,7 +198,9 @@ def scope(
     before = earlier(loaded, since) if since else None
     found = run(loaded.with_seeds(further)) if further else write(loaded)
     news = compare(before, found) if before else None
-    if form is Format.JSON and out is None:
+    if why:
+        say("\n".join(found.chain(why)))
+    elif form is Format.JSON and out is None:
         show_json(found.to_dict() | ({"since": news.to_dict()} if news else {}))
     else:
         from cirtlib.investigation import extent_table
@@ -219,14 +225,25 @@ def clear(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
 
 
 @app.command()
-def timeline(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
-    """Show the bursts of activity in order; write the timeline to out/timeline as HTML, CSV, JSONL, for Timesketch."""
+def timeline(
+    case: CaseDir,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="All principals, not only those of the extent and the leads.")
+    ] = False,
+) -> None:
+    """Show the bursts of activity in order; write bursts, key events and each event, as HTML, CSV and JSON lines.
+
+    What lies in out/timeline as timesketch.csv and timesketch.jsonl is what Timesketch imports.
+    """
     from cirtlib.timeline import export
     from cirtlib.timeline import timeline as run
 
     loaded = load_case(case)
-    show(run(loaded), form, out=out)
-    warn(f"written: {', '.join(file.name for file in export(loaded))} in {loaded.out / 'timeline'}")
+    show(run(loaded, everything=everything), form, out=out)
+    names = ", ".join(file.name for file in export(loaded, everything=everything))
+    warn(f"written: {names} in {loaded.out / 'timeline'}")
 
 
 @app.command()

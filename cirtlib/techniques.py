@@ -3,6 +3,11 @@
 The table data/techniques.tsv is our own judgement of what a call can serve, not of whether it did: a pipeline that
 attaches a policy shows the same tactic as an attacker. Ids are those of ATT&CK v19 (April 2026), which split the tactic
 Defense Evasion into Stealth and Defense Impairment and renumbered T1562; `technique_old` is the id before that.
+
+`ttc` is the technique of the Threat Technique Catalog for AWS, which keeps ATT&CK's ids of before v19 and adds its own
+(T1562.A001). data/ttc.tsv holds its ids and names, each with the page of the catalogue and the public lists it was read
+from. Which call serves which is Stratus Red Team's statement where that names the call, else our judgement by the name
+of the technique; empty where the catalogue has none that fits.
 """
 
 import csv
@@ -20,7 +25,7 @@ TACTICS = (
 )  # fmt: skip
 """Tactics of ATT&CK v19 that occur in the table, in the order figures show them."""
 
-COLUMNS = ("access", "tactic", "technique", "technique_old")
+COLUMNS = ("access", "tactic", "technique", "technique_old", "ttc")
 
 _READS = re.compile(
     r"^(Batch)?(Get|List|Describe|Head|Search|Lookup|Scan|Query|Select|Check|Validate|Simulate|Test|Preview|Estimate"
@@ -49,6 +54,7 @@ class Action:
     technique: str
     technique_old: str
     what: str
+    ttc: str = ""
 
     @property
     def shown(self) -> str:
@@ -69,7 +75,7 @@ def describe(event_source: str | None, event_name: str | None) -> Action:
 
 
 def annotate(events: pd.DataFrame) -> pd.DataFrame:
-    """Events with the columns access, tactic, technique and technique_old, in the same order and index.
+    """Events with the columns `COLUMNS`, in the same order and index.
 
     A call whose name tells nothing is a read where the record itself says so.
     """
@@ -90,6 +96,13 @@ def shown(technique: str, technique_old: str) -> str:
 
 
 @cache
+def catalogue() -> pd.DataFrame:
+    """Techniques of the Threat Technique Catalog for AWS: id, name, page, source."""
+    text = files("cirtlib").joinpath("data/ttc.tsv").read_text(encoding="utf-8")
+    return pd.DataFrame(list(csv.DictReader(text.splitlines(), delimiter="\t")))
+
+
+@cache
 def _table() -> tuple[dict[tuple[str, str], Action], dict[str, list[tuple[str, Action]]]]:
     """Exact calls, and per service the name prefixes (written with a * at their end), longest first."""
     exact: dict[tuple[str, str], Action] = {}
@@ -97,7 +110,7 @@ def _table() -> tuple[dict[tuple[str, str], Action], dict[str, list[tuple[str, A
     text = files("cirtlib").joinpath("data/techniques.tsv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines(), delimiter="\t"):
         old = row["technique_old"] or row["technique"]
-        action = Action(row["access"], row["tactic"], row["technique"], old, row["what"])
+        action = Action(row["access"], row["tactic"], row["technique"], old, row["what"], row["ttc"])
         source, name = row["event_source"], row["event_name"]
         if name.endswith("*"):
             prefixes.setdefault(source, []).append((name[:-1], action))

@@ -11,6 +11,7 @@ import pytest
 from cirtlib.errors import TrainingError
 from cirtlib.training.account import require_loopback, serve
 from cirtlib.training.account_state import load, read
+from cirtlib.training.generator import generate
 from tests.plan_sample import HOME, LEAKED, SECOND, state
 
 
@@ -32,6 +33,30 @@ def test_state_comes_back_as_it_was_loaded():
     assert (instance["State"], instance["Protected"]) == ("running", False)
     load({"accounts": {HOME: {"users": []}}})
     assert read([HOME])["accounts"][HOME]["users"] == []
+
+
+def test_the_network_of_an_exposed_instance_comes_back_as_it_was_loaded(tmp_path):
+    """Public address, IMDSv1, group with its open port, profile with its role and over-broad policy, bucket."""
+    made = generate("misconfigured_resource", seed=3, out=tmp_path)
+    given = json.loads(made.truth.with_name("state_after.json").read_text(encoding="utf-8"))
+    load(given)
+    workload = made.accounts[0]
+    content, found = given["accounts"][workload], read([workload])["accounts"][workload]
+
+    def by(kind, name):
+        return [{one[name]: one for one in state[kind]} for state in (content, found)]
+
+    wanted, instances = by("instances", "InstanceId")
+    exposed = [one for one in wanted.values() if one.get("PublicIpAddress")]
+    assert len(exposed) == 2
+    for one in wanted.values():
+        assert one.items() <= instances[one["InstanceId"]].items()
+    wanted, groups = by("groups", "GroupId")
+    assert groups == wanted
+    opened = [groups[name]["ingress"] for one in exposed for name in one["SecurityGroups"]]
+    assert [rules[0]["ipRanges"]["items"][0]["cidrIp"] for rules in opened] == ["0.0.0.0/0"] * 2
+    wanted, profiles = by("profiles", "InstanceProfileName")
+    assert profiles == wanted
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:5000", "http://localhost:1", "http://[::1]:80"])

@@ -38,7 +38,7 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         re.findall(r"^  ([a-z-]+) {2,}(\S.*)$", capsys.readouterr().out.partition("Commands:")[2], re.MULTILINE)
     )
     expected = (
-        "ask athena-ddl check clear collect confirm coverage lab new note plan questions record report"
+        "ask athena-ddl check clear collect confirm coverage impact lab new note plan questions reconcile record report"
         " scope sql story timeline train verify"
     )
     assert sorted(listed) == expected.split(" ")
@@ -67,6 +67,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     "arguments",
     [
         ["collect"], ["coverage"], ["scope"], ["timeline"], ["plan"], ["report"], ["verify"], ["lab"],
+        ["reconcile"], ["impact"],
         ["note", "text"], ["ask", "x"], ["sql", "SELECT 1"], ["record", "id"], ["clear", "n", "--reason", "r"],
     ],
 )  # fmt: skip

@@ -84,5 +84,5 @@ def test_what_was_not_delivered_is_not_made_up(seed, tmp_path):
     records = spoil(made, random.Random(seed), lost=0.1)
     answer = scope(case_of(made, tmp_path, records))
     _, got, right = compare(made, answer).counts.get("edge, certain", (0, 0, 0))
-    assert right == got
+    assert right == got > 0
     assert without_origin(answer, records) == []

@@ -82,7 +82,7 @@ def test_annotate_keeps_rows_order_and_index():
     assert list(result["technique"]) == ["T1136.003", "", "", "", "T1136.003"]
     assert "access" not in events
     empty = techniques.annotate(events.iloc[:0])
-    assert list(empty.columns[-4:]) == list(techniques.COLUMNS)
+    assert list(empty.columns[-len(techniques.COLUMNS) :]) == list(techniques.COLUMNS)
 
 
 def test_calls_of_published_attacks_are_known(real_data):
@@ -91,3 +91,26 @@ def test_calls_of_published_attacks_are_known(real_data):
     entries = json.loads(catalogue.read_text(encoding="utf-8"))
     access = [techniques.describe(entry["eventSource"], entry["eventName"]).access for entry in entries]
     assert access.count("unknown") <= len(access) // 100
+
+
+def test_ids_of_the_aws_catalogue_are_in_the_list_that_names_its_source():
+    """No id is made up: each has the catalogue's form and stands in ttc.tsv, which says where it was read."""
+    listed = techniques.catalogue().set_index("id")
+    assert listed.index.is_unique
+    for one, entry in listed.iterrows():
+        assert re.fullmatch(r"A?T\d{4}(\.(\d{3}|A\d{3}))?", one)
+        assert entry["page"].endswith(f"/Techniques/{one}.html")
+        assert entry["name"]
+        assert re.search(r"@[0-9a-f]{8} ", entry["source"])
+    used = {row["ttc"] for row in table()} - {""}
+    assert used <= set(listed.index)
+    assert len(used) >= 25
+
+
+def test_an_action_has_its_id_of_the_aws_catalogue():
+    """The catalogue keeps the ids of before ATT&CK v19; where it has no technique, none is given."""
+    assert techniques.describe("cloudtrail.amazonaws.com", "StopLogging").ttc == "T1562.008"
+    assert techniques.describe("guardduty.amazonaws.com", "DeleteDetector").ttc == "T1562.A001"
+    assert techniques.describe("organizations.amazonaws.com", "LeaveOrganization").ttc == "T1666.A002"
+    assert techniques.describe("kms.amazonaws.com", "ScheduleKeyDeletion").ttc == ""
+    assert techniques.describe("newservice.amazonaws.com", "ListThings").ttc == ""

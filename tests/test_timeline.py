@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -10,9 +11,9 @@ import pytest
 from cirtlib import new_case, techniques, timeline
 from cirtlib.errors import CaseError
 from cirtlib.timeline import acts as judged
-from cirtlib.timeline import add_note, notes
+from cirtlib.timeline import add_note, notes, wording
 from cirtlib.timeline.bursts import bursts, counted
-from cirtlib.timeline.export import _csv, page
+from cirtlib.timeline.export import ROWS_ON_PAGE, _write, page
 from cirtlib.timeline.keys import COLUMNS, notable, targets
 
 ALICE = "arn:aws:iam::111122223333:user/alice"
@@ -223,15 +224,18 @@ def test_an_export_carries_no_formula_and_no_markup(tmp_path):
     """Log text is inert in a spreadsheet and shows as text in a browser."""
     evil = {"source_ip": "=HYPERLINK(1)", "user_agent_family": "<script>", "region": "\x1b[31m"}
     table = bursts(acts((0, "iam", "CreateUser", evil)))
-    _csv(tmp_path / "t.csv", table)
+    _write(tmp_path, "t", table.to_dict("records"), table.columns)
     (row,) = csv.DictReader((tmp_path / "t.csv").read_text(encoding="utf-8").splitlines())
     assert row["source_ip"].startswith("'=")
     assert row["region"] == "\\u001b[31m"
-    html = page("x <i>", notable(acts((0, "iam", "CreateUser", {"request": json.dumps({"userName": "<b>"})}))), table)
+    made = acts((0, "iam", "CreateUser", {"request": json.dumps({"userName": "<b>"}), "reason": ""}))
+    html = "".join(page("x <i>", {"Key events": notable(made), "Bursts": table}, made))
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;" in html
     assert "x &lt;i&gt;" in html
+    assert "default-src 'none'" in html
+    assert not re.search(r"(src|href)=.(?!#)", html), "loads nothing"
 
 
 def test_the_incident_is_told_by_its_key_events(incident):
@@ -263,11 +267,12 @@ def test_the_incident_has_bursts_of_owner_and_attacker_apart(incident):
 
 
 def test_the_export_of_the_incident_is_whole(own_incident):
-    """Five kinds of files, each with its rows; Timesketch's have the three columns it asks for, in order of time."""
+    """All kinds of files, each with its rows; Timesketch's have the three columns it asks for, in order of time."""
     add_note(own_incident, "=cmd called the account owner", by="ann")
     names = {file.name for file in timeline.export(own_incident)}
     assert names == {
-        "bursts.csv", "bursts.jsonl", "key_events.csv", "key_events.jsonl", "timesketch.csv", "timeline.html",
+        "bursts.csv", "bursts.jsonl", "key_events.csv", "key_events.jsonl", "events.csv", "events.jsonl",
+        "timesketch.csv", "timesketch.jsonl", "timeline.html",
     }  # fmt: skip
     folder = own_incident.out / "timeline"
     with (folder / "timesketch.csv").open(encoding="utf-8", newline="") as file:
@@ -280,3 +285,74 @@ def test_the_export_of_the_incident_is_whole(own_incident):
     first = (folder / "bursts.csv").read_bytes()
     timeline.export(own_incident)
     assert (folder / "bursts.csv").read_bytes() == first
+
+
+def test_each_event_is_exported_with_verdict_meaning_and_words(own_incident):
+    """One row for each event of the timeline; CSV and JSON lines say the same; who did what to whom is a sentence."""
+    timeline.export(own_incident)
+    folder = own_incident.out / "timeline"
+    lines = [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    events = timeline.judged_events(own_incident)
+    assert [line["event_id"] for line in lines] == list(events["event_id"])
+    with (folder / "events.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["words"] for row in csv.DictReader(file)] == [line["words"] for line in lines]
+    stop = next(line for line in lines if line["action"] == "cloudtrail:StopLogging" and line["outcome"] == "ok")
+    assert stop["verdict"] == "attacker"
+    assert (stop["tactic"], stop["technique"], stop["ttc"]) == (
+        "Defense Impairment",
+        "T1685.002 (T1562.008)",
+        "T1562.008",
+    )
+    assert re.fullmatch(r"role devRole \(\d{12}\) stopped a trail.*: arn:aws:cloudtrail:.*", stop["words"]), stop[
+        "words"
+    ]
+
+
+def test_timesketch_gets_json_lines_with_what_it_asks_for(own_incident):
+    """Message, datetime with zone, the same moment in microseconds, and its description, in order of time."""
+    timeline.export(own_incident)
+    text = (own_incident.out / "timeline" / "timesketch.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        moment = datetime.fromisoformat(line["datetime"])
+        assert moment.utcoffset() is not None
+        assert int(moment.timestamp() * 1_000_000) == line["timestamp"]
+        assert line["message"]
+        assert line["timestamp_desc"] in ("Event Time", "First Seen", "Last Seen")
+    assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
+    judged_ids = set(own := timeline.judged_events(own_incident).query("verdict != ''")["event_id"])
+    assert judged_ids <= {line["event_id"] for line in lines}
+    assert len(own) == sum(line["data_type"] == "aws:cloudtrail:entry" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "principal", "said"),
+    [
+        ("ok", ALICE, "user alice (111122223333) made a user: svc"),
+        ("denied", ALICE, "user alice (111122223333) was denied: made a user: svc"),
+        ("error", None, "somebody unnamed failed: made a user: svc"),
+        ("ok", "ec2.amazonaws.com", "ec2.amazonaws.com made a user: svc"),
+    ],
+)
+def test_words_say_who_did_what_to_whom(outcome, principal, said):
+    """A denied call is not told as done."""
+    made = acts(
+        (0, "iam", "CreateUser", {"request": '{"userName": "svc"}', "outcome": outcome, "principal": principal})
+    )
+    (row,) = wording.told(made)
+    assert row["words"] == said
+
+
+def test_a_page_of_many_events_stays_small():
+    """What is left out is said, and where it is."""
+    many = acts(*[(0.01 * n, "iam", "ListUsers", {}) for n in range(ROWS_ON_PAGE + 5)])
+    html = "".join(page("x", {}, many))
+    assert html.count("<tr") == ROWS_ON_PAGE + 1
+    assert f"the first {ROWS_ON_PAGE:,} of {ROWS_ON_PAGE + 5:,}; all are in the CSV" in html
+
+
+def test_a_line_of_json_stays_one_line(tmp_path):
+    """Whatever a log holds: separators that some readers take for the end of a line, and half of a surrogate pair."""
+    _write(tmp_path, "t", [{"a": "x\u2028y\x85z\ud800"}], ["a"])
+    (line,) = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == {"a": "x\u2028y\x85z?"}

@@ -74,10 +74,11 @@ class Credential:
 
 
 def roots(judged: Scope) -> list[dict[str, Any]]:
-    """Compromised credentials that no act of the attacker issued, the earliest first."""
+    """Compromised credentials that neither the attacker nor what he made or changed issued, the earliest first."""
     mine = set(judged.verdicts.loc[judged.verdicts["verdict"] == "attacker", "event_id"])
     made = [edge for edge in judged.edges if edge["kind"] in ("minted", "created")]
-    issued = {edge["to"] for edge in made if mine & set(edge["evidence"])}
+    his = {node["id"] for node in judged.nodes if node["status"] in ("attacker_created", "changed")}
+    issued = {edge["to"] for edge in made if edge["from"] in his or mine & set(edge["evidence"])}
     found = [
         node
         for node in judged.nodes

@@ -12,7 +12,7 @@ import pandas as pd
 from cirtlib import baseline, coverage, queries
 from cirtlib.case import Case, read_json
 from cirtlib.engine import duckdb as engine
-from cirtlib.scope import attribution, claims, extent, leads
+from cirtlib.scope import attribution, chains, claims, extent, leads
 from cirtlib.scope.sight import Sight
 
 SCHEMA_VERSION = 1
@@ -49,6 +49,10 @@ class Scope:
     def extent(self) -> list[dict[str, Any]]:
         """Nodes that are compromised, made or changed by the attacker."""
         return [node for node in self.nodes if node["status"] in extent.EXTENT]
+
+    def chain(self, node: str) -> list[str]:
+        """How we know of a node: sentences from a seed to it, each with its events (`chains.words`)."""
+        return chains.words(self.content, node)
 
     def to_dict(self) -> dict[str, Any]:
         """The scope as `cirt scope --format json` prints it (data/scope.schema.json)."""
@@ -184,7 +188,9 @@ def _seed_nodes(graph: extent.Graph, found: attribution.Judgement, said: list[cl
             if claim.node.startswith(("address:", "principal:", "access_key:", "resource:")):
                 graph.node(claim.node, "suspected")
                 result[claim.node] = None
-            result.update(dict.fromkeys(sorted(set(holders))))
+            for holder in sorted(set(holders)):
+                graph.node(holder, "suspected")  # a claim on what a service did for somebody convicts nobody
+                result[holder] = None
     return list(result)
 
 

@@ -260,8 +260,10 @@ class _Closure:
             return {Door(doors.TRUST, effect.value, since, frozenset(self._let_in(state, index, effect.value)))}
         if name == "UpdateAccessKey" and effect.node.startswith("access_key:"):
             return {Door(doors.KEY, effect.node, since)} if detail["request"].get("status") == "Active" else set()
-        if name == "AssociateIamInstanceProfile":
-            return {Door(doors.PROFILE, effect.value.rpartition("/")[2], since)}
+        if effect.effect == "changed" and doors.session_of(effect.value):
+            profile = name in {"AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation"}
+            given = {Door(doors.PROFILE, effect.value.rpartition("/")[2], since)} if profile else set()
+            return {Door(doors.HOST, effect.value, since), *given}
         named = doors.named_by_policy(name, detail["request"]) if effect.kind == "resource" else frozenset[str]()
         return {Door(doors.RESOURCE, effect.value, since, named)} if named else set()
 
@@ -303,7 +305,7 @@ class _Closure:
             (mints & pair & self.inside, "minted a compromised credential, from an attacker's network and user agent"),
             (frame["shared_event_id"].isin(twins).to_numpy(), "another account's record of an attacker's act"),
             (self._logins(state), "signed in with a password that the attacker set"),
-            *doors.rules(self.view, state.opened, state.made, state.attacker),
+            *doors.rules(self.view, state.opened, state.made, state.attacker, pair & self.inside),
         ]
 
     def _logins(self, state: _State) -> np.ndarray:

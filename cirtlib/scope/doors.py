@@ -13,7 +13,7 @@ import pandas as pd
 from cirtlib import identity, trust
 from cirtlib.scope.sight import Sight
 
-TRUST, PROVIDER, RESOURCE, KEY, PROFILE = "trust", "provider", "resource", "key", "profile"
+TRUST, RESOURCE, KEY, PROFILE, HOST = "trust", "resource", "key", "profile", "host"
 _POLICIES = {
     "PutBucketPolicy": "bucketPolicy", "PutKeyPolicy": "policy", "PutResourcePolicy": "resourcePolicy",
     "SetTopicAttributes": "attributeValue", "SetQueueAttributes": "attributes", "SetRepositoryPolicy": "policyText",
@@ -26,7 +26,7 @@ FEDERATED = ("AssumeRoleWithSAML", "AssumeRoleWithWebIdentity")
 class Door:
     """One way in that an act of the attacker opened.
 
-    `target` is the role's, provider's or resource's ARN, the key, or the instance's id; `admits` whom it names (ARNs,
+    `target` is the role's or resource's ARN, the key's node, or the instance's id; `admits` whom it names (ARNs,
     accounts, `*`), empty where the change itself is what admits.
     """
 
@@ -55,7 +55,9 @@ class View:
         return np.asarray(self.frame["event_time"] >= door.since, dtype=bool)
 
 
-def rules(view: View, opened: set[Door], made: set[str], attacker: np.ndarray) -> list[tuple[np.ndarray, str]]:
+def rules(
+    view: View, opened: set[Door], made: set[str], attacker: np.ndarray, pair: np.ndarray
+) -> list[tuple[np.ndarray, str]]:
     """Masks of the acts of those who were let in, each with its reason.
 
     Parameters
@@ -66,9 +68,11 @@ def rules(view: View, opened: set[Door], made: set[str], attacker: np.ndarray) -
         Node ids of what the attacker made: functions and identity providers among them.
     attacker
         Mask of the acts that are the attacker's already.
+    pair
+        Mask of the acts from an attacker's network and user agent.
     """
     doors = sorted(opened, key=lambda door: (door.kind, door.target, door.since, sorted(door.admits)))
-    by_kind = {kind: [door for door in doors if door.kind == kind] for kind in (TRUST, RESOURCE, KEY, PROFILE)}
+    by_kind = {kind: [door for door in doors if door.kind == kind] for kind in (TRUST, RESOURCE, KEY, PROFILE, HOST)}
     return [
         (_admitted(view, by_kind[TRUST], attacker), "let in by the attacker's change of the role's trust policy"),
         (_federated(view, made), "signed in through an identity provider that the attacker made"),
@@ -76,6 +80,10 @@ def rules(view: View, opened: set[Door], made: set[str], attacker: np.ndarray) -
         (_keys(view, by_kind[KEY]), "by a key that the attacker had made active again"),
         (_profiled(view, by_kind[PROFILE]), "by an instance with the role that the attacker gave it"),
         (_foreign(view, by_kind[RESOURCE]), "let in by the attacker's change of the resource's policy"),
+        (
+            hosted(view.frame, by_kind[HOST]) & pair,
+            "by what the attacker had changed or commanded, from an attacker's network and user agent",
+        ),
     ]
 
 
@@ -129,6 +137,16 @@ def session_of(arn: str) -> str:
     if ":instance/i-" in arn:
         return arn.rpartition("/")[2]
     return arn.split(":function:", 1)[1].split(":", maxsplit=1)[0] if ":function:" in arn else ""
+
+
+def hosted(frame: pd.DataFrame, doors: list[Door]) -> np.ndarray:
+    """Acts by role sessions of instances and functions since the attacker changed them or gave them a command."""
+    mask = np.zeros(len(frame), dtype=bool)
+    for door in doors:
+        own = (frame["session_name"] == session_of(door.target)) & (frame["account_id"] == door.target.split(":")[4])
+        own &= frame["role_arn"].notna() & (frame["event_time"] >= door.since)
+        mask |= own.to_numpy()
+    return mask
 
 
 def _keys(view: View, doors: list[Door]) -> np.ndarray:

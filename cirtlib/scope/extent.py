@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cirtlib import trust
+from cirtlib.scope import doors
 from cirtlib.scope.attribution import ATTACKER, Judgement
 
 STATUSES = ("compromised", "attacker_created", "changed", "suspected", "touched")
@@ -75,7 +76,34 @@ def build(found: Judgement) -> Graph:
         if holder:
             _add_act(graph, found, int(index), (act, holder))
             _add_touched(graph, (act, holder), found.details.get((act.event_id, act.account_id)))
+    _add_hosts(graph, found)
+    _add_providers(graph, found)
     return graph
+
+
+def _add_hosts(graph: Graph, found: Judgement) -> None:
+    """Link instances and functions that the attacker made or changed to the credentials that were issued to them."""
+    hosts = {
+        (node.value.split(":")[4], doors.session_of(node.value)): name
+        for name, node in graph.nodes.items()
+        if node.kind == "resource" and doors.session_of(node.value)
+    }
+    issue = dict(zip(found.acts["issued"], found.acts["event_id"], strict=True))
+    rows = found.acts[(found.verdict == ATTACKER) & found.acts["role_arn"].notna()].drop_duplicates("credential")
+    for act in rows.itertuples():
+        host = hosts.get((act.account_id, act.session_name))
+        if host and str(act.credential).startswith("access_key:"):
+            sure = "certain" if act.credentials_issued_to == graph.nodes[host].value else "likely"
+            graph.edge(host, act.credential, "minted", issue.get(act.credential, act.event_id), sure)
+
+
+def _add_providers(graph: Graph, found: Judgement) -> None:
+    """Link identity providers that the attacker made to the credentials that were issued through them."""
+    rows = found.acts[(found.verdict == ATTACKER) & found.acts["event_name"].isin(doors.FEDERATED)]
+    for act in rows[rows["issued"].notna()].to_dict("records"):
+        provider = doors.provider_of(act, found.details.get((act["event_id"], act["account_id"]), {}))
+        if f"resource:{provider}" in found.made:
+            graph.edge(f"resource:{provider}", act["issued"], "minted", act["event_id"])
 
 
 def _add_act(graph: Graph, found: Judgement, index: int, who: tuple[Any, str]) -> None:

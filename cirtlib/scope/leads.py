@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cirtlib import baseline, trust
+from cirtlib.scope import doors
 from cirtlib.scope.attribution import ATTACKER, UNCLEAR, Judgement
 from cirtlib.scope.extent import EXTENT, Graph
 
@@ -131,17 +132,29 @@ def _users_of_changed(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
         if edge.kind == "changed" and ":role/" in edge.target:
             first = min(when[event] for event in edge.evidence)
             since[edge.target] = min(first, since.get(edge.target, first))
-    if not since:
-        return []
     acts = found.acts
+    leads = _users_of_hosts(found)
+    if not since:
+        return leads
     assumed = acts["event_name"].astype(str).str.startswith("AssumeRole") & (found.verdict != ATTACKER)
     assumed &= (acts["outcome"] == "ok") & acts["minted_principal"].notna() & acts["pair"].notna()
-    leads = []
     for act in acts[assumed & (acts["event_time"] >= min(since.values()))].itertuples():
         role = f"principal:{trust.role_of(act.minted_principal, found.names)}"
         if role in since and act.event_time >= since[role]:
             node = act.credential or act.who
             leads.append(_lead(str(node), f"assumed {role.split(':', 1)[1]} after the attacker changed it"))
+    return leads
+
+
+def _users_of_hosts(found: Judgement) -> list[dict[str, Any]]:
+    """Sessions of instances and functions since the attacker changed them: they may run what the attacker put there."""
+    leads = []
+    for door in sorted((d for d in found.opened if d.kind == doors.HOST), key=lambda d: (d.target, d.since)):
+        rows = found.acts[doors.hosted(found.acts, [door]) & (found.verdict != ATTACKER)]
+        leads += [
+            _lead(str(node), f"was used by {door.target} after the attacker changed it or commanded it")
+            for node in sorted(set(rows["credential"].dropna()))
+        ]
     return leads
 
 

@@ -22,6 +22,8 @@ _CLAIMS = ("attacker", "unclear")
 # Distinct reads within one burst that make it an enumeration worth a line.
 _MANY_READS = 8
 _SHOWN_TARGETS = 3
+# What repeats of one change within a burst have in common.
+_SAME = ("held", "event_source", "event_name", "target", "verdict", "account_id")
 # Request and answer fields that name what a call acted upon.
 _NAMES = {
     name.lower()
@@ -78,13 +80,21 @@ def _changes(acts: pd.DataFrame) -> Iterator[dict[str, Any]]:
     chosen["target"] = [
         targets(request, response) for request, response in zip(chosen["request"], chosen["response"], strict=True)
     ]
-    keys = ["held", "event_source", "event_name", "target", "verdict", "account_id"]
-    for _, group in chosen.groupby(keys, sort=False, dropna=False):
-        for _, run in group.groupby((group["event_time"].diff() > GAP).cumsum(), sort=False):
-            act = run.iloc[0]
-            meaning = techniques.describe(act["event_source"], act["event_name"])
-            why = f"{meaning.what}; {meaning.tactic}, {meaning.shown}" if meaning.technique else meaning.what
-            yield _row(act, len(run), why=why, target=act["target"])
+    runs: list[list[dict[Any, Any]]] = []
+    latest: dict[tuple[Any, ...], list[dict[Any, Any]]] = {}
+    for act in chosen.to_dict("records"):
+        key = tuple(act[name] if isinstance(act[name], str) else None for name in _SAME)
+        run = latest.get(key)
+        if run and act["event_time"] - run[-1]["event_time"] <= GAP:
+            run.append(act)
+        else:
+            latest[key] = [act]
+            runs.append(latest[key])
+    for run in runs:
+        first = run[0]
+        meaning = techniques.describe(first["event_source"], first["event_name"])
+        why = f"{meaning.what}; {meaning.tactic}, {meaning.shown}" if meaning.technique else meaning.what
+        yield _row(first, len(run), why=why, target=first["target"])
 
 
 def _runs(acts: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -115,7 +125,9 @@ def _first_uses(acts: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(extra, columns=list(COLUMNS))]) if extra else table
 
 
-def _row(act: pd.Series, events: int, *, why: str, action: str = "", target: str = "") -> dict[str, Any]:
+def _row(
+    act: pd.Series | dict[Any, Any], events: int, *, why: str, action: str = "", target: str = ""
+) -> dict[str, Any]:
     service = str(act["event_source"] or "").removesuffix(".amazonaws.com")
     shared = (
         "event_time",

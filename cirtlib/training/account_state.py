@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from cirtlib.errors import TrainingError
+from cirtlib.training.account_network import finish, load_network, placed, read_groups, read_network, read_profiles
 
 try:
     from moto.backends import get_backend
@@ -135,14 +136,22 @@ def _load_trail(account: str, trail: State) -> None:
 
 
 def _load_compute(account: str, content: State) -> None:
+    load_network(account, content)
     for volume in content.get("volumes", []):
         _load_volume(account, volume["Region"], volume["VolumeId"])
     for instance in content.get("instances", []):
         ec2 = backend("ec2", account, instance["Region"])
         made = ec2.run_instances(
-            instance["ImageId"], 1, None, [], instance_type=instance["InstanceType"], is_instance_type_default=True
+            instance["ImageId"],
+            1,
+            None,
+            [],
+            instance_type=instance["InstanceType"],
+            is_instance_type_default=True,
+            region_name=instance["Region"],
+            **placed(instance),
         )
-        made.instances[0].id = instance["InstanceId"]
+        finish(account, made.instances[0], instance)
     for snapshot in content.get("snapshots", []):
         region = snapshot["Region"]
         ec2 = backend("ec2", account, region)
@@ -230,6 +239,7 @@ def _read_compute(account: str) -> State:
                     "InstanceType": one.instance_type,
                     "State": one._state.name,
                     "Protected": str(one.disable_api_termination).lower() == "true",
+                    **read_network(account, region, one),
                 }
                 for one in reservation.instances
             ]
@@ -243,7 +253,9 @@ def _read_compute(account: str) -> State:
             for one in ec2.snapshots.values()
             if one.owner_id == account and not one.from_ami
         ]
-    return {"instances": instances, "snapshots": snapshots}
+    vpcs = {one["VpcId"] for one in instances if "VpcId" in one}
+    networked = {"groups": read_groups(account, vpcs), "profiles": read_profiles(account)} if vpcs else {}
+    return {"instances": instances, "snapshots": snapshots} | networked
 
 
 def _in_force(policy: Any) -> str:  # noqa: ANN401 - moto has no types

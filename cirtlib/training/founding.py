@@ -287,7 +287,7 @@ def _expose(world: World) -> World:
     machines = list(world.machines)
     addresses = [f"{network}.{last}" for last in rng.sample(range(200, 250), 2)]
     role = world.exposed.role
-    role = replace(role, attached=(*role.attached, f"arn:aws:iam::{role.account}:policy/{HELPER}"))
+    role = replace(role, attached=(f"arn:aws:iam::{role.account}:policy/{HELPER}", *role.attached))
     for index, machine in enumerate(machines):
         if machine.role.arn == role.arn:
             machines[index] = replace(machine, role=role)

@@ -38,14 +38,14 @@ def intrude(world: World, book: Book, estate: Estate, truth: Truth) -> None:
     raid.do(hand, read(rng, "sts:GetCallerIdentity", home, {}, account=account), label="first")
     if steps.recon:
         _explore(raid, hand)
-    wanted = {"data": steps.read_data, "instances": steps.run_instances, "persist": steps.persist}
+    wanted = {"bucket": steps.read_data, "instances": steps.run_instances, "persist": steps.persist}
     kept: Hand | None = None
     for share, step in zip((0.25, 0.45, 0.65), rng.sample(sorted(wanted), 3), strict=True):
         raid.until(begin, share)
         if not wanted[step]:
             continue
         hand = _stolen(raid, place)
-        if step == "data":
+        if step == "bucket":
             _read_data(raid, hand)
         elif step == "instances":
             _mine(raid, hand)

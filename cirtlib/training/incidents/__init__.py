@@ -18,8 +18,8 @@ from cirtlib.training.incidents.acts import ACTS
 from cirtlib.training.incidents.entries import ENTRIES
 from cirtlib.training.incidents.hand import Hand, Raid
 from cirtlib.training.incidents.hops import HOPS
-from cirtlib.training.incidents.world import BASELINE_DAYS, CAFE, START, World, at_work, found, reading
-from cirtlib.training.shapes import Book, Json, Place
+from cirtlib.training.incidents.world import BASELINE_DAYS, CAFE, START, World, found, reading, take_on
+from cirtlib.training.shapes import Book, Json, Place, iso
 from cirtlib.training.truth import ORDER
 
 ATTACK = START + dt.timedelta(days=BASELINE_DAYS, hours=10)
@@ -74,8 +74,9 @@ def incident(seed: int) -> Incident:
         if following is not None:
             hand = following
             _acts(raid, hand)
-    _life(world, raid)
-    return _told(raid, first)
+    kind, value = _seed(raid, first)
+    _life(world, raid, alone=kind == "ip")
+    return _told(raid, (kind, value))
 
 
 def _acts(raid: Raid, hand: Hand) -> None:
@@ -84,8 +85,27 @@ def _acts(raid: Raid, hand: Hand) -> None:
         ACTS[name](raid, hand)
 
 
-def _life(world: World, raid: Raid) -> None:
-    """The day of the attack for everybody else: the same address, program, roles and hours, and no part in it."""
+def _seed(raid: Raid, first: Hand) -> tuple[str, str]:
+    """Where the analyst starts: something of the first credential that is the attacker's alone."""
+    rng = raid.world.rng
+    events = [one for one in raid.events if one[2] == first.node]
+    choices = [("event", events[0][0]), ("event", rng.choice(events)[0]), ("ip", raid.world.thief.address)]
+    key = first.node.partition(":")[2]
+    if key not in raid.stolen_sessions:
+        if first.node.startswith("access_key:"):
+            choices.append(("access_key", key))
+        if first.session and first.role:
+            choices += [("session", f"{first.role.id}:{first.session}")]
+        if first.role and first.role not in raid.world.roles:
+            choices.append(("principal", first.role.arn))
+    return rng.choice(choices)
+
+
+def _life(world: World, raid: Raid, *, alone: bool) -> None:
+    """The day of the attack for everybody else: the same address, program, roles and hours, and no part in it.
+
+    `alone` has nobody else at the attacker's address: as a seed it claims all who come from there.
+    """
     rng = world.rng
     for index, person in enumerate(world.people):
         at = WINDOW[0] + dt.timedelta(hours=8, minutes=11 * index)
@@ -95,32 +115,30 @@ def _life(world: World, raid: Raid) -> None:
                 raid.owner.append((record["eventID"], record["recipientAccountId"]))
             at += dt.timedelta(minutes=rng.randint(1, 90))
         role = rng.choice(world.roles)
-        caller = at_work(world, person, role, at)
+        caller, records = take_on(world, person.caller(), role, world.office, at, name=person.name)
+        if person.key in raid.stolen:
+            raid.owner += [(record["eventID"], record["recipientAccountId"]) for record in records]
         world.say(caller, reading(rng), world.office, at + dt.timedelta(minutes=1))
     # somebody else behind the attacker's address, and somebody from a place where nobody ever was
     other = rng.choice([one for one in world.people if one.key not in raid.stolen])
     when = ATTACK + dt.timedelta(minutes=rng.randint(10, 200))
-    world.say(other.caller(), reading(rng), Place(world.thief.address, world.agent), when)
-    raid.leads.add(f"principal:{other.arn}")
+    if not alone:
+        world.say(other.caller(), reading(rng), Place(world.thief.address, world.agent), when)
+        raid.leads.add(f"principal:{other.arn}")
     world.say(other.caller(), reading(rng), Place(CAFE, world.agent), when)
 
 
-def _told(raid: Raid, first: Hand) -> Incident:
-    """The truth from what was noted, and a seed among the first credential's acts."""
-    rng = raid.world.rng
-    events = [one for one in raid.events if one[2] == first.node]
-    choices = [("event", events[0][0]), ("event", rng.choice(events)[0])]
-    if first.node.startswith("access_key:") and first.node.partition(":")[2] not in raid.stolen_sessions:
-        choices.append(("access_key", first.node.partition(":")[2]))
+def _told(raid: Raid, seed: tuple[str, str]) -> Incident:
+    """The truth from what was noted."""
     extent = {
         tuple(name.split(":", 1)): next(status for status in ORDER if status in held)
         for name, held in raid.marks.items()
     }
     records = [record for _, _, _, record in raid.world.book.records]
-    rng.shuffle(records)
+    raid.world.rng.shuffle(records)
     return Incident(
         records,
-        rng.choice(choices),
+        seed,
         {(_KINDS.get(kind, kind), value): status for (kind, value), status in extent.items()},
         raid.leads,
         raid.edges,
@@ -132,9 +150,20 @@ def _told(raid: Raid, first: Hand) -> Incident:
 _KINDS = dict.fromkeys(("access_key", "console", "sign_in", "login_profile"), "credential")
 
 
-def spoil(made: Incident, rng: random.Random, *, lost: float = 0.0, twice: float = 0.0) -> list[Json]:
-    """Records of which a share (never the seed) was not delivered and another was delivered twice, in another order."""
-    kept = [one for one in made.records if rng.random() >= lost or one["eventID"] == made.seed[1]]
+def spoil(
+    made: Incident, rng: random.Random, *, lost: float = 0.0, twice: float = 0.0, hole: dt.timedelta = dt.timedelta()
+) -> list[Json]:
+    """Records in another order, of which a share was not delivered and another share twice; the seed always is.
+
+    `hole` is how long nothing at all was logged, somewhere in the attack.
+    """
+    begin = ATTACK + dt.timedelta(minutes=rng.randint(0, 60))
+    silent = (iso(begin), iso(begin + hole))
+    kept = [
+        one
+        for one in made.records
+        if one["eventID"] == made.seed[1] or (rng.random() >= lost and not silent[0] <= one["eventTime"] < silent[1])
+    ]
     kept += [json.loads(json.dumps(one)) for one in kept if rng.random() < twice]
     rng.shuffle(kept)
     return kept

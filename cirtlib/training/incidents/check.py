@@ -51,17 +51,16 @@ def compare(made: Incident, scope: Scope) -> Found:
     for confidence in sorted(set(edges.values())):
         got = {edge for edge, how in edges.items() if how == confidence}
         _count(found, f"edge, {confidence}", made.edges & got, got)
-    for verdict in ("attacker", "owner"):
+    for verdict in ("attacker", "owner", "unclear"):
         mine = {event for event, said in made.verdicts.items() if said == verdict}
         rows = scope.verdicts[scope.verdicts["verdict"] == verdict]
-        told = set(zip(rows["event_id"], rows["account_id"], strict=True))
-        _count(found, f"event, {verdict}", mine, told if verdict == "attacker" else told & mine)
+        _count(found, f"event, {verdict}", mine, set(zip(rows["event_id"], rows["account_id"], strict=True)))
     status = {key: (said, extent[key]) for key, said in made.extent.items() if extent.get(key, said) != said}
     found.wrong += [
         f"status of {key}: {said} in truth, {answer} in the answer" for key, (said, answer) in status.items()
     ]
-    named = {node["id"] for node in scope.nodes}
-    found.wrong += [f"no lead: {node}" for node in sorted(made.leads - named)]
+    due = made.leads - {node["id"] for node in scope.extent()}  # what is inside needs no lead
+    _count(found, "lead", due, due & {lead["node"] for lead in scope.leads})
     return found
 
 
@@ -72,13 +71,20 @@ def _count(found: Found, name: str, due: set[Any], got: set[Any]) -> None:
 
 
 def without_origin(scope: Scope, records: list[Json]) -> list[str]:
-    """Access keys of the extent that no record issues and of which no gap says so."""
+    """Credentials of the extent that no record issues and of which no gap says so.
+
+    What an edge says was issued has its origin; else a session of the console or of a command line may have a record of
+    signing in that names its principal.
+    """
     answers = json.dumps([record.get("responseElements") for record in records])
+    signing = json.dumps([one for one in records if one.get("eventSource") == "signin.amazonaws.com"])
     reasons = " ".join(gap["reason"] for gap in scope.gaps)
-    return [
-        node["id"]
-        for node in scope.extent()
-        if node["id"].startswith("access_key:")
-        and node["value"] not in answers
-        and f"who issued {node['id']}" not in reasons
-    ]
+    told = {edge["to"] for edge in scope.edges if edge["kind"] == "minted"}
+    silent = []
+    for node in (one for one in scope.extent() if one["id"] not in told):
+        kind = node["id"].partition(":")[0]
+        who = node["value"].partition("/")[0].partition(":")[0] if kind == "console" else node["value"]
+        seen = node["value"] in answers if kind == "access_key" else kind == "login_profile" or who in signing
+        if node["kind"] == "credential" and not seen and f"who issued {node['id']}" not in reasons:
+            silent.append(node["id"])
+    return silent

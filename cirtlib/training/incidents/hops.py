@@ -216,6 +216,8 @@ def new_instance(raid: Raid, hand: Hand) -> Hand:
     role = raid.world.duty(f"node-{alphanumeric(raid.world.rng, 4)}", hand.account)
     begun = raid.wait()
     key = minted_by(raid.world, "ec2", role, begun, name=instance)
+    made = f"resource:arn:aws:ec2:{REGION}:{hand.account}:instance/{instance}"
+    raid.edges.add((made, f"access_key:{key}", "minted"))
     return in_role(raid, role, key, instance, at=begun, place=Place("10.0.9.9", "curl/8.5.0"))
 
 
@@ -238,6 +240,7 @@ def new_function(raid: Raid, hand: Hand) -> Hand:
     raid.effect(hand, "created", f"resource:{arn}")
     begun = raid.wait()
     key = minted_by(raid.world, "lambda", role, begun, name=name)
+    raid.edges.add((f"resource:{arn}", f"access_key:{key}", "minted"))
     return in_role(raid, role, key, name, at=begun, place=Place("10.0.8.8", "Boto3/1.34.0 md/Botocore#1.34.0"))
 
 
@@ -289,7 +292,9 @@ def own_provider(raid: Raid, hand: Hand) -> Hand:
         ),
     )
     raid.effect(hand, "created", f"resource:{provider}")
-    return federated(raid, provider, "AssumeRoleWithWebIdentity", hand.account)
+    following = federated(raid, provider, "AssumeRoleWithWebIdentity", hand.account)
+    raid.edges.add((f"resource:{provider}", following.node, "minted"))
+    return following
 
 
 def pod_identity(raid: Raid, hand: Hand) -> Hand:
