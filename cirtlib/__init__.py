@@ -30,6 +30,7 @@ _HOME = {
     "coverage": "coverage",
     "scope": "scope",
     "story": "story",
+    "way_in": "exposure",
     "reconcile": "reconcile",
     "timeline": "timeline",
     "impact": "impact",
@@ -39,6 +40,7 @@ _HOME = {
     "plot_scope": "plots",
     "plot_addresses": "plots",
     "plot_coverage": "plots",
+    "plot_way_in": "plots",
 }
 
 __all__ = list(_HOME)
@@ -88,11 +90,13 @@ if TYPE_CHECKING:
     from cirtlib.caseless import security_hub_findings as security_hub_findings
     from cirtlib.containment import plan as plan
     from cirtlib.evidence import verify as verify
+    from cirtlib.exposure import way_in as way_in
     from cirtlib.plots import plot_actions as plot_actions
     from cirtlib.plots import plot_addresses as plot_addresses
     from cirtlib.plots import plot_coverage as plot_coverage
     from cirtlib.plots import plot_heatmap as plot_heatmap
     from cirtlib.plots import plot_scope as plot_scope
+    from cirtlib.plots import plot_way_in as plot_way_in
     from cirtlib.queries import ask as ask
     from cirtlib.queries import events as events
     from cirtlib.queries import questions as questions

@@ -19,6 +19,7 @@ from cirtlib.cli_assess import impact, reconcile
 from cirtlib.cli_check import check
 from cirtlib.cli_story import story
 from cirtlib.cli_train import train
+from cirtlib.cli_way_in import way_in
 from cirtlib.errors import CirtError
 from cirtlib.terminal import Format, say, show, show_json, warn
 from cirtlib.text import visible
@@ -38,6 +39,7 @@ app.add_typer(train, name="train")
 app.command()(check)
 app.command()(ask)
 app.command()(story)
+app.command()(way_in)
 app.command()(reconcile)
 app.command()(impact)
 app.command()(sql)

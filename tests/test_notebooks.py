@@ -12,7 +12,15 @@ from cirtlib.kernel import execute
 from cirtlib.shipped import shipped
 
 NAMES = [
-    *("00_start_here", "01_collect_and_verify", "02_triage", "03_scope", "04_timeline", "05_containment_plan"),
+    *(
+        "00_start_here",
+        "01_collect_and_verify",
+        "02_triage",
+        "03_scope",
+        "04_timeline",
+        "05_containment_plan",
+        "06_way_in",
+    ),
     "incident_report",
 ]
 SLOW = pytest.mark.integration  # the report has its own tests; the others take a kernel each

@@ -4,6 +4,7 @@ Log text in a figure is escaped: whatever an attacker wrote shows as the text it
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ import plotly.graph_objects as go
 from cirtlib import names
 from cirtlib.case import Case
 from cirtlib.coverage import Coverage, look
-from cirtlib.plots import actions, addresses, coverage, graph, heatmap, style
+from cirtlib.plots import actions, addresses, coverage, graph, heatmap, style, ways
 from cirtlib.plots.around import Context
 from cirtlib.scope import Scope
 from cirtlib.scope import load as load_scope
@@ -20,7 +21,7 @@ from cirtlib.timeline import finding_intervals, judged_events
 
 __all__ = [
     "actions_table", "addresses_table", "coverage_table", "heatmap_table", "plot_actions", "plot_addresses",
-    "plot_coverage", "plot_heatmap", "plot_scope", "scope_table",
+    "plot_coverage", "plot_heatmap", "plot_scope", "plot_way_in", "scope_table",
 ]  # fmt: skip
 
 
@@ -82,6 +83,11 @@ def plot_coverage(case: Case | Coverage) -> go.Figure:
 def coverage_table(case: Case | Coverage) -> pd.DataFrame:
     """Table behind `plot_coverage`: one row per account, Region and day; the ledger itself is `coverage(case)`."""
     return coverage.table(look(case))
+
+
+def plot_way_in(way: Mapping[str, Any]) -> go.Figure:
+    """How the attacker came in, step by step, from what `way_in(case).to_dict()` gives; the table is its `table()`."""
+    return ways.draw(list(way["chains"]))
 
 
 def _uses(case: Case, *, everything: bool) -> pd.DataFrame:
