@@ -15,6 +15,7 @@ from cirtlib.exposure import credentials, rules, way_in, weakness
 from cirtlib.exposure.path import Path
 from cirtlib.exposure.rules import Rule
 from cirtlib.exposure.table import NO, UNKNOWN, YES, controls
+from cirtlib.findings import form, records, row
 from cirtlib.intake import start
 from cirtlib.training.generator import generate
 
@@ -299,3 +300,21 @@ def test_without_the_record_of_its_opening_the_port_is_still_found(tmp_path):
     first = instance.judged.causes[0]
     assert first.role == "door" and held(first)["failed before"] == YES
     assert truth["innocents"]["opener"]["event"] not in first.evidence
+
+
+def test_real_control_findings_are_judged_without_being_blamed(real_data):
+    """Security Hub findings as AWS's own remediation tests hold them: none lies on this path, none is a cause."""
+    folder = real_data / "aws-solutions__automated-security-response-on-aws"
+    found = []
+    for file in sorted(folder.rglob("*.json")):
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        found += [row(one) for one in records(document) if form(one) == "asff"]
+    frame = pd.DataFrame(found)
+    frame = frame[frame["control_id"].notna()]
+    facts = {"first": MOMENT, "version_1": []}
+    result = weakness.judge(place(), frame, history(), ([brute_force()], [], facts))
+    assert result.causes == ()
+    assert result.irrelevant + len(result.beside) == frame["finding_id"].nunique() > 10
