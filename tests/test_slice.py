@@ -15,7 +15,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from sqlglot import exp
 
-from cirtlib import coverage, evidence, queries, scope, standard, store
+from cirtlib import coverage, evidence, identity, queries, scope, standard, store
 from cirtlib.case import Case, Decision, Seed, Source, new_case
 from cirtlib.collect import collect
 from cirtlib.engine import dialect
@@ -84,7 +84,7 @@ def sliced(incident: tuple[Case, dict[str, Any]], lake: Lake, tmp_path: Path) ->
 def seeds(case: Case) -> dict[str, Seed]:
     """One seed of every kind, from the attacker's acts of the whole case."""
     with local.connect(case) as connection:
-        acts = scope.identity.acts(connection)
+        acts = identity.acts(connection)
     verdicts = scope.load(case).verdicts
     mine = acts.merge(verdicts[verdicts["verdict"] == "attacker"], on=["event_id", "account_id"])
     mine = mine[mine["source_ip_kind"] == "public"]
@@ -211,7 +211,7 @@ def test_details_are_equal_as_json_and_identities_whole(incident, sliced, lake) 
     there = there[there["event_id"].isin(here["event_id"])].reset_index(drop=True)
     for name in ("request", "response", "additional", "service_details"):
         for frame in (here, there):
-            frame[name] = [scope.identity.parse(text) for text in frame[name]]
+            frame[name] = [identity.parse(text) for text in frame[name]]
     pd.testing.assert_frame_equal(here, there)
 
 

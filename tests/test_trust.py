@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-from cirtlib.identity import Names
+from cirtlib.identity import Names, arns
 from cirtlib.trust import admits, document, principals, role_of
 
 POLICY = {
@@ -50,6 +50,6 @@ def test_role_of_a_session_has_the_path_that_records_show():
     frame = pd.DataFrame(
         {"principal": ["arn:aws:iam::111122223333:role/app/web"], "role_arn": None, "minted_principal": None}
     )
-    names = Names(frame)
+    names = Names(arns(frame))
     assert role_of("arn:aws:sts::111122223333:assumed-role/web/x", names) == "arn:aws:iam::111122223333:role/app/web"
     assert role_of("arn:aws:sts::111122223333:assumed-role/db/x", names) == "arn:aws:iam::111122223333:role/db"
