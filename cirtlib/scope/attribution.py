@@ -212,6 +212,9 @@ class _Closure:
         # A service-invoked call carries the caller's identity but was not typed by them: it extends nothing.
         self.own = frame["invoked_by"].isna().to_numpy()
         self.acting = identity.acting(frame).to_numpy()
+        # Some acts issue a key that opens a session: both are issued.
+        key = "access_key:" + frame["minted_key"].astype(str)
+        self.keys = key.where(frame["minted_key"].notna() & self.ok & (key != frame["credential"]))
         self.view = doors.View(frame, sight, self.names, self.ok, self.inside)
 
     def run(self, base: baseline.Baseline) -> _State:
@@ -235,6 +238,7 @@ class _Closure:
         acts = state.attacker & self.own
         state.held |= set(self.frame.loc[acts & self.frame["credential"].notna(), "credential"])
         state.made |= set(self.frame.loc[acts & self.frame["issued"].notna(), "issued"])
+        state.made |= set(self.keys[acts & self.keys.notna()])
         fresh = [int(index) for index in np.flatnonzero(acts & self.acting) if int(index) not in state.effects]
         self.sight.detail(self.frame.iloc[fresh])
         for index in fresh:

@@ -121,6 +121,9 @@ def _add_act(graph: Graph, found: Judgement, index: int, who: tuple[Any, str]) -
     graph.edge(holder, f"account:{act.account_id}", "touched", act.event_id)
     if act.outcome != "ok":
         return
+    key = f"access_key:{act.minted_key}" if act.minted_key else holder
+    if key not in (holder, act.issued):
+        graph.edge(holder, key, "minted", act.event_id)
     if act.issued and act.issued != holder:
         graph.edge(holder, act.issued, "minted", act.event_id, act.issued_how)
         _add_session(graph, found, (act, holder))

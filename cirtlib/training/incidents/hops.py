@@ -152,10 +152,11 @@ def to_console(raid: Raid, hand: Hand) -> Hand:
     """From a role's key to the console: a sign-in token, then a sign-in."""
     assert hand.role is not None
     at = raid.wait()
-    answer = {"credentials": {"accessKeyId": raid.world.key()}, "GetSigninToken": "Success"}
+    answer: Json = {"credentials": {"accessKeyId": raid.world.key()}, "GetSigninToken": "Success"}
     more: Json = {"additionalEventData": {"MobileVersion": "No", "MFAUsed": "No"}, "eventType": "AwsConsoleSignIn"}
     call = Call("signin", "GetSigninToken", REGION, None, answer, read_only=False, more=more)
     raid.note(hand, raid.world.say(hand.make(), call, hand.place, at))
+    raid.minted(hand, f"access_key:{answer['credentials']['accessKeyId']}")
     begun = at + dt.timedelta(seconds=raid.world.rng.randint(2, 500))
     place = Place(hand.place.address, BROWSER)
     following = console_session(raid, hand.role, place, begun, name=hand.session)
