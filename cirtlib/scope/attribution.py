@@ -309,7 +309,7 @@ class _Closure:
             (mints & pair & self.inside, "minted a compromised credential, from an attacker's network and user agent"),
             (frame["shared_event_id"].isin(twins).to_numpy(), "another account's record of an attacker's act"),
             (self._logins(state), "signed in with a password that the attacker set"),
-            *doors.rules(self.view, state.opened, state.made, state.attacker, pair & self.inside),
+            *doors.rules(self.view, state.opened, state.made, state.attacker, pair & self.inside & ~base.explains),
         ]
 
     def _logins(self, state: _State) -> np.ndarray:
