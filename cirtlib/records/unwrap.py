@@ -27,6 +27,7 @@ _STRONG = {"useridentity", "eventid", "awsregion", "sourceipaddress", "eventvers
 _CORE = _STRONG | {"eventname", "eventsource", "eventtime", "eventtype", "requestid", "useragent", "requestparameters"}
 MAX_WRAPS = 8
 _FIRST = 1 << 16  # bytes in which the first record of a list ends
+_TRIED = 3  # elements of a list of unknown name that are looked at
 
 
 class Leaf(Struct, frozen=True, gc=False):
@@ -197,9 +198,17 @@ def inside(
 
 
 def _begins_with_record(content: bytes) -> bool:
-    """Whether the first thing in a list, whatever its name, is a record as documented."""
-    first = next(scan.objects(content[:_FIRST].decode("latin-1"), 1), None)
-    return first is not None and layout.strict(content[first[0] : first[1]]) is not None
+    """Whether one of the first things in a list, whatever the list's name, is a record."""
+    done, tried = 0, 0
+    for start, end in scan.objects(content[:_FIRST].decode("latin-1"), 1):
+        if start < done:
+            continue  # it lies in the one before
+        raw, done, tried = content[start:end], end, tried + 1
+        if layout.strict(raw) is not None or kind(scan.members(raw)[0]) != UNKNOWN:
+            return True
+        if tried == _TRIED:
+            break
+    return False
 
 
 def _known(found: Found) -> Generator[Leaf | list[layout.Record], None, bool]:
