@@ -68,7 +68,8 @@ def test_the_report_works_with_the_network_off(browser, reported, redact):
         figures.nth(number).scroll_into_view_if_needed()
         assert figures.nth(number).locator(".main-svg").first.is_visible()
         assert figures.nth(number).bounding_box()["height"] > 200
-        assert figures.nth(number).locator("path.point, .point path, path.bar, image, .hm image, .shapelayer path").count() > 0
+        drawn = figures.nth(number).locator("path.point, .point path, path.bar, image, .hm image, .shapelayer path")
+        assert drawn.count() > 0
     page.locator("details:has-text('Table behind the figure') > summary").first.click()
     assert page.locator("details[open] table").first.is_visible()
     assert not re.search("share|cloud", " ".join(page.locator(".modebar-btn").all_inner_texts()), re.IGNORECASE)
