@@ -150,6 +150,11 @@ def _told(raid: Raid, seed: tuple[str, str]) -> Incident:
 _KINDS = dict.fromkeys(("access_key", "console", "sign_in", "login_profile"), "credential")
 
 
+def _shows(record: Json, seed: str) -> bool:
+    """Whether a record is the seed, or of the seed's key, session, principal or address."""
+    return seed in json.dumps([record["eventID"], record["userIdentity"], record["sourceIPAddress"]])
+
+
 def spoil(
     made: Incident, rng: random.Random, *, lost: float = 0.0, twice: float = 0.0, hole: dt.timedelta = dt.timedelta()
 ) -> list[Json]:
@@ -164,6 +169,8 @@ def spoil(
         for one in made.records
         if one["eventID"] == made.seed[1] or (rng.random() >= lost and not silent[0] <= one["eventTime"] < silent[1])
     ]
+    if not any(_shows(one, made.seed[1]) for one in kept):
+        kept.append(next(one for one in made.records if _shows(one, made.seed[1])))
     kept += [json.loads(json.dumps(one)) for one in kept if rng.random() < twice]
     rng.shuffle(kept)
     return kept
