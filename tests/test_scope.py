@@ -9,7 +9,7 @@ from trail import ACCOUNT, CAFE, EXIT, FOREIGN, OFFICE, OTHER, SDK, THIEF, Trail
 
 from cirtlib.case import load_case, update_case
 from cirtlib.errors import NotFoundError
-from cirtlib.scope import load, scope, write
+from cirtlib.scope import load, scope, sight, write
 
 DEV = user("dev", "AKIADEV")
 STOLEN = role("devRole", "work", "ASIASTOLEN")
@@ -311,3 +311,12 @@ def test_scope_ignores_service_sessions_behind_the_attackers_address(tmp_path):
     event = trail.add(9.5, instance, "iam:ListUsers", ip=THIEF)
     found = extent(scope(trail.case(tmp_path, {"event": event})))
     assert found == {"access_key:ASIAWEB": "compromised", f"principal:arn:aws:iam::{ACCOUNT}:role/web": "compromised"}
+
+
+def test_scope_without_a_seed_says_so_when_nothing_is_in_sight_either(tmp_path, monkeypatch):
+    """A large store of which no record is needed beforehand gives the same message as a small one."""
+    monkeypatch.setattr(sight, "SMALL", 0)
+    trail = Trail()
+    trail.habit(user("alice", "AKIAALICE"))
+    with pytest.raises(NotFoundError, match="there is no seed"):
+        scope(trail.case(tmp_path))

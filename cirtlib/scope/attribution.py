@@ -134,7 +134,7 @@ def _wanted(found: Judgement) -> dict[str, set[str]]:
     changed = {e.value for effects in found.effects.values() for e in effects if e.effect == "changed"}
     roles = {one for one in changed if ":role/" in one}
     # Who issued what is held, and who used what was changed, will be leads: all that they did counts.
-    leads = acts["issued"].isin(found.held) | (acts["minted_principal"].isin(roles) & ~acts["invoked_by"].notna())
+    leads = acts["issued"].isin(found.held) | (acts["minted_principal"].isin(roles) & acts["invoked_by"].isna())
     keys = nodes.get("access_key", set()) | set(acts.loc[leads, "access_key_id"].dropna())
     twins = (found.verdict == ATTACKER) | acts["access_key_id"].isin(keys)
     own = mine[mine["pair"].notna() & ~mine["source_ip"].isin(found.base.common)]

@@ -124,12 +124,17 @@ def _federated(view: View, made: set[str]) -> np.ndarray:
 
 def _functions(view: View, made: set[str]) -> np.ndarray:
     """Acts by role sessions of functions that the attacker made: Lambda names a session after its function."""
-    functions = {(node.split(":")[5], session_of(node)) for node in made if ":function:" in node}
-    if not functions:
-        return _none(view)
-    pairs = zip(view.frame["account_id"], view.frame["session_name"], strict=True)
-    named = np.fromiter((pair in functions for pair in pairs), bool, len(view.frame))
-    return np.asarray(named & view.frame["role_arn"].notna().to_numpy())
+    mask = _none(view)
+    for node in made:
+        if ":function:" in node:
+            mask |= _sessions(view.frame, node.partition(":")[2])
+    return mask
+
+
+def _sessions(frame: pd.DataFrame, arn: str) -> np.ndarray:
+    """Mask of the acts by role sessions of an instance or a function."""
+    own = (frame["session_name"] == session_of(arn)) & (frame["account_id"] == arn.split(":")[4])
+    return np.asarray(own & frame["role_arn"].notna(), dtype=bool)
 
 
 def session_of(arn: str) -> str:
@@ -143,9 +148,7 @@ def hosted(frame: pd.DataFrame, doors: list[Door]) -> np.ndarray:
     """Acts by role sessions of instances and functions since the attacker changed them or gave them a command."""
     mask = np.zeros(len(frame), dtype=bool)
     for door in doors:
-        own = (frame["session_name"] == session_of(door.target)) & (frame["account_id"] == door.target.split(":")[4])
-        own &= frame["role_arn"].notna() & (frame["event_time"] >= door.since)
-        mask |= own.to_numpy()
+        mask |= _sessions(frame, door.target) & (frame["event_time"] >= door.since).to_numpy()
     return mask
 
 
@@ -221,5 +224,4 @@ def accounts(doors: set[Door]) -> set[str]:
 
 def lets_in(door: Door, principal: object, account: object) -> bool:
     """Whether a caller from another account is among those whom a resource policy names."""
-    named = {trust.account_of(one) for one in door.admits}
-    return "*" in door.admits or principal in door.admits or account in named
+    return trust.admits({*door.admits, *map(trust.account_of, door.admits)} - {""}, principal, account)

@@ -86,18 +86,18 @@ class Sight:
         """Bring what is wanted into sight; whether there was anything new."""
         if self.whole:
             return False
-        before, parts = len(self._rows), [self._rows] if len(self._rows) else []
+        before, found = len(self._rows), []
         for name, values in wanted.items():
             fresh = {value for value in values if value} - self._asked.setdefault(name, set())
             if not fresh:
                 continue
             self._asked[name] |= fresh
             self.connection.register("sought", pd.DataFrame({"value": sorted(fresh)}))
-            parts.append(identity.read(self.connection, CONDITIONS[name]))
+            found.append(identity.read(self.connection, CONDITIONS[name]))
             self.connection.unregister("sought")
-        rows = (
-            pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else parts[-1]
-        )
+        if not found:
+            return False
+        rows = pd.concat([part for part in (self._rows, *found) if len(part)] or found[:1], ignore_index=True)
         self._rows = rows.drop_duplicates(["event_id", "account_id", *identity.PLACE], ignore_index=True)
         return len(self._rows) > before
 
