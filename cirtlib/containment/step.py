@@ -9,7 +9,7 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PHASES = ("preserve", "contain", "eradicate", "recover", "prevent")
 IRREVERSIBLE = "irreversible"
 _OWN = re.compile(r"(?<!\$)\$\{(self|after)\.([a-z_]+)\}")
@@ -90,6 +90,16 @@ class Step:
         `{"api", "requires": [ids], "not_before": {"step", "seconds"} or null}`, or "irreversible".
     reopens
         Whether the rollback would give the attacker access back.
+    row
+        Id of the catalogue's row that it comes from.
+    prerequisites
+        What must be so before it is run, in words.
+    does_not_stop
+        What the attacker may still do when it holds, in words.
+    used_by
+        Who else used the target in the baseline, see `usage`; None where the logs tell nothing of it.
+    alternatives
+        Narrower ways: `{"title", "api", "only_when", "evaded_by"}`; people choose them, no script runs them.
     wait
         `{"after": id, "seconds"}`: how long after another step this one may run.
     """
@@ -110,7 +120,12 @@ class Step:
     captures: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     side_effects: tuple[str, ...] = ()
+    row: str = ""
+    prerequisites: tuple[str, ...] = ()
+    does_not_stop: tuple[str, ...] = ()
     impact: str = ""
+    used_by: dict[str, Any] | None = None
+    alternatives: tuple[dict[str, Any], ...] = ()
     techniques: tuple[str, ...] = ()
     confidence: str = "certain"
     wait: dict[str, Any] | None = None
@@ -151,6 +166,12 @@ class Plan:
         Measures of cirtlib/data/prevention.json that answer this incident; exported apart.
     contained_callers
         `{"account", "arn", "prefix"}`: principals that the plan contains; whoever runs it may be none of them.
+    effect
+        Call by call, what the plan stops and what it breaks; empty where nobody worked it out.
+    exposed
+        What stays reachable from the internet when the plan has run, in words.
+    brakes
+        Emergency plans for a whole account, each exported apart and run only by decision.
     """
 
     case: str
@@ -163,6 +184,9 @@ class Plan:
     warnings: tuple[str, ...] = ()
     contained_callers: tuple[dict[str, Any], ...] = ()
     responders: tuple[str, ...] = ()
+    effect: dict[str, Any] = field(default_factory=dict)
+    exposed: tuple[str, ...] = ()
+    brakes: "tuple[Plan, ...]" = ()
 
     @property
     def accounts(self) -> list[str]:
@@ -187,6 +211,9 @@ class Plan:
             "steps": [step.to_dict() for step in self.steps],
             "recovery": list(self.recovery),
             "unplanned": list(self.unplanned),
+            "effect": self.effect,
+            "exposed": list(self.exposed),
+            "brakes": [brake.title for brake in self.brakes],
         }
 
 

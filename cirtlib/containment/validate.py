@@ -41,7 +41,7 @@ def check(plan: Plan) -> None:
 def step_faults(step: Step) -> list[str]:
     """What is wrong with the calls and expressions of one step."""
     reads = [step.verify, *step.captures.values()]
-    apis = [step.api, *(one["api"] for one in reads)]
+    apis = [step.api, *(one["api"] for one in (*reads, *step.alternatives))]
     if isinstance(step.rollback, dict):
         apis.append(step.rollback["api"])
     faults = [fault for api in apis for fault in api_faults(api)]
