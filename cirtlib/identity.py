@@ -194,6 +194,11 @@ def acting(frame: pd.DataFrame) -> pd.Series:
     return names.isin([f"{source} {name}" for source, name in known]) & (frame["outcome"] == "ok")
 
 
+def acting_names() -> set[str]:
+    """Names of the calls that may create or change something that an investigation follows."""
+    return {name for _, name in _actions()}
+
+
 def effects(act: Any, detail: Any, names: Names) -> Iterator[Effect]:  # noqa: ANN401 - rows of frames
     """Yield what one successful act created or changed, by the table data/actions.tsv.
 

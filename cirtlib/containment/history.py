@@ -9,6 +9,7 @@ import pandas as pd
 from cirtlib.trust import document
 
 # Only events that set state which a step changes or a restore needs; everything else stays out of memory.
+# What the rows of the catalogue ask for comes in by `wanted`.
 STATE_EVENTS = {
     "CreateUser", "DeleteUser", "CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey", "CreateLoginProfile",
     "UpdateLoginProfile", "DeleteLoginProfile", "AttachUserPolicy", "DetachUserPolicy", "PutUserPolicy",
@@ -31,6 +32,7 @@ class Act:
     source: str
     name: str
     principal: str = ""
+    user_name: str = ""
     access_key: str = ""
     minted_key: str = ""
     verdict: str = ""
@@ -43,7 +45,7 @@ class Act:
         return self.verdict == "attacker"
 
 
-def acts(events: pd.DataFrame, verdicts: pd.DataFrame) -> list[Act]:
+def acts(events: pd.DataFrame, verdicts: pd.DataFrame, wanted: set[str]) -> list[Act]:
     """Successful events that set state, in order of time.
 
     Parameters
@@ -52,17 +54,19 @@ def acts(events: pd.DataFrame, verdicts: pd.DataFrame) -> list[Act]:
         The canonical events table.
     verdicts
         Columns event_id, account_id, verdict: whose act each judged event was.
+    wanted
+        Names of events beside `STATE_EVENTS`.
     """
-    wanted = events[events["event_name"].isin(STATE_EVENTS) & (events["outcome"] == "ok")]
+    found = events[events["event_name"].isin(STATE_EVENTS | wanted) & (events["outcome"] == "ok")]
     judged = dict(zip(zip(verdicts["event_id"], verdicts["account_id"], strict=True), verdicts["verdict"], strict=True))
     columns = ["event_id", "event_time", "account_id", "region", "event_source", "event_name", "principal"]
-    columns += ["access_key_id", "minted_key", "request", "response"]
-    rows = wanted[columns].sort_values(["event_time", "event_id", "account_id"]).itertuples(index=False, name=None)
+    columns += ["user_name", "access_key_id", "minted_key", "request", "response"]
+    rows = found[columns].sort_values(["event_time", "event_id", "account_id"]).itertuples(index=False, name=None)
     return [_act(row, judged) for row in rows]
 
 
 def _act(row: tuple[Any, ...], judged: dict[tuple[str, str], str]) -> Act:
-    event_id, when, account, region, source, name, principal, key, minted, request, response = row
+    event_id, when, account, region, source, name, principal, user, key, minted, request, response = row
     return Act(
         event_id=str(event_id),
         time=pd.Timestamp(when).to_pydatetime().astimezone(UTC),
@@ -71,6 +75,7 @@ def _act(row: tuple[Any, ...], judged: dict[tuple[str, str], str]) -> Act:
         source=text(source),
         name=str(name),
         principal=text(principal),
+        user_name=text(user),
         access_key=text(key),
         minted_key=text(minted),
         verdict=judged.get((event_id, account), ""),

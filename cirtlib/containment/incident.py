@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.resources import files
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import yaml
 
+from cirtlib import identity
 from cirtlib.containment.history import Act, acts
 from cirtlib.containment.step import Step
 from cirtlib.text import visible
@@ -49,8 +53,8 @@ class Incident:
 
     @cached_property
     def history(self) -> list[Act]:
-        """Events that set state, in order of time."""
-        return acts(self.events, self.verdicts)
+        """Events that set state, in order of time: what steps ask for, and whatever an attacker can make or change."""
+        return acts(self.events, self.verdicts, _asked())
 
     @cached_property
     def others(self) -> pd.DataFrame:
@@ -58,6 +62,22 @@ class Incident:
         mine = self.verdicts[self.verdicts["verdict"] == "attacker"][["event_id", "account_id"]].drop_duplicates()
         joined = self.events[["event_id", "account_id"]].merge(mine, how="left", indicator=True)
         return self.events[(joined["_merge"] == "left_only").to_numpy()]
+
+    @cached_property
+    def names(self) -> identity.Names:
+        """Resolver of the bare names in requests to ARNs."""
+        columns = [name for name in ("principal", "role_arn", "minted_principal") if name in self.events]
+        return identity.Names(sorted({one for name in columns for one in self.events[name].dropna().unique()}))
+
+    def effects(self, act: Act) -> list[Node]:
+        """Nodes of the extent that an event made or changed."""
+        row = SimpleNamespace(
+            event_source=act.source, event_name=act.name, account_id=act.account, region=act.region,
+            user_name=act.user_name or None,
+        )  # fmt: skip
+        found = identity.effects(row, {"request": act.request, "response": act.response}, self.names)
+        known = {node["id"]: node for node in self.extent}
+        return [known[one.node] for one in found if one.node in known]
 
     def node(self, kind: str, value: str) -> Node | None:
         """Node of the extent with this kind and value."""
@@ -80,6 +100,17 @@ class Incident:
             f"{len(rows)} calls in the logs are not the attacker's ({first:%Y-%m-%d} to {last:%Y-%m-%d}, about "
             f"{len(rows) / days:.0f} a day), under {len(who)} name{'s'[: len(who) != 1]}: {names}."
         )
+
+
+@cache
+def _asked() -> set[str]:
+    """Names of the events that the catalogue's tables name."""
+    found = set(identity.acting_names())
+    for name in ("catalogue.yaml", "resource_policies.yaml"):
+        for row in yaml.safe_load(files("cirtlib").joinpath("data", name).read_text(encoding="utf-8")):
+            before = (row.get("before") or {}).get("events", {})
+            found |= {one.partition(":")[2] for one in (*row["events"], *row["until"], *before)}
+    return found
 
 
 @dataclass

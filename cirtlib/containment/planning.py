@@ -14,10 +14,12 @@ from cirtlib import queries, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.containment import catalogue, resources
+from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
 from cirtlib.containment.prevention import measures
+from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
 from cirtlib.containment.targets import editable_roles, made_by_attacker, of
 from cirtlib.containment.undo import undo
@@ -61,6 +63,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     """Plan for an incident; the same incident gives the same plan."""
     draft = Draft(incident)
     _logging(draft)
+    plan_rows(draft, preserve=True)
     _instances(draft)
     users = _users(draft)
     _keys(draft, users)
@@ -68,6 +71,8 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     _denied_roles(draft)
     close_doors(draft)
     _shares(draft)
+    plan_policies(draft)
+    plan_rows(draft, preserve=False)
     _revocations(draft)
     undo(draft)
     for node in of(draft, "resource", ":instance/", ("compromised", "attacker_created")):

@@ -38,7 +38,7 @@ NOW = Ref("${now}")
 
 def call(service: str, operation: str, /, **parameters: Any) -> Api:  # noqa: ANN401 - AWS parameters are any JSON
     """Api block of one AWS call, in botocore's names; texts other than `Ref` are taken literally."""
-    return {"service": service, "operation": operation, "parameters": _literal(parameters)}
+    return {"service": service, "operation": operation, "parameters": literal(parameters)}
 
 
 def read(api: Api, jmespath: str, **expected: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON scalar
@@ -52,18 +52,19 @@ def read(api: Api, jmespath: str, **expected: Any) -> dict[str, Any]:  # noqa: A
 
 def quoted(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """JMESPath literal of any JSON value, safe whatever text it holds."""
-    return f"`{json.dumps(_literal(value)).replace('`', chr(92) + 'u0060')}`"
+    return f"`{json.dumps(literal(value)).replace('`', chr(92) + 'u0060')}`"
 
 
-def _literal(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def literal(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Value in which every text that is no `Ref` means itself: `${` in it is no reference."""
     if isinstance(value, Ref):
         return str(value)
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, dict):
-        return {key: _literal(item) for key, item in value.items()}
+        return {key: literal(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_literal(item) for item in value]
+        return [literal(item) for item in value]
     return value
 
 

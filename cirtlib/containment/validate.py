@@ -1,6 +1,7 @@
 """Checks that stand between a plan and its export: every call against botocore, every target against the responders."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from botocore.validate import ParamValidator
 from cirtlib.containment.step import Api, Plan, Step
 from cirtlib.errors import PlanError
 
+_REFERENCE = re.compile(r"\$\{(self|after|\d{2,}-[a-z0-9-]+)\.[a-z_]+\}")
 SCHEMA = Path(__file__).parent.parent / "data" / "plan.schema.json"
 
 
@@ -56,7 +58,7 @@ def step_faults(step: Step) -> list[str]:
 def api_faults(api: Api) -> list[str]:
     """What botocore's model of the service says against a call: its names, its types, its values."""
     try:
-        operation = _service(api["service"]).operation_model(api["operation"])
+        operation = service_model(api["service"]).operation_model(api["operation"])
     except UnknownServiceError:
         return [f"botocore knows no service {api['service']!r}"]
     except OperationNotFoundError:
@@ -64,13 +66,28 @@ def api_faults(api: Api) -> list[str]:
     shape = operation.input_shape
     if shape is None:
         return [f"{api['operation']} takes no parameters"] if api["parameters"] else []
-    report = ParamValidator().validate(api["parameters"], shape)
+    report = _Validator().validate(api["parameters"], shape)
     faults = [f"{api['service']} {api['operation']}: {report.generate_report()}"] if report.has_errors() else []
     return faults + [f"{api['service']} {api['operation']}: {fault}" for fault in _odd_values(api["parameters"], shape)]
 
 
+class _Validator(ParamValidator):  # type: ignore[misc]
+    """Validator that lets a reference stand for any value: what it will be is known when the step runs."""
+
+    def _validate(self, params: Any, shape: Any, errors: Any, name: str) -> None:  # noqa: ANN401 - botocore's types
+        if not (isinstance(params, str) and _REFERENCE.fullmatch(params)):
+            super()._validate(params, shape, errors, name)
+
+
 @cache
-def _service(name: str) -> Any:  # noqa: ANN401 - botocore has no types
+def service_model(name: str) -> Any:  # noqa: ANN401 - botocore has no types
+    """Model that botocore has of a service.
+
+    Raises
+    ------
+    UnknownServiceError
+        when it has none.
+    """
     return _session().get_service_model(name)
 
 
@@ -85,5 +102,5 @@ def _odd_values(value: Any, shape: Any) -> list[str]:  # noqa: ANN401 - botocore
         return [one for name in value if name in shape.members for one in _odd_values(value[name], shape.members[name])]
     if shape.type_name == "list" and isinstance(value, list):
         return [one for item in value for one in _odd_values(item, shape.member)]
-    choices = getattr(shape, "enum", None)
+    choices = None if isinstance(value, str) and _REFERENCE.fullmatch(value) else getattr(shape, "enum", None)
     return [f"{value!r} is none of {', '.join(choices)}"] if choices and value not in choices else []
