@@ -122,7 +122,8 @@ def _plan(draft: Draft, row: Row, acts: list[Act]) -> None:
     """Step of one thing, from the last of the attacker's events about it; or the reason why there is none."""
     act, incident = acts[-1], draft.incident
     name = str(jmespath.search(row.name, told(act)))
-    nodes = [node for node in incident.effects(act) if node["id"] not in draft.reasons or node["kind"] == "resource"]
+    about = {node["id"]: node for one in reversed(acts) for node in incident.effects(one)}
+    nodes = [node for node in about.values() if node["id"] not in draft.reasons or node["kind"] == "resource"]
     if not nodes:
         return
     over = settled(name, row.until, act, incident.history)

@@ -14,26 +14,47 @@ def state_reasons(draft: Draft) -> None:
     for node in draft.incident.extent:
         if node["id"] in served or node["id"] in draft.reasons:
             continue
-        if node["kind"] == "credential" and _covered(draft, node, holders):
+        holder = holders.get(node["value"], "")
+        if node["kind"] == "credential" and _covered(draft, node, holder):
             continue
-        draft.reasons[node["id"]] = _reason(draft, node)
+        if ":federated-user/" in node["value"] and any(_covered(draft, node, one) for one in _issuers(draft, node)):
+            continue
+        draft.reasons[node["id"]] = _reason(draft, node, holder)
 
 
 def _holders(draft: Draft) -> dict[str, str]:
-    """Principal of each session credential: by its use, or by the event that minted it."""
+    """Principal of each session credential: by its use, or by the event that minted it.
+
+    A credential that an answer issues without saying for whom (a token for the console) is its caller's.
+    """
     keys = {node["value"] for node in draft.incident.extent if node["kind"] == "credential"}
     events = draft.incident.events
     minted = events[events["minted_key"].isin(keys)]
     used = events[events["access_key_id"].isin(keys)]
-    found = dict(zip(minted["minted_key"], minted["minted_principal"], strict=True))
+    found = dict(zip(minted["minted_key"], minted["minted_principal"].fillna(minted["principal"]), strict=True))
     found |= dict(zip(used["access_key_id"], used["principal"], strict=True))
-    return {str(key): text(principal) for key, principal in found.items()}
+    return {str(key): _stable(text(principal)) for key, principal in found.items()}
 
 
-def _covered(draft: Draft, node: Node, holders: dict[str, str]) -> bool:
+def _stable(principal: str) -> str:
+    """The role of an assumed-role session, as far as its name tells; anything else as it is."""
+    parts = principal.split(":", 5)
+    if len(parts) == 6 and parts[5].startswith("assumed-role/"):
+        return f"arn:{parts[1]}:iam::{parts[4]}:role/{parts[5].split('/')[1]}"
+    return principal
+
+
+def _issuers(draft: Draft, node: Node) -> list[str]:
+    """Users who made the tokens of a federated user."""
+    keys = {one.removeprefix("access_key:") for one in draft.linked(node) if one.startswith("access_key:")}
+    events = draft.incident.events
+    return sorted({text(one) for one in events[events["minted_key"].isin(keys)]["principal"]})
+
+
+def _covered(draft: Draft, node: Node, holder: str) -> bool:
     """Whether a step on its principal ends this credential: the revocation of a role's sessions, the deny on a user."""
     linked = [one.removeprefix("principal:") for one in draft.linked(node) if one.startswith("principal:")]
-    for principal in [holders.get(node["value"], ""), *linked]:
+    for principal in [holder, *linked]:
         steps = [f"revoke {principal}", f"revoke-again {principal}"]
         if ":role/" not in principal:
             steps = [f"deny {principal}"]
@@ -42,7 +63,7 @@ def _covered(draft: Draft, node: Node, holders: dict[str, str]) -> bool:
     return False
 
 
-def _reason(draft: Draft, node: Node) -> str:
+def _reason(draft: Draft, node: Node, holder: str) -> str:
     value, kind = str(node["value"]), node["kind"]
     if value.endswith(":root"):
         return (
@@ -50,11 +71,11 @@ def _reason(draft: Draft, node: Node) -> str:
             "centralised root access), and open a case with AWS Support"
         )
     if kind == "credential":
-        return "temporary or console credential whose principal no step contains: it lives until it expires"
+        return _lives_on(node, holder)
     if kind == "principal" and node["status"] == "changed":
         return "what the attacker changed in it is no longer so, or no event shows what it was: look at it by hand"
     if kind == "principal":
-        return "not a user or role that IAM can deny: contain the identity behind it"
+        return _outside(draft, value)
     if ":policy/" in value:
         return "attached to nothing that the logs show: it stays, as evidence; delete it when the case is closed"
     names = sorted(
@@ -62,6 +83,35 @@ def _reason(draft: Draft, node: Node) -> str:
     )
     did = f"; the attacker's events on it: {', '.join(names)}" if names else ""
     return f"no step for this kind of resource yet: look at it by hand{did}"
+
+
+def _lives_on(node: Node, holder: str) -> str:
+    """Why no step ends a credential."""
+    until = f" ({node['expires']})" if node.get("expires") else ""
+    if holder.endswith(":root"):
+        return f"a session of root, which no IAM policy binds: it lives until it expires{until}, 15 minutes at most"
+    if "/AWSReservedSSO_" in holder:
+        return (
+            f"a session of {visible(name_of(holder))}, which only Identity Center can deny: it lives until it "
+            f"expires{until}"
+        )
+    whose = f" of {visible(holder)}," if holder else ""
+    return f"temporary or console credential{whose} whose principal no step contains: it lives until it expires{until}"
+
+
+def _outside(draft: Draft, value: str) -> str:
+    """What to do about a principal that IAM cannot deny here."""
+    account = value.partition(":")[0]
+    if account.isdigit() and len(account) == 12:
+        if account in draft.incident.accounts:
+            return "its records do not tell its ARN: find it by its unique id, and contain it"
+        return f"of account {account}, which this plan does not reach: tell its owner; its doors here are closed"
+    if "-provider/" in value or value.count(":") < 5:
+        return (
+            "an identity of another directory, known here by its name only: disable it there and end its sessions; "
+            "its roles' sessions here are revoked where the plan contains the role"
+        )
+    return "not a user or role that IAM can deny: contain the identity behind it"
 
 
 def recovery(steps: tuple[Step, ...]) -> tuple[dict[str, str], ...]:
