@@ -13,7 +13,7 @@ from typing import Any
 from cirtlib import queries, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import catalogue, resources
+from cirtlib.containment import catalogue, effect, resources
 from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
@@ -93,6 +93,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
         responders=incident.responders,
     )
+    result = replace(result, effect=effect.judge(incident, result))
     check(result)
     return result
 
