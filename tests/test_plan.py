@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
@@ -292,3 +293,28 @@ def test_prevention_answers_what_was_done(plan):
     quiet = build(sample.incident(given=scope_of(), events=sample.Log()))
     assert {measure["title"] for measure in quiet.prevention} == {"Find where the key leaked"}
     assert quiet.steps == ()
+
+
+def test_evidence_waits_while_the_attacker_destroys():
+    """Machines are copied first, unless the attacker was destroying hours ago: then credentials go first."""
+    events = sample.log()
+    event = events.add("ec2:DeleteSnapshot", request={"snapshotId": "snap-other"})
+    soon, later = (sample.START + timedelta(hours=hours) for hours in (3, 40))
+    plan = build(sample.incident(events=events, as_of=soon))
+    words = [step.id.split("-", 1)[1] for step in plan.steps]
+    assert words.index("start-logging") < words.index("deactivate-key") < words.index("snapshot") < words.index("stop")
+    assert event in plan.warnings[0]
+    calm = build(sample.incident(events=events, as_of=later))
+    assert [step.id.split("-", 1)[1] for step in calm.steps].index("snapshot") < 3
+    assert not calm.warnings
+
+
+def test_secrets_that_were_read_are_made_anew():
+    """Each secret of the attacker's reading is named for rotation with its event; those that owners read are not."""
+    events = sample.log()
+    event = events.add("secretsmanager:GetSecretValue", request={"secretId": "db"})
+    events.add("ssm:GetParameters", request={"names": ["/app/key", "/app/url"]})
+    events.add("secretsmanager:GetSecretValue", verdict="owner", request={"secretId": "mine"})
+    notes = {note["target"]: note for note in build(sample.incident(events=events)).recovery if not note["step"]}
+    assert set(notes) == {"db", "/app/key", "/app/url"}
+    assert event in notes["db"]["how"]

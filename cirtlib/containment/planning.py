@@ -7,7 +7,7 @@ then what the attacker made is undone. Nothing outside the extent is touched, ex
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from cirtlib import queries, techniques
@@ -23,9 +23,16 @@ from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
 from cirtlib.containment.targets import editable_roles, made_by_attacker, of
 from cirtlib.containment.undo import undo
-from cirtlib.containment.unplanned import recovery, state_reasons
+from cirtlib.containment.unplanned import recovery, rotations, state_reasons
 from cirtlib.containment.validate import check
+from cirtlib.text import visible
 
+# Calls that destroy what cannot be made again, by the beginning of their names.
+_DESTROYING = (
+    "DeleteObject", "DeleteBucket", "DeleteSnapshot", "DeleteVolume", "DeleteDB", "DeleteTable", "DeleteFileSystem",
+    "DeleteRecoveryPoint", "DeleteSecret", "DeleteLog", "TerminateInstances", "DeregisterImage", "ScheduleKeyDeletion",
+    "DisableKey", "PutBucketLifecycle",
+)  # fmt: skip
 TechniqueOf = Callable[[str, str], str]
 
 
@@ -79,7 +86,8 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
         if f"snapshot {node['value']}" in draft.steps:
             draft.add(resources.stop(node["value"]), nodes=[node])
     state_reasons(draft)
-    ordered = sorted(draft.steps.values(), key=lambda step: PHASES.index(step.phase))
+    late = _destroying(draft)
+    ordered = sorted(draft.steps.values(), key=lambda step: _turn(step, late=late))
     steps = number([_described(step, incident, technique_of) for step in _with_evidence(ordered)])
     result = Plan(
         case=incident.name,
@@ -87,7 +95,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
         as_of=f"{incident.as_of.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         steps=steps,
         unplanned=tuple({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
-        recovery=recovery(steps),
+        recovery=(*recovery(steps), *rotations(incident.history)),
         prevention=measures({act.name for act in incident.history if act.attacker}),
         warnings=tuple(draft.warnings),
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
@@ -96,6 +104,32 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     result = replace(result, effect=effect.judge(incident, result))
     check(result)
     return result
+
+
+def _destroying(draft: Draft) -> bool:
+    """Whether the attacker was destroying when last seen, and that may still go on; says so first.
+
+    Evidence comes before containment unless it is being destroyed meanwhile (AWS's incident-response playbooks).
+    """
+    history = [act for act in draft.incident.history if act.attacker]
+    if not history:
+        return False
+    last = history[-1].time
+    done = [act for act in history if act.name.startswith(_DESTROYING) and last - act.time <= timedelta(hours=1)]
+    if not done or draft.incident.as_of - last > timedelta(hours=12):
+        return False
+    draft.warnings.insert(
+        0,
+        f"The attacker was destroying when last seen ({done[-1].name} at {done[-1].time:%Y-%m-%dT%H:%M:%SZ}, event "
+        f"{visible(done[-1].event_id)}): credentials are stopped before machines are copied.",
+    )
+    return True
+
+
+def _turn(step: Step, *, late: bool) -> float:
+    """Where a step stands in the order; `late`: copies are made after the credentials are stopped."""
+    copies = step.key.partition(" ")[0] in ("protect", "snapshot")
+    return PHASES.index("contain") + 0.5 if late and copies else PHASES.index(step.phase)
 
 
 def _with_evidence(steps: list[Step]) -> list[Step]:
