@@ -13,7 +13,7 @@ import yaml
 from cirtlib import identity
 from cirtlib.containment.history import Act, acts
 from cirtlib.containment.step import Step
-from cirtlib.text import visible
+from cirtlib.containment.usage import Habits
 
 EXTENT = ("compromised", "attacker_created", "changed")
 _WHY_LIMIT = 20
@@ -34,6 +34,8 @@ class Incident:
         Columns event_id, account_id, verdict.
     accounts
         The accounts that are ours.
+    habits
+        The baseline, to be asked who used what; None where nobody counts it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Incident:
     verdicts: pd.DataFrame
     accounts: frozenset[str] = frozenset()
     responders: tuple[str, ...] = ()
+    habits: Habits | None = None
 
     @cached_property
     def extent(self) -> list[Node]:
@@ -56,6 +59,7 @@ class Incident:
         """Events that set state, in order of time: what steps ask for, and whatever an attacker can make or change."""
         return acts(self.events, self.verdicts, _asked())
 
+<<<<<<< HEAD
     @cached_property
     def others(self) -> pd.DataFrame:
         """Events that are not the attacker's."""
@@ -79,6 +83,8 @@ class Incident:
         known = {node["id"]: node for node in self.extent}
         return [known[one.node] for one in found if one.node in known]
 
+=======
+>>>>>>> aff2c56 (Each step tells who else used its target before the attack, and what will stop for whom)
     def node(self, kind: str, value: str) -> Node | None:
         """Node of the extent with this kind and value."""
         return next((node for node in self.extent if (node["kind"], node["value"]) == (kind, value)), None)
@@ -86,20 +92,6 @@ class Incident:
     def is_responder(self, arn: str) -> bool:
         """Whether case.yaml names this principal as one of those who respond."""
         return any(arn == one or arn.startswith(f"{one}/") for one in self.responders)
-
-    def impact(self, column: str, value: str) -> str:
-        """Who else used a principal or key (`column` of events), in one sentence."""
-        rows = self.others[self.others[column] == value]
-        if rows.empty:
-            return "Nobody but the attacker used it in the logs."
-        first, last = rows["event_time"].min(), rows["event_time"].max()
-        days = max((last - first).total_seconds() / 86400, 1)
-        who = rows["session_name"].fillna(rows["user_name"]).dropna().value_counts()
-        names = ", ".join(visible(name) for name in sorted(who.index[:5])) + (", ..." if len(who) > 5 else "")
-        return (
-            f"{len(rows)} calls in the logs are not the attacker's ({first:%Y-%m-%d} to {last:%Y-%m-%d}, about "
-            f"{len(rows) / days:.0f} a day), under {len(who)} name{'s'[: len(who) != 1]}: {names}."
-        )
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 from cirtlib import queries, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import catalogue, resources
+from cirtlib.containment import catalogue, resources, usage
 from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
@@ -55,6 +55,7 @@ def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
         verdicts=scope.verdicts,
         accounts=frozenset(seen | set(case.accounts)),
         responders=case.responders,
+        habits=usage.of_case(case, given, scope.verdicts),
     )
     return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
 
@@ -80,7 +81,8 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
             draft.add(resources.stop(node["value"]), nodes=[node])
     state_reasons(draft)
     ordered = sorted(draft.steps.values(), key=lambda step: PHASES.index(step.phase))
-    steps = number([_described(step, incident, technique_of) for step in _with_evidence(ordered)])
+    described = [_described(step, incident, technique_of) for step in _with_evidence(ordered)]
+    steps = number(usage.describe(described, incident.habits))
     result = Plan(
         case=incident.name,
         title=incident.title,
@@ -174,8 +176,7 @@ def _keys(draft: Draft, users: dict[str, str]) -> None:
             draft.reasons[node["id"]] = "refused: it belongs to a responder of case.yaml"
         else:
             made = [act for act in draft.incident.history if act.minted_key == key and act.attacker]
-            step = replace(catalogue.key_inactive(user, key), impact=draft.incident.impact("access_key_id", key))
-            draft.add(step, nodes=[node], because=made)
+            draft.add(catalogue.key_inactive(user, key), nodes=[node], because=made)
 
 
 def _denied_users(draft: Draft, users: dict[str, str]) -> None:
@@ -194,7 +195,7 @@ def _denied_users(draft: Draft, users: dict[str, str]) -> None:
             reopens=made_by_attacker(draft, node) or console or not keys,
         )
         because = [act for act in about_user(draft.incident.history, user) if act.attacker and act.name == "CreateUser"]
-        draft.add(replace(step, impact=draft.incident.impact("principal", user)), nodes=[node], because=because)
+        draft.add(step, nodes=[node], because=because)
 
 
 def _denied_roles(draft: Draft) -> None:
@@ -202,7 +203,7 @@ def _denied_roles(draft: Draft) -> None:
         role = node["value"]
         because = [act for act in draft.incident.history if act.attacker and act.request.get("roleArn") == role]
         step = catalogue.deny_role(role, requires=(), reopens=made_by_attacker(draft, node))
-        draft.add(replace(step, impact=draft.incident.impact("principal", role)), nodes=[node], because=because)
+        draft.add(step, nodes=[node], because=because)
 
 
 def _shares(draft: Draft) -> None:
@@ -244,7 +245,7 @@ def _revocations(draft: Draft) -> None:
         for node in roles:
             after = f"revoke {node['value']}" if again else doors[-1]
             step = catalogue.revoke(node["value"], after=after, again=again)
-            draft.add(replace(step, impact=draft.incident.impact("principal", node["value"])), nodes=[node])
+            draft.add(step, nodes=[node])
     stays = [key for key in draft.steps if key.split(" ")[0] in ("key", "trust", "revoke-again")]
     stops = [
         f"stop {node['value']}" for node in of(draft, "resource", ":instance/", ("compromised", "attacker_created"))
@@ -256,13 +257,9 @@ def _revocations(draft: Draft) -> None:
 
 
 def _described(step: Step, incident: Incident, technique_of: TechniqueOf) -> Step:
-    """Step with the techniques that its evidence shows, and with what it does to others."""
+    """Step with the techniques that its evidence shows."""
     found = {technique_of(act.source, act.name) for act in incident.history if act.event_id in step.why}
-    return replace(
-        step,
-        techniques=tuple(sorted(one for one in found if one)),
-        impact=step.impact or "Nothing else is known to depend on it.",
-    )
+    return replace(step, techniques=tuple(sorted(one for one in found if one)))
 
 
 def _denies(step: Step) -> bool:
