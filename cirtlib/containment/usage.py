@@ -1,4 +1,4 @@
-"""Who else uses what a step changes: counted over the days before the attack, and said for the owner of the application.
+"""Who else uses what a step changes: counted over the days before the attack, and said for its owner.
 
 Everything that a plan's steps touch is counted in one query over the case's events, the attacker's and the unclear
 taken out; no events table is read into memory for it.
@@ -245,11 +245,9 @@ def _use(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits) -> str:
         if asked_for:
             return f"In {span} its sessions were asked for {asked_for} times ({_list(callers(rows))}) and made no call."
         return f"In {span} the logs show nobody using it."
-    parts = [
-        f"In {span} it was used for {_many(use['calls'], 'call')} that are not the attacker's, about "
-        f"{use['calls_a_day']:g} a day, last at {use['last']}, in the hours {_hours(use['hours'])} (UTC)",
-        f"services: {_list(_most(calls, 'service'))}",
-    ]
+    much = f"{_many(use['calls'], 'call')} that are not the attacker's, about {use['calls_a_day']:g} a day"
+    when = f"last at {use['last']}, in the hours {_hours(use['hours'])} (UTC)"
+    parts = [f"In {span} it was used for {much}, {when}", f"services: {_list(_most(calls, 'service'))}"]
     if callers(rows):
         parts.append(f"by: {_list(callers(rows))}")
     if sessions := _most(calls, "session"):
