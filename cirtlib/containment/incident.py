@@ -59,14 +59,6 @@ class Incident:
         """Events that set state, in order of time: what steps ask for, and whatever an attacker can make or change."""
         return acts(self.events, self.verdicts, _asked())
 
-<<<<<<< HEAD
-    @cached_property
-    def others(self) -> pd.DataFrame:
-        """Events that are not the attacker's."""
-        mine = self.verdicts[self.verdicts["verdict"] == "attacker"][["event_id", "account_id"]].drop_duplicates()
-        joined = self.events[["event_id", "account_id"]].merge(mine, how="left", indicator=True)
-        return self.events[(joined["_merge"] == "left_only").to_numpy()]
-
     @cached_property
     def names(self) -> identity.Names:
         """Resolver of the bare names in requests to ARNs."""
@@ -83,8 +75,6 @@ class Incident:
         known = {node["id"]: node for node in self.extent}
         return [known[one.node] for one in found if one.node in known]
 
-=======
->>>>>>> aff2c56 (Each step tells who else used its target before the attack, and what will stop for whom)
     def node(self, kind: str, value: str) -> Node | None:
         """Node of the extent with this kind and value."""
         return next((node for node in self.extent if (node["kind"], node["value"]) == (kind, value)), None)
