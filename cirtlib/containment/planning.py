@@ -13,7 +13,7 @@ from typing import Any
 from cirtlib import queries, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import catalogue, resources, usage
+from cirtlib.containment import catalogue, narrower, resources, usage
 from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
@@ -82,7 +82,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     state_reasons(draft)
     ordered = sorted(draft.steps.values(), key=lambda step: PHASES.index(step.phase))
     described = [_described(step, incident, technique_of) for step in _with_evidence(ordered)]
-    steps = number(usage.describe(described, incident.habits))
+    steps = narrower.offer(number(usage.describe(described, incident.habits)), incident)
     result = Plan(
         case=incident.name,
         title=incident.title,
