@@ -36,6 +36,8 @@ class Incident:
         The accounts that are ours.
     habits
         The baseline, to be asked who used what; None where nobody counts it.
+    management
+        The organization's management account, and where that is known from; two empty texts where nothing says it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Incident:
     accounts: frozenset[str] = frozenset()
     responders: tuple[str, ...] = ()
     habits: Habits | None = None
+    management: tuple[str, str] = ("", "")
 
     @cached_property
     def extent(self) -> list[Node]:

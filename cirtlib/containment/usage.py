@@ -153,8 +153,8 @@ def _subject(step: Step) -> str:
 def _asked(step: Step) -> list[tuple[str, str, str]]:
     subject = _subject(step)
     name = subject.rsplit("/", 1)[-1]
-    if not subject.startswith("arn:"):
-        hows = [("account", subject)] if subject.isdigit() else [("key", subject)]
+    if "AccessKeyId" in step.api["parameters"]:
+        hows = [("key", subject)]
     elif ":user/" in subject:
         hows = [("principal", subject)]
     elif ":role/" in subject:
@@ -232,12 +232,13 @@ def _impact(step: Step, rows: pd.DataFrame, use: dict[str, Any], baseline: Habit
         if use["calls"]:
             said.append(f"In all logs {_many(use['calls'], 'call')} by it are neither the attacker's nor unclear.")
     elif _asked(step):
-        said.append(_use(rows, use, baseline))
+        said.append(sentence(rows, use, baseline))
         said += _shut_out(step, rows) + _peers(rows)
     return " ".join(said)
 
 
-def _use(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits) -> str:
+def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits) -> str:
+    """Say how much, when, for which services and by whom these rows show a target used."""
     span = f"the {baseline.days:.1f} days before the attack"
     calls = rows[~rows["how"].isin(["assumed", "peer"])]
     if not use["calls"]:
