@@ -23,6 +23,7 @@ from cirtlib.containment import usage
 from cirtlib.containment.catalogue import iam_region, name_of
 from cirtlib.containment.history import Act
 from cirtlib.containment.incident import Incident
+from cirtlib.containment.responders import identity, refuse_lock_out
 from cirtlib.containment.step import Plan, Ref, Step, call, number, quoted, read
 from cirtlib.containment.validate import check
 from cirtlib.errors import PlanError
@@ -31,7 +32,6 @@ from cirtlib.text import visible
 LONGEST = 5120  # characters of a service control policy
 _MANAGEMENT = re.compile(r"arn:[\w-]+:organizations::(\d{12}):")
 _ROLE_OR_USER = re.compile(r"arn:[\w-]+:iam::\d{12}:(?:role|user)/[\w+=,.@/-]+")
-_SESSION = re.compile(r"arn:[\w-]+:sts::(\d{12}):assumed-role/([\w+=,.@-]+)(?:/.*)?")
 _SCP = "SERVICE_CONTROL_POLICY"
 _SHOWN = 5  # events that a sentence cites
 
@@ -208,6 +208,7 @@ def build(incident: Incident, account: str, kind: str, signs: dict[str, list[str
         warnings=tuple(_warnings(incident, account, what, signs or {})),
         responders=incident.responders,
     )
+    refuse_lock_out(incident, result.steps)
     check(result)
     return result
 
@@ -216,10 +217,9 @@ def _exempt(incident: Incident) -> list[str]:
     """Roles and users of the responders, as aws:PrincipalArn has them: a session by its role's ARN, path and all."""
     found = []
     for arn in incident.responders:
-        session = _SESSION.fullmatch(arn)
-        name = incident.names.find(session[1], "role", session[2]) if session else arn
+        name, _ = identity(incident, arn)
         # the path of a session's role is known only where a record shows it
-        unknown = session is not None and not incident.events["principal"].eq(name).any()
+        unknown = name != arn and not incident.events["principal"].eq(name).any()
         if unknown or not _ROLE_OR_USER.fullmatch(name):
             raise PlanError(
                 f"No emergency brake: the responder {visible(arn)} of case.yaml is not the ARN of one role or user, "

@@ -1,5 +1,6 @@
 """What a plan is made from, and the draft that it grows in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -38,6 +39,8 @@ class Incident:
         The baseline, to be asked who used what; None where nobody counts it.
     management
         The organization's management account, and where that is known from; two empty texts where nothing says it.
+    trusts, groups
+        Trust policies of roles, and groups of users, by ARN, as account snapshots have them.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Incident:
     responders: tuple[str, ...] = ()
     habits: Habits | None = None
     management: tuple[str, str] = ("", "")
+    trusts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def extent(self) -> list[Node]:

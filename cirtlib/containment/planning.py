@@ -13,7 +13,7 @@ from typing import Any
 from cirtlib import queries, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import brake, catalogue, narrower, resources, usage
+from cirtlib.containment import brake, catalogue, narrower, resources, responders, usage
 from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
@@ -57,6 +57,8 @@ def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
         responders=case.responders,
         habits=usage.of_case(case, given, scope.verdicts),
         management=brake.management(case, events),
+        trusts=responders.trusts(case),
+        groups=responders.groups(case),
     )
     return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
 
@@ -84,6 +86,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     ordered = sorted(draft.steps.values(), key=lambda step: PHASES.index(step.phase))
     described = [_described(step, incident, technique_of) for step in _with_evidence(ordered)]
     steps = narrower.offer(number(usage.describe(described, incident.habits)), incident)
+    responders.refuse_lock_out(incident, steps)
     brakes, about_brakes = brake.brakes(incident)
     result = Plan(
         case=incident.name,
@@ -93,7 +96,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
         unplanned=tuple({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
         recovery=recovery(steps),
         prevention=measures({act.name for act in incident.history if act.attacker}),
-        warnings=(*about_brakes, *draft.warnings),
+        warnings=(*responders.unusual(incident), *about_brakes, *draft.warnings),
         brakes=brakes,
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
         responders=incident.responders,
