@@ -63,8 +63,10 @@ def kinds() -> dict[str, Kind]:
     return {name: Kind(name, **{**one, "actions": tuple(one["actions"])}) for name, one in _data()["brakes"].items()}
 
 
-def brakes(incident: Incident) -> tuple[tuple[Plan, ...], list[str]]:
-    """Brakes for every account of the extent, and what is to be said: which to consider, which cannot be made and why.
+def brakes(incident: Incident) -> tuple[tuple[Plan, ...], list[str], list[str]]:
+    """Brakes for every account of the extent; warnings of accounts that the attacker administers; and remarks.
+
+    A remark says why a brake cannot be made that no event asks for.
 
     Raises
     ------
@@ -72,22 +74,24 @@ def brakes(incident: Incident) -> tuple[tuple[Plan, ...], list[str]]:
         when one that was made must not be exported.
     """
     inside = {str(node.get("account")) for node in incident.extent if node["kind"] in ("principal", "credential")}
-    plans, said = [], []
+    plans: list[Plan] = []
+    warnings: list[str] = []
+    remarks: list[str] = []
     for account in sorted(inside & incident.accounts):
         signs = recognised(incident, account)
         try:
             made = [build(incident, account, kind, signs) for kind in kinds()]
         except PlanError as error:
-            said.append(f"{_administers(account, signs)}{error}")
+            (warnings if signs else remarks).append(f"{_administers(account, signs)}{error}")
             continue
         plans += made
         if signs:
             titles = " or ".join(f"'{one.title}'" for one in made)
-            said.append(
+            warnings.append(
                 f"{_administers(account, signs)}Who administers an account undoes this plan as fast as it is made: "
                 f"consider {titles} before it."
             )
-    return tuple(plans), said
+    return tuple(plans), warnings, list(dict.fromkeys(remarks))
 
 
 def _administers(account: str, signs: dict[str, list[str]]) -> str:
@@ -185,12 +189,12 @@ def build(incident: Incident, account: str, kind: str, signs: dict[str, list[str
     title = f"Emergency brake: {what.title} of account {account}"
     if not exempt:
         raise PlanError(
-            f"No emergency brake for account {account}: case.yaml names no `responders`, and it would shut out those "
+            "No emergency brake: case.yaml names no `responders`, and it would shut out those "
             "who respond as well. Name their roles or users by ARN."
         )
     if not manager:
         raise PlanError(
-            f"No emergency brake for account {account}: the organization's management account is not known, if there "
+            "No emergency brake: the organization's management account is not known, if there "
             "is one. Name it in case.yaml as `known: {accounts: {management: [ID]}}`, or collect its account snapshot."
         )
     if manager == account:

@@ -87,7 +87,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     described = [_described(step, incident, technique_of) for step in _with_evidence(ordered)]
     steps = narrower.offer(number(usage.describe(described, incident.habits)), incident)
     responders.refuse_lock_out(incident, steps)
-    brakes, about_brakes = brake.brakes(incident)
+    brakes, urgent, remarks = brake.brakes(incident)
     result = Plan(
         case=incident.name,
         title=incident.title,
@@ -96,7 +96,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
         unplanned=tuple({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
         recovery=recovery(steps),
         prevention=measures({act.name for act in incident.history if act.attacker}),
-        warnings=(*responders.unusual(incident), *about_brakes, *draft.warnings),
+        warnings=(*responders.unusual(incident), *urgent, *draft.warnings, *remarks),
         brakes=brakes,
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
         responders=incident.responders,
