@@ -1,7 +1,7 @@
 """What no step of a plan can change: why, and what to do instead.
 
-Service-linked roles, roles of IAM Identity Center, root, accounts that are not ours, and the quarantine policies that AWS
-attaches when it finds a key in public.
+Service-linked roles, roles of IAM Identity Center, root, accounts that are not ours, and the quarantine policies that
+AWS attaches when it finds a key in public.
 """
 
 import re
@@ -32,21 +32,28 @@ def uneditable(incident: Incident, role: str) -> str:
     """Why IAM lets nobody here edit a role, and what to do instead; empty where it does."""
     account = role.split(":")[4]
     if "/aws-service-role/" in role:
-        service = role.split("/aws-service-role/")[1].split("/")[0]
+        service = role.split("/aws-service-role/")[1].split("/", maxsplit=1)[0]
         return (
-            f"a service-linked role cannot be edited, and no service control policy binds it: look at what "
+            "a service-linked role cannot be edited, and no service control policy binds it: look at what "
             f"{visible(service)} was told to do in account {account} and undo it there; the role goes with "
             "iam:DeleteServiceLinkedRole when the service no longer needs it"
         )
     if "/AWSReservedSSO_" in role:
         return _identity_center(incident, role)
-    if incident.accounts and account not in incident.accounts:
-        return f"of account {account}, which this plan does not reach: tell its owner; its doors here are closed"
     return ""
+
+
+def unreachable(incident: Incident, arn: str) -> str:
+    """Why a user or role of an account that is not ours has no step; empty where the account is ours."""
+    account = trust.account_of(arn)
+    if not incident.accounts or not account or account in incident.accounts:
+        return ""
+    return f"of account {account}, which this plan does not reach: tell its owner; its doors here are closed"
 
 
 def _identity_center(incident: Incident, role: str) -> str:
     """What to do about a role of IAM Identity Center: its sessions bear the names of the users there."""
+    account = role.split(":")[4]
     permission_set = _SSO.fullmatch(name_of(role))
     found = permission_set[1] if permission_set else "PERMISSION-SET"
     events, verdicts = incident.events, incident.verdicts
@@ -61,10 +68,10 @@ def _identity_center(incident: Incident, role: str) -> str:
     who = f"user{'s'[: len(users) != 1]} {', '.join(users)}" if users else "user whose sessions these are"
     return (
         f"a role of IAM Identity Center cannot be edited: it is the permission set {visible(found)} in account "
-        f"{role.split(':')[4]}. In the account of Identity Center find its instance with `aws sso-admin list-instances`, "
-        f"the {who} with {' and '.join(find)}, and who else has the permission set with `aws sso-admin "
-        "list-permission-sets --instance-arn ARN` and `aws sso-admin list-account-assignments --instance-arn ARN "
-        f"--account-id {role.split(':')[4]} --permission-set-arn ARN`. Then disable the user and delete its sessions there "
+        f"{account}. In the account of Identity Center find its instance with `aws sso-admin list-instances`, the "
+        f"{who} with {' and '.join(find)}, and who else has the permission set with `aws sso-admin list-permission-sets "
+        "--instance-arn ARN` and `aws sso-admin list-account-assignments --instance-arn ARN "
+        f"--account-id {account} --permission-set-arn ARN`. Then disable the user and delete its sessions there "
         "(console, or the identity provider), take its assignment away, and give the permission set an inline policy "
         "that denies everything to identitystore:UserId with aws:TokenIssueTime before now, and provision it: role "
         "sessions live up to 12 hours without that"
@@ -77,9 +84,9 @@ def root(incident: Incident, arn: str) -> str:
     then = "change its password, e-mail password and MFA, delete its access keys, and open a case with AWS Support"
     if manager and account != manager:
         return (
-            f"no IAM policy binds root: in the management account {manager} delete its credentials by centralised root "
-            "access (sts AssumeRoot with the task policy IAMDeleteRootUserCredentials), or deny it by a service control "
-            f"policy; the emergency brake binds it too. Else {then}"
+            f"no IAM policy binds root: in the management account {manager} delete its credentials by centralised "
+            "root access (sts AssumeRoot with the task policy IAMDeleteRootUserCredentials), or deny it by a service "
+            f"control policy; the emergency brake binds it too. Else {then}"
         )
     if manager:
         return f"no IAM policy binds root, and this is the management account, which no guard-rail binds: {then}"
@@ -102,11 +109,11 @@ def foreign(incident: Incident, steps: tuple[Step, ...]) -> list[dict[str, str]]
         ending = [step.id for step in steps if ids & set(step.why)]
         by = ", ".join(f"{act.name} (event {visible(act.event_id)})" for act in acts[:_SHOWN])
         ends = f"Steps {', '.join(ending)} deal with that" if ending else "No step takes that back: look at it by hand"
-        entries.append({
-            "node": f"account:{account}",
-            "reason": f"not one of our accounts, so nothing can be done in it. The attacker let it in by {by}. {ends}; "
-            "what was copied there stays there: tell its owner, or report it to AWS Trust and Safety",
-        })  # fmt: skip
+        reason = (
+            f"not one of our accounts, so nothing can be done in it. The attacker let it in by {by}. {ends}; what was "
+            "copied there stays there: tell its owner, or report it to AWS Trust and Safety"
+        )
+        entries.append({"node": f"account:{account}", "reason": reason})
     return entries
 
 
@@ -133,8 +140,8 @@ def exposure(incident: Incident) -> tuple[list[dict[str, str]], list[str]]:
         )
         said = (
             f"{by} attached {visible(name)} to user {visible(name_of(user))} in account {act.account} at "
-            f"{act.time:%Y-%m-%dT%H:%M:%SZ} (event {visible(act.event_id)}). AWS does so when it finds a key in public. "
-            f"{now} It denies some calls only: it contains nobody."
+            f"{act.time:%Y-%m-%dT%H:%M:%SZ} (event {visible(act.event_id)}). AWS does so when it finds a key in "
+            f"public. {now} It denies some calls only: it contains nobody."
         )
         warnings.append(f"Exposure alert: {said}")
         entries.append({"node": f"resource:{policy}", "reason": said.rstrip(".")})

@@ -13,7 +13,7 @@ from typing import Any
 from cirtlib import queries, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import brake, catalogue, narrower, resources, responders, usage
+from cirtlib.containment import brake, catalogue, narrower, outside, resources, responders, usage
 from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
@@ -87,16 +87,22 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     described = [_described(step, incident, technique_of) for step in _with_evidence(ordered)]
     steps = narrower.offer(number(usage.describe(described, incident.habits)), incident)
     responders.refuse_lock_out(incident, steps)
+    outside.keep_quarantine(steps)
+    exposed, alerts = outside.exposure(incident)
     brakes, urgent, remarks = brake.brakes(incident)
     result = Plan(
         case=incident.name,
         title=incident.title,
         as_of=f"{incident.as_of.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         steps=steps,
-        unplanned=tuple({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
+        unplanned=(
+            *({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
+            *outside.foreign(incident, steps),
+            *exposed,
+        ),
         recovery=recovery(steps),
         prevention=measures({act.name for act in incident.history if act.attacker}),
-        warnings=(*responders.unusual(incident), *urgent, *draft.warnings, *remarks),
+        warnings=(*responders.unusual(incident), *alerts, *urgent, *draft.warnings, *remarks),
         brakes=brakes,
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
         responders=incident.responders,
@@ -178,6 +184,8 @@ def _keys(draft: Draft, users: dict[str, str]) -> None:
                 "no event tells whose key it is (a root key is not shown as a user's): find its user with "
                 "GetAccessKeyLastUsed, and deactivate it by hand, now"
             )
+        elif why := outside.unreachable(draft.incident, user):
+            draft.reasons[node["id"]] = why
         elif draft.incident.is_responder(user):
             draft.reasons[node["id"]] = "refused: it belongs to a responder of case.yaml"
         else:
