@@ -69,8 +69,8 @@ def _identity_center(incident: Incident, role: str) -> str:
     return (
         f"a role of IAM Identity Center cannot be edited: it is the permission set {visible(found)} in account "
         f"{account}. In the account of Identity Center find its instance with `aws sso-admin list-instances`, the "
-        f"{who} with {' and '.join(find)}, and who else has the permission set with `aws sso-admin list-permission-sets "
-        "--instance-arn ARN` and `aws sso-admin list-account-assignments --instance-arn ARN "
+        f"{who} with {' and '.join(find)}, and who else has the permission set with `aws sso-admin "
+        "list-permission-sets --instance-arn ARN` and `aws sso-admin list-account-assignments --instance-arn ARN "
         f"--account-id {account} --permission-set-arn ARN`. Then disable the user and delete its sessions there "
         "(console, or the identity provider), take its assignment away, and give the permission set an inline policy "
         "that denies everything to identitystore:UserId with aws:TokenIssueTime before now, and provision it: role "
