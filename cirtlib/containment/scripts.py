@@ -4,8 +4,10 @@ Whatever comes from a log reaches bash as ASCII JSON or as escaped text, in sing
 start an option, or be evaluated.
 """
 
+import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,16 @@ _REFERENCE = re.compile(
 )
 
 
+def plan_json(plan: Plan) -> str:
+    """Text of plan.json: ASCII, so that no invisible character hides in it."""
+    return json.dumps(plan.to_dict(), indent=2) + "\n"
+
+
+def plan_id(plan: Plan) -> str:
+    """16 hex digits that name this plan, whatever folder it lies in: state of one plan is never taken for another's."""
+    return hashlib.sha256(plan_json(plan).encode()).hexdigest()[:16]
+
+
 def contain(plan: Plan, plan_id: str) -> str:
     """Text of contain.sh."""
     lines = _head(plan, plan_id, "contain.sh", "Carries out the plan, step by step; stops at the first failure.")
@@ -35,9 +47,17 @@ def contain(plan: Plan, plan_id: str) -> str:
         for name, one in step.captures.items():
             expected = quote(_json(one["expected"])) if "expected" in one else "''"
             lines.append(f"  capture {name} {expected} {_read(one, variables)}")
-        check = f"  expect {quote(_json(step.verify['expected']))} {_read(step.verify, variables)}"
-        run = f"  change {_call(step.api, variables)}"
-        lines += ["  moment", *variables.lines(), check, run, "fi", ""]
+        lines += ["  moment"]
+        if step.outputs:
+            lines.append("  puts_out " + " ".join(f"{name} {quote(query)}" for name, query in step.outputs.items()))
+        late = _Variables(start=100)  # what this step puts out is known only when it has run
+        check = f"  expect {quote(_json(step.verify['expected']))} {_read(step.verify, late)}"
+        if any(known == step.id and name in step.outputs for known, name in late.names):
+            run = f"  perform {_call(step.api, variables)}"
+            lines += [*variables.lines(), run, *late.lines(), check, "  settle", "fi", ""]
+        else:
+            run = f"  change {_call(step.api, variables)}"
+            lines += [*variables.lines(), *late.lines(), check, run, "fi", ""]
     return "\n".join([*lines, "end_contain", ""])
 
 
@@ -74,11 +94,19 @@ def rollback(plan: Plan, plan_id: str) -> str:
     return "\n".join([*lines, "end_rollback", ""])
 
 
-def command(api: dict[str, Any], region: str) -> str:
-    """One AWS CLI command of an api block, for reading: references stand as they are."""
-    words = [cli_service(api), cli_operation(api)]
-    given = quote(_ascii(api["parameters"]).replace("$${", "${"))
-    return f"aws --region {region} {' '.join(words)} --cli-input-json {given}"
+def command(api: dict[str, Any], region: str, query: str = "") -> str:
+    """One AWS CLI command of an api block (with the JMESPath `query`), to be typed in the state folder.
+
+    `$NOW` is the time of the step; what a step saved is read from its file in that folder.
+    """
+    words = ["aws", "--region", region, "--output", "json", cli_service(api), cli_operation(api)]
+    words += ["--cli-input-json", _bash(_ascii(api["parameters"]), _saved)]
+    return " ".join(words + (["--query", _bash(query, _saved)] if query else []))
+
+
+def _saved(step: str, name: str) -> str:
+    """What a person types for a value that a step saved: times stand without their quotes."""
+    return f"\"$(tr -d '\"' <{step}/now.json)\"" if name == "now" else f'"$(cat {step}/{name}.json)"'
 
 
 def cli_service(api: dict[str, Any]) -> str:
@@ -99,11 +127,13 @@ def quote(text: str) -> str:
 class _Variables:
     """Bash variables for the values that a step takes from the state of this run."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: int = 1) -> None:
+        self.start = start
         self.names: dict[tuple[str, str], str] = {}
 
-    def name(self, step: str, value: str) -> str:
-        return self.names.setdefault((step, value), f"V{len(self.names) + 1}")
+    def word(self, step: str, value: str) -> str:
+        """Word that stands for a value, in double quotes."""
+        return f'"${self.names.setdefault((step, value), f"V{self.start + len(self.names)}")}"'
 
     def lines(self) -> list[str]:
         found = []
@@ -139,11 +169,11 @@ def _about(step: Step) -> str:
 
 
 def _call(api: dict[str, Any], variables: _Variables) -> str:
-    return f"{cli_service(api)} {cli_operation(api)} {_bash(_ascii(api['parameters']), variables)}"
+    return f"{cli_service(api)} {cli_operation(api)} {_bash(_ascii(api['parameters']), variables.word)}"
 
 
 def _read(one: dict[str, Any], variables: _Variables) -> str:
-    return f"{_call(one['api'], variables)} {_bash(one['jmespath'], variables)}"
+    return f"{_call(one['api'], variables)} {_bash(one['jmespath'], variables.word)}"
 
 
 def _json(value: Any) -> str:  # noqa: ANN401 - any JSON scalar
@@ -155,17 +185,15 @@ def _ascii(parameters: dict[str, Any]) -> str:
     return json.dumps(parameters, separators=(",", ":")).replace("`", "\\u0060")
 
 
-def _bash(text: str, variables: _Variables) -> str:
-    """Bash word of a text with references: literal parts in single quotes, values from variables in double quotes."""
+def _bash(text: str, value: Callable[[str, str], str]) -> str:
+    """Bash word of a text with references: literal parts in single quotes, values as `value(step, name)` writes them."""
     parts, position = [], 0
     for match in _REFERENCE.finditer(text):
         parts.append(quote(text[position : match.start()].replace("$${", "${")))
         if match["now"]:
             parts.append('"$NOW"')
-        elif match["whole_step"]:
-            parts.append(f'"${variables.name(match["whole_step"], match["whole_name"])}"')
         else:
-            parts.append(f'"${variables.name(match["part_step"], match["part_name"])}"')
+            parts.append(value(match["whole_step"] or match["part_step"], match["whole_name"] or match["part_name"]))
         position = match.end()
     parts.append(quote(text[position:].replace("$${", "${")))
     return "".join(part for part in parts if part != "''") or "''"
