@@ -16,7 +16,7 @@ from cirtlib.text import visible
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|&!~$])")
 _LINK = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
-_BLOCK = re.compile(r"^(\d*)([-+=.):])")
+_BLOCK = re.compile(r"^(?:(?P<number>\d+)(?=[.)])|(?=[-+=]))")
 _BLANK, _SHORT_BLANK = "_" * 28, "_" * 20
 
 
@@ -177,7 +177,7 @@ def _plain(text: str) -> str:
 
 def _at_start(text: str) -> str:
     """Text that begins a block: neither a list, a number, an underline of a heading nor an indented block."""
-    return _BLOCK.sub(r"\1\\\2", text.lstrip())
+    return _BLOCK.sub(lambda match: f"{match['number'] or ''}\\", text.lstrip())
 
 
 def _span(text: str, *, cell: bool) -> str:

@@ -17,6 +17,7 @@ from cirtlib.containment.step import Plan, Step
 from cirtlib.text import visible
 
 RUNNER = Path(__file__).parent / "runner.sh"
+BY_PEOPLE = ("recover", "prevent")  # phases that no script runs
 _CLI_SERVICES = {"s3": "s3api", "config": "configservice"}
 _STEP = r"(?P<{0}step>\d{{2,}}-[a-z0-9-]+)\.(?P<{0}name>[a-z_]+)"
 _REFERENCE = re.compile(
@@ -34,11 +35,11 @@ def plan_id(plan: Plan) -> str:
     return hashlib.sha256(plan_json(plan).encode()).hexdigest()[:16]
 
 
-def contain(plan: Plan, plan_id: str) -> str:
+def contain(plan: Plan) -> str:
     """Text of contain.sh."""
-    lines = _head(plan, plan_id, "contain.sh", "Carries out the plan, step by step; stops at the first failure.")
+    lines = _head(plan, "contain.sh", "Carries out the plan, step by step; stops at the first failure.")
     for step in plan.steps:
-        if step.phase in ("recover", "prevent"):
+        if step.phase in BY_PEOPLE:
             continue
         variables = _Variables()
         lines += [f"if step {_about(step)}; then"]
@@ -61,11 +62,11 @@ def contain(plan: Plan, plan_id: str) -> str:
     return "\n".join([*lines, "end_contain", ""])
 
 
-def verify(plan: Plan, plan_id: str) -> str:
+def verify(plan: Plan) -> str:
     """Text of verify.sh."""
-    lines = _head(plan, plan_id, "verify.sh", "Checks that every step of the plan holds; changes nothing.")
+    lines = _head(plan, "verify.sh", "Checks that every step of the plan holds; changes nothing.")
     for step in plan.steps:
-        if step.phase in ("recover", "prevent"):
+        if step.phase in BY_PEOPLE:
             continue
         variables = _Variables()
         check = f"  expect {quote(_json(step.verify['expected']))} {_read(step.verify, variables)}"
@@ -73,12 +74,12 @@ def verify(plan: Plan, plan_id: str) -> str:
     return "\n".join([*lines, "end_verify", ""])
 
 
-def rollback(plan: Plan, plan_id: str) -> str:
+def rollback(plan: Plan) -> str:
     """Text of rollback.sh: from the last step to the first."""
     intro = "Undoes what contain.sh did, last step first, but for what would let the attacker in again."
-    lines = _head(plan, plan_id, "rollback.sh", intro)
+    lines = _head(plan, "rollback.sh", intro)
     for step in reversed(plan.steps):
-        if step.phase in ("recover", "prevent"):
+        if step.phase in BY_PEOPLE:
             continue
         lines += [f"if undo {_about(step)}; then"]
         if isinstance(step.rollback, str):
@@ -143,13 +144,13 @@ class _Variables:
         return found
 
 
-def _head(plan: Plan, plan_id: str, script: str, what: str) -> list[str]:
+def _head(plan: Plan, script: str, what: str) -> list[str]:
     callers = " ".join(quote(_plain(one["arn"])) for one in plan.contained_callers)
     return [
         "#!/usr/bin/env bash",
         f"# {what} Prints what it would do unless given --execute.",
         "# Made by cirtlib from plan.json beside it; change the plan, not this file.",
-        f"PLAN={plan_id} SCRIPT={script}",
+        f"PLAN={plan_id(plan)} SCRIPT={script}",
         f"STEPS={quote(' '.join(step.id for step in plan.steps))}",
         f"ACCOUNTS={quote(' '.join(plan.accounts))}",
         f"CONTAINED=({callers})",
