@@ -22,8 +22,16 @@ def write(case: Case, *, scope: Scope | None = None) -> Plan:
     PlanError
         when the plan must not be exported; nothing is written then.
     """
+    scope = scope or scoping.load(case)
     result = make(case, scope=scope)
-    save(result, case.out / "plan")
+    told = hub.updates(result, queries.findings(case))
+    more = {
+        "aws_runbooks.json": aws_runbooks(result),
+        "indicators.csv": indicators(incident_of(case, scope)),
+        "hub_updates.json": told.to_json(),
+        "hub_updates.sh": told.script(),
+    }
+    save(result, case.out / "plan", more=more)
     return result
 
 

@@ -93,6 +93,7 @@ prepare() { # the state folder: bound to this plan, readable by nobody else
   fi
   printf '%s\n' "$PLAN" >"$STATE_DIR/plan"
   local file # a later plan must not take away the way back from this one
+  [ "$SCRIPT" != hub_updates.sh ] || return 0
   for file in plan.json verify.sh rollback.sh; do
     if [ -f "$1/$file" ] && [ ! -f "$STATE_DIR/$file" ]; then cp -- "$1/$file" "$STATE_DIR/$file"; fi
   done

@@ -35,9 +35,14 @@ def plan_id(plan: Plan) -> str:
     return hashlib.sha256(plan_json(plan).encode()).hexdigest()[:16]
 
 
-def contain(plan: Plan) -> str:
-    """Text of contain.sh."""
-    lines = _head(plan, "contain.sh", "Carries out the plan, step by step; stops at the first failure.")
+def contain(
+    plan: Plan,
+    *,
+    name: str = "contain.sh",
+    what: str = "Carries out the plan, step by step; stops at the first failure.",
+) -> str:
+    """Text of contain.sh, or of a script of another name that carries out a plan."""
+    lines = _head(plan, name, what)
     for step in plan.steps:
         if step.phase in BY_PEOPLE:
             continue
