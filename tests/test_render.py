@@ -176,7 +176,8 @@ def test_stops_and_goes_on(plan, fake):
     aws.answer(False, {}, True)
     assert aws.run("contain.sh", "--execute", "--step", protect.id).returncode == 0
     assert [operation for _, operation, _ in aws.inputs()[before:]] == [
-        "get-caller-identity", "describe-instance-attribute", "modify-instance-attribute", "describe-instance-attribute",
+        "get-caller-identity", "describe-instance-attribute", "modify-instance-attribute",
+        "describe-instance-attribute",
     ]  # fmt: skip
 
 

@@ -15,9 +15,9 @@ from cirtlib.errors import PlanError
 
 _Json = dict[str, Any]
 _NOTE = (
-    "Alternatives to the steps under `instead_of`, for people to choose; no script starts them. Run `dry_run` first and "
-    "read what it says it would do; then set what `set_too` names and run `change`. They do less than the plan: see "
-    "`leaves`, and do the other steps all the same."
+    "Alternatives to the steps under `instead_of`, for people to choose; no script starts them. Run `dry_run` first, "
+    "and read what it says it would do; then set what `set_too` names and run `change`. They do less than the plan: "
+    "see `leaves`, and do the other steps all the same."
 )
 
 

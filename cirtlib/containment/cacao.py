@@ -109,8 +109,7 @@ def _workflow(plan: Plan, made: _Maker) -> dict[str, _Json]:
         actions.append(_approval(made, f"approve {phase}", approval.PHASES[phase], f"phase {phase}", steps))
         for step in steps:
             if approval.of_step(step):
-                why = f"step {step.id}, for {approval.reason(step)}"
-                actions.append(_approval(made, f"approve {step.id}", approval.of_step(step), why, [step]))
+                actions.append(_approval(made, f"approve {step.id}", approval.of_step(step), f"step {step.id}", [step]))
             actions.append(_action(made, step))
     if actions:
         actions.append(_verify(made, plan))
@@ -135,12 +134,12 @@ def _workflow(plan: Plan, made: _Maker) -> dict[str, _Json]:
 
 def _approval(made: _Maker, name: str, role: str, what: str, steps: Sequence[Step]) -> tuple[str, _Json]:
     titles = "; ".join(f"{step.id}: {step.title}" for step in steps)
-    said = f"Approve {what} Read runbook.md first. Fail this step to stop here. Steps: {titles}"
+    said = f"Approve {what}: read runbook.md first; fail this step to stop here. It stands for {titles}"
     return made.id("action", name), {
         "type": "action",
         "name": f"Approval by the {role}",
         "description": _plain(said),
-        "commands": [_manual(f"The {role} approves {what.split(',')[0]} as runbook.md describes it.")],
+        "commands": [_manual(f"The {role} approves {what} as runbook.md describes it.")],
         "agent": made.person(role),
     }
 

@@ -11,30 +11,38 @@ from cirtlib.containment.step import Plan, Step
 _DATE = "date -u +%Y-%m-%dT%H:%M:%SZ"
 
 
+_SHELL = (
+    "Every step below holds the whole commands for a bash shell (AWS CloudShell is one). They hand values to each "
+    "other through files in one folder, the same that the scripts use, so both can be mixed. Make it and go there "
+    "first, and stay there:"
+)
+_FILLED = " in a command is a value that an earlier step saved; the shell fills it in. "
+_TIME = " is the time of the step, set by its first line. Nothing is to be filled in by hand."
+_CHANGED = (
+    "Where a saved value must be something and is not: stop. The target has changed since the plan was made. If the "
+    "check of the step holds already, the step is not needed."
+)
+
+
 def by_hand(plan: Plan) -> list[Block]:
     """How the commands of the steps are run by hand: in which folder, as whom, and what the files are for."""
     name = scripts.plan_id(plan)
+    example = Code('"$(cat 05-close-door/trust.json)"')
+    missing = "A read that fails with NoSuchEntity or NotFound says that the thing is not there: its answer is "
     return [
         Heading(2, ["How to run it by hand"]),
-        Paragraph([
-            "Every step below holds the whole commands for a bash shell (AWS CloudShell is one). They hand values to "
-            "each other through files in one folder, the same that the scripts use, so both can be mixed. Make it and "
-            "go there first, and stay there:",
-        ]),
+        Paragraph([_SHELL]),
         Commands(f"mkdir -p state-{name} && cd state-{name} && umask 077 && printf '{name}\\n' >plan"),
         Paragraph(["Whenever the account of the next step is another one, choose its profile and look who you are:"]),
         Commands("export AWS_PROFILE=PROFILE AWS_PAGER=\naws sts get-caller-identity"),
         Items([
             ["It must show the account of the step, and a caller that this plan does not contain."],
-            ["Run the commands of a step in their order: save, run, check. A text like ",
-             Code('"$(cat 05-close-door/trust.json)"'), " in a command is a value that an earlier step saved; the shell "
-             "fills it in. ", Code('"$NOW"'), " is the time of the step, set by its first line. Nothing is to be filled "
-             "in by hand."],
-            ["A read that fails with NoSuchEntity or NotFound says that the thing is not there: its answer is ",
-             Code("null"), ". After a failed save write that word into the file: ", Code("echo null >FILE"), "."],
-            ["Where a saved value must be something and is not: stop. The target has changed since the plan was made. If "
-             "the check of the step holds already, the step is not needed."],
-            ["A check may need some seconds until it says what it should: IAM spreads a change. Ask again for a minute."],
+            ["Run the commands of a step in their order: save, run, check. A text like ", example, _FILLED,
+             Code('"$NOW"'), _TIME],
+            [missing, Code("null"), ". After a failed save write that word into the file: ", Code("echo null >FILE"),
+             "."],
+            [_CHANGED],
+            ["A check may need some seconds until it says so, since IAM spreads changes: ask for a minute."],
             ["After an undo, rename the folder of the step: ", Code("mv STEP STEP.undone"), "."],
         ]),
     ]  # fmt: skip
@@ -50,7 +58,7 @@ def step_commands(step: Step) -> list[Block]:
         line = f"{scripts.command(one['api'], step.region, one['jmespath'])} {into}{step.id}/{name}.json"
         found += [Items([[Strong("Save"), f" {name} first.", *must]], boxes=True), Commands("\n".join([*start, line]))]
         start = []
-    time = f"NOW=$({_DATE}); printf '\"%s\"' \"$NOW\" >{step.id}/now.json; date -u +%s >{step.id}/epoch"
+    time = f'NOW=$({_DATE}); printf \'"%s"\' "$NOW" >{step.id}/now.json; date -u +%s >{step.id}/epoch'
     found += [
         Items([[Strong("Run"), "."]], boxes=True),
         Commands("\n".join([*start, time, *_run(step)])),
@@ -69,6 +77,8 @@ def _run(step: Step) -> list[str]:
     names = list(step.outputs)
     if not names:
         return [scripts.command(step.api, step.region)]
+    if len(names) == 1:
+        return [f"{scripts.command(step.api, step.region, step.outputs[names[0]])} >{step.id}/{names[0]}.json"]
     query = f"[{', '.join(step.outputs.values())}]"
     lines = [f"{scripts.command(step.api, step.region, query)} >{step.id}/answer.json"]
     for place, name in enumerate(names, 2):  # the AWS CLI writes one value of a list a line

@@ -103,7 +103,7 @@ def _product_arn(row: _Json) -> str:
 
 def _given(row: _Json, ids: list[str], plan: Plan) -> _Json:
     """Input of BatchUpdateFindings for one finding, and what it is about."""
-    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")  # noqa: PLR2004
+    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
     text = f"Case {visible(plan.case)}, plan {scripts.plan_id(plan)}: answered by steps {shown}."
     given: _Json = {
         "FindingIdentifiers": [{"Id": row["finding_id"], "ProductArn": _product_arn(row)}],

@@ -4,6 +4,7 @@ What innocents used as well is in it, marked, and never offered for blocking. Us
 for searching: the first can be forged, the others may be a partner's.
 """
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -13,8 +14,10 @@ from cirtlib.containment.tables import as_csv
 from cirtlib.text import visible
 
 COLUMNS = (
-    "kind", "value", "first_seen", "last_seen", "confidence", "events", "events_of_others", "block", "note", "event_ids",
+    "kind", "value", "first_seen", "last_seen", "confidence", "events", "events_of_others", "block", "note",
+    "event_ids",
 )  # fmt: skip
+_COMMAND = re.compile(r" md/command#\S+")
 _IDS = 20  # event ids of one indicator
 _SEEN = {"address": "source_ip", "user_agent": "user_agent", "tls_host": "tls_host"}
 _NOTES = {
@@ -25,6 +28,7 @@ _NOTES = {
     "arn": "Made by the attacker: search for it in trust, resource and sharing policies.",
     "account": "Outside the accounts of the case: search for it in trust, resource and sharing policies.",
 }
+_PRIVATE = "A private address: it says nothing outside its own network."
 
 
 def indicators(incident: Incident) -> str:
@@ -44,12 +48,21 @@ def _seen(incident: Incident) -> list[dict[str, Any]]:
         mine = events
         if kind == "address" and "source_ip_kind" in events:
             mine = events[events["source_ip_kind"].isin(["public", "private"])]
-        for value, found in mine.dropna(subset=[column]).groupby(column, sort=True):
-            shared = int((others[column] == value).sum())
-            private = kind == "address" and "source_ip_kind" in found and (found["source_ip_kind"] == "private").any()
-            blocked = kind == "address" and not shared and not private
-            rows.append(_row(kind, str(value), found, shared, "certain", block=blocked, private=bool(private)))
+        for value, found in mine.groupby(mine[column].map(_general), sort=True):
+            shared = int((others[column].map(_general) == value).sum())
+            if kind == "tls_host" and shared:
+                continue  # an endpoint of AWS that everybody calls
+            row = _row(kind, str(value), found, shared, "certain")
+            if kind == "address" and not shared:
+                public = "source_ip_kind" not in found or (found["source_ip_kind"] == "public").all()
+                row |= {"block": "yes"} if public else {"note": _PRIVATE}
+            rows.append(row)
     return rows
+
+
+def _general(value: Any) -> Any:  # noqa: ANN401 - text, or what pandas has for none
+    """User agent without the command that the AWS CLI names in it: the same program, whatever it was told to do."""
+    return _COMMAND.sub("", value) if isinstance(value, str) else value
 
 
 def _named(incident: Incident) -> list[dict[str, Any]]:
@@ -82,15 +95,8 @@ def _kind(node: Node, incident: Incident) -> str:
     return "account" if foreign and node["status"] != "cleared" else ""
 
 
-def _row(
-    kind: str, value: str, found: pd.DataFrame, shared: int, sure: str, *, seen: str = "", block: bool = False,
-    private: bool = False,
-) -> dict[str, Any]:  # fmt: skip
-    note = _NOTES[kind]
-    if shared:
-        note = f"Others used it as well ({shared:,} events): do not block it by itself."
-    elif private:
-        note = "A private address: it says nothing outside its own network."
+def _row(kind: str, value: str, found: pd.DataFrame, shared: int, sure: str, *, seen: str = "") -> dict[str, Any]:
+    note = f"Others used it as well ({shared:,} events): do not block it by itself." if shared else _NOTES[kind]
     times = found["event_time"].dropna()
     first, last = (_time(times.min()), _time(times.max())) if len(times) else (seen, "")
     ids = list(dict.fromkeys(found.sort_values("event_time")["event_id"]))
@@ -103,7 +109,7 @@ def _row(
         "confidence": sure,
         "events": len(ids),
         "events_of_others": shared,
-        "block": "yes" if block else "no",
+        "block": "no",
         "note": note,
         "event_ids": "; ".join([*ids[:_IDS], *more]),
     }

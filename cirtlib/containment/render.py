@@ -4,17 +4,22 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from cirtlib import queries
+from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import scripts
-from cirtlib.containment.document import Heading, Items, Strong, markdown
-from cirtlib.containment.planning import plan as make
+from cirtlib.containment import hub, scripts
+from cirtlib.containment.aws_runbooks import aws_runbooks
+from cirtlib.containment.cacao import cacao
+from cirtlib.containment.document import Heading, Items, Strong, Words, markdown
+from cirtlib.containment.indicators import indicators
+from cirtlib.containment.planning import incident_of, plan_for
 from cirtlib.containment.runbook import folders, runbook, runbook_html
 from cirtlib.containment.scripts import plan_json
 from cirtlib.containment.step import Plan
-from cirtlib.scope import Scope
+from cirtlib.containment.tables import tickets
 
 
-def write(case: Case, *, scope: Scope | None = None) -> Plan:
+def write(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
     """Write the plan of a case into out/plan/, and return it.
 
     Raises
@@ -22,12 +27,12 @@ def write(case: Case, *, scope: Scope | None = None) -> Plan:
     PlanError
         when the plan must not be exported; nothing is written then.
     """
-    scope = scope or scoping.load(case)
-    result = make(case, scope=scope)
+    incident = incident_of(case, scope or scoping.load(case))
+    result = plan_for(incident)
     told = hub.updates(result, queries.findings(case))
     more = {
         "aws_runbooks.json": aws_runbooks(result),
-        "indicators.csv": indicators(incident_of(case, scope)),
+        "indicators.csv": indicators(incident),
         "hub_updates.json": told.to_json(),
         "hub_updates.sh": told.script(),
     }
@@ -50,6 +55,8 @@ def save(plan: Plan, folder: Path, *, more: Mapping[str, str] | None = None) -> 
         "contain.sh": scripts.contain(plan),
         "verify.sh": scripts.verify(plan),
         "rollback.sh": scripts.rollback(plan),
+        "tickets.csv": tickets(plan),
+        "cacao.json": cacao(plan),
         **(more or {}),
     }
     if plan.prevention:
@@ -78,7 +85,7 @@ def _retire(old: list[Path]) -> None:
 
 def prevent(plan: Plan) -> str:
     """Markdown list of what keeps this from happening again. No script runs any of it."""
-    rows = []
+    rows: list[Words] = []
     for one in plan.prevention:
         control = f" Security Hub: {one['control']}." if one["control"] else ""
         answers = f" Answers: {', '.join(one['answers'])}." if one["answers"] else ""

@@ -30,6 +30,18 @@ PHASES = {
     "eradicate": "Eradicate: undo what the attacker made",
     "recover": "Recover",
 }
+_BRAKES = (
+    "Each is a plan of its own, in a folder beside this file. No script of this plan runs one. Use a brake only when "
+    "the attacker is faster than the steps below, and only when it was decided:"
+)
+_NEEDED = (
+    "Needed: bash, the AWS CLI, and for each account a profile of it that may do what the steps name under “Needs”. In "
+    "the lines below write the name of that profile for PROFILE. Run them in the folder in which this file lies. "
+)
+_ORDER = (
+    "The order matters: everything is denied and the doors are closed before sessions are revoked, or those minted in "
+    "between would live again when the deny is lifted."
+)
 _ROWS = 40  # of one table of the effect; plan.json has all
 
 
@@ -85,7 +97,7 @@ def _effect(plan: Plan) -> list[Block]:
     says = plan.effect.get("says", [])
     found += [Items([[one] for one in ([says] if isinstance(says, str) else says)])] if says else []
     if not plan.effect:
-        found.append(Paragraph(["What it stops was not worked out call by call; each step says what it does not stop."]))
+        found.append(Paragraph(["What it stops was not worked out call by call: see what each step does not stop."]))
     for name, value in plan.effect.items():
         if name != "says":
             found += _part(name.replace("_", " "), value)
@@ -151,7 +163,7 @@ def use(step: Step) -> str:
     parts = [f"{used['calls']:,} calls, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
     for name in ("callers", "services", "sessions"):
         if used[name]:
-            more = f" and {len(used[name]) - 5} more" if len(used[name]) > 5 else ""  # noqa: PLR2004
+            more = f" and {len(used[name]) - 5} more" if len(used[name]) > 5 else ""
             parts.append(f"{name}: {', '.join(used[name][:5])}{more}")
     parts += [f"hours (UTC): {_hours(used['hours'])}"] if used["hours"] else []
     return "; ".join(parts) + "."
@@ -184,40 +196,33 @@ def _brakes(plan: Plan) -> list[Block]:
     ]
     return [
         Heading(2, ["Emergency brakes: only by decision"]),
-        Paragraph([
-            "Each is a plan of its own, in a folder beside this file. No script of this plan runs one. Use a brake only "
-            "when the attacker is faster than the steps below, and only when it was decided:",
-        ]),
+        Paragraph([_BRAKES]),
         Items(rows),
         Approval(approval.LEAD, ["pull the brake named here: ______________________."]),
         Approval(approval.ACCOUNT_OWNER, ["the same brake, knowing what its runbook says it breaks."]),
-    ]  # fmt: skip
+    ]
 
 
 def _how(plan: Plan) -> list[Block]:
     profiles = " ".join(f"--profile-for {account}=PROFILE" for account in plan.accounts)
+    state = Code(f"state-{scripts.plan_id(plan)}")
     return [
         Heading(2, ["How to run it with the scripts"]),
-        Paragraph([
-            "Needed: bash, the AWS CLI, and for each account a profile of it that may do what the steps name under "
-            "“Needs”. In the lines below write the name of that profile for PROFILE. Run them in the folder in "
-            "which this file lies. ", *_callers(plan),
-        ]),
+        Paragraph([_NEEDED, *_callers(plan)]),
         Commands("\n".join([
             f"./contain.sh {profiles}              # prints what it would do, and calls nothing",
             f"./contain.sh --execute {profiles}    # does it",
             f"./verify.sh --execute {profiles}     # looks whether every step holds",
         ])),
         Items([
-            ["It stops at the first failure. Run again, it goes on where it stopped; a step that is done is not repeated."],
-            ["What it saved, and ", Code("log.tsv"), " with the time of everything that ran, lie in ",
-             Code(f"state-{scripts.plan_id(plan)}"), " beside it. Keep that folder: the rollback needs it."],
+            ["It stops at the first failure. Run again, it goes on where it stopped; what is done is not repeated."],
+            ["What it saved, and ", Code("log.tsv"), " with the time of everything that ran, lie in ", state,
+             " beside it. Keep that folder: the rollback needs it."],
             [Code("--step ID"), " runs one step, ", Code("--account ID"), " one account, ", Code("--skip ID"),
              " passes over a step; ", Code("--help"), " tells the rest."],
             [Code("./rollback.sh"), " undoes, last step first; it refuses what would let the attacker in again."],
-            ["The order matters: everything is denied and the doors are closed before sessions are revoked, or those "
-             "minted in between would live again when the deny is lifted."],
-            ["Afterwards watch the contained identities in CloudTrail for 30 minutes: only denied calls should be left."],
+            [_ORDER],
+            ["Then watch the contained identities in CloudTrail for 30 minutes: only denied calls should be left."],
         ]),
     ]  # fmt: skip
 
@@ -278,11 +283,13 @@ def _narrower(step: Step) -> list[Block]:
     found: list[Block] = []
     for one in step.alternatives:
         found.append(
-            Items([
-                [Strong("Narrower, instead of this step"), ": ", one["title"]],
-                ["Only when: ", one["only_when"]],
-                ["Evaded by: ", one["evaded_by"]],
-            ])
+            Items(
+                [
+                    [Strong("Narrower, instead of this step"), ": ", one["title"]],
+                    ["Only when: ", one["only_when"]],
+                    ["Evaded by: ", one["evaded_by"]],
+                ]
+            )
         )
         found.append(Commands(scripts.command(one["api"], step.region)))
     return found

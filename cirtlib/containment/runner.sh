@@ -275,7 +275,7 @@ change() { # service operation json: make the change, unless an earlier run made
   settle
 }
 
-puts_out() { # name query...: what later calls need of the answer; texts, numbers and null
+puts_out() { # name query...: what later calls need of the answer; of several, each must be a text, a number or null
   OUTPUTS=("$@")
 }
 
@@ -285,7 +285,8 @@ perform() { # service operation json: the change itself; once an answer is saved
     names+=("${OUTPUTS[place]}")
     query="$query${query:+, }${OUTPUTS[place + 1]}"
   done
-  [ -z "$query" ] || set -- "$@" "[$query]"
+  [ ${#names[@]} -le 1 ] || query="[$query]"
+  [ -z "$query" ] || set -- "$@" "$query"
   if [ "$EXECUTE" = no ]; then
     print_call "    run: " "$@"
     return 0
@@ -296,11 +297,15 @@ perform() { # service operation json: the change itself; once an answer is saved
   note "run: $1 $2 $3"
   : >"$HOME_OF/started"
   aws_call "$@" >"$HOME_OF/answer.part" || die "$STEP failed: $(fault)"
-  place=2
-  for value in ${names[@]+"${names[@]}"}; do # the AWS CLI gives a list one value a line, between brackets
-    sed -n "${place}p" "$HOME_OF/answer.part" | sed -e 's/^ *//' -e 's/,$//' >"$HOME_OF/$value.json"
-    place=$((place + 1))
-  done
+  if [ ${#names[@]} = 1 ]; then
+    cp -- "$HOME_OF/answer.part" "$HOME_OF/${names[0]}.json"
+  else # the AWS CLI gives a list one value a line, between brackets
+    place=2
+    for value in ${names[@]+"${names[@]}"}; do
+      sed -n "${place}p" "$HOME_OF/answer.part" | sed -e 's/^ *//' -e 's/,$//' >"$HOME_OF/$value.json"
+      place=$((place + 1))
+    done
+  fi
   mv -- "$HOME_OF/answer.part" "$HOME_OF/answer.json"
 }
 

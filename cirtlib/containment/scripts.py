@@ -50,15 +50,15 @@ def contain(
         lines += [f"if step {_about(step)}; then"]
         lines += [f"  needs {' '.join(step.depends_on)}"] if step.depends_on else []
         lines += [f"  wait_after {step.wait['after']} {step.wait['seconds']}"] if step.wait else []
-        for name, one in step.captures.items():
+        for saved, one in step.captures.items():
             expected = quote(_json(one["expected"])) if "expected" in one else "''"
-            lines.append(f"  capture {name} {expected} {_read(one, variables)}")
+            lines.append(f"  capture {saved} {expected} {_read(one, variables)}")
         lines += ["  moment"]
         if step.outputs:
-            lines.append("  puts_out " + " ".join(f"{name} {quote(query)}" for name, query in step.outputs.items()))
+            lines.append("  puts_out " + " ".join(f"{put} {quote(query)}" for put, query in step.outputs.items()))
         late = _Variables(start=100)  # what this step puts out is known only when it has run
         check = f"  expect {quote(_json(step.verify['expected']))} {_read(step.verify, late)}"
-        if any(known == step.id and name in step.outputs for known, name in late.names):
+        if any(known == step.id and put in step.outputs for known, put in late.names):
             run = f"  perform {_call(step.api, variables)}"
             lines += [*variables.lines(), run, *late.lines(), check, "  settle", "fi", ""]
         else:
@@ -112,7 +112,7 @@ def command(api: dict[str, Any], region: str, query: str = "") -> str:
 
 def _saved(step: str, name: str) -> str:
     """What a person types for a value that a step saved: times stand without their quotes."""
-    return f"\"$(tr -d '\"' <{step}/now.json)\"" if name == "now" else f'"$(cat {step}/{name}.json)"'
+    return f'"$(tr -d \'"\' <{step}/now.json)"' if name == "now" else f'"$(cat {step}/{name}.json)"'
 
 
 def cli_service(api: dict[str, Any]) -> str:
@@ -192,7 +192,7 @@ def _ascii(parameters: dict[str, Any]) -> str:
 
 
 def _bash(text: str, value: Callable[[str, str], str]) -> str:
-    """Bash word of a text with references: literal parts in single quotes, values as `value(step, name)` writes them."""
+    """Bash word of a text with references: literals in single quotes, values as `value(step, name)` writes them."""
     parts, position = [], 0
     for match in _REFERENCE.finditer(text):
         parts.append(quote(text[position : match.start()].replace("$${", "${")))
