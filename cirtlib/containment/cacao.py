@@ -36,6 +36,14 @@ def playbook(plan: Plan) -> _Json:
     made = _Maker(scripts.plan_id(plan), plan)
     time = plan.as_of.replace("Z", ".000Z")
     workflow = _workflow(plan, made)
+    targets = {
+        made.id("organization", account): {
+            "type": "organization",
+            "name": f"AWS account {account}",
+            "description": "Reached through the AWS CLI, with the profile in the variable of this account.",
+        }
+        for account in plan.accounts
+    }
     activities = dict.fromkeys(_activity(step) for step in _steps(plan))
     return {
         "type": "playbook",
@@ -64,14 +72,7 @@ def playbook(plan: Plan) -> _Json:
         "workflow_start": made.id("start", "start"),
         "workflow": workflow,
         "agent_definitions": made.agents,
-        "target_definitions": {
-            made.id("organization", account): {
-                "type": "organization",
-                "name": f"AWS account {account}",
-                "description": "Reached through the AWS CLI, with the profile in the variable of this account.",
-            }
-            for account in plan.accounts
-        },
+        **({"target_definitions": targets} if targets else {}),
     }
 
 
@@ -118,7 +119,7 @@ def _workflow(plan: Plan, made: _Maker) -> dict[str, _Json]:
     workflow: dict[str, _Json] = {
         made.id("start", "start"): {"type": "start", "name": "Start", "on_completion": names[0] if names else end}
     }
-    for (name, action), following in zip(actions, [*names[1:], end], strict=True):
+    for (name, action), following in zip(actions, [*names, end][1:], strict=True):
         workflow[name] = {**action, "on_success": following, "on_failure": stopped}
     workflow[stopped] = {
         "type": "action",

@@ -228,7 +228,7 @@ def _html(words: Words) -> str:
             case Strong(text):
                 parts.append(f"<strong>{escape(visible(text))}</strong>")
             case To(anchor):
-                parts.append(f'<a href="#{escape(anchor)}">{escape(anchor)}</a>')
+                parts.append(f'<a class="step" href="#{escape(anchor)}">{escape(anchor)}</a>')
             case File(path):
                 parts.append(f'<a href="{escape(path)}">{escape(path)}</a>')
             case Code(text):

@@ -56,7 +56,7 @@ def step_commands(step: Step) -> list[Block]:
         must: Words = [" It must say ", Code(json.dumps(one["expected"])), "."] if "expected" in one else []
         into = "| tee " if "expected" in one else ">"
         line = f"{scripts.command(one['api'], step.region, one['jmespath'])} {into}{step.id}/{name}.json"
-        found += [Items([[Strong("Save"), f" {name} first.", *must]], boxes=True), Commands("\n".join([*start, line]))]
+        found += [Items([[Strong("Save"), " ", Code(name), " first.", *must]], boxes=True), Commands("\n".join([*start, line]))]
         start = []
     time = f'NOW=$({_DATE}); printf \'"%s"\' "$NOW" >{step.id}/now.json; date -u +%s >{step.id}/epoch'
     found += [
@@ -90,7 +90,7 @@ def undo_commands(step: Step) -> list[Block]:
     """How to undo a step, and when that is safe."""
     if isinstance(step.rollback, str):
         return [Paragraph([Strong("Not undone."), " ", step.rollback_note])]
-    words: list[Word] = [Strong("Undo:")]
+    words: list[Word] = [Strong("Undo, only if this step has to be taken back:")]
     if step.reopens:
         words += [" ", Strong("It would let the attacker in again."), " The script refuses it without ",
                   Code("--reopen-attacker-access"), "."]  # fmt: skip

@@ -96,7 +96,11 @@ def _kind(node: Node, incident: Incident) -> str:
 
 
 def _row(kind: str, value: str, found: pd.DataFrame, shared: int, sure: str, *, seen: str = "") -> dict[str, Any]:
-    note = f"Others used it as well ({shared:,} events): do not block it by itself." if shared else _NOTES[kind]
+    note = _NOTES[kind]
+    if shared:
+        shared_by = "Its owner" if kind == "access_key" else "Others"
+        ends = "the plan ends it." if kind == "access_key" else "do not block it by itself."
+        note = f"{shared_by} used it as well ({shared:,} events): {ends}"
     times = found["event_time"].dropna()
     first, last = (_time(times.min()), _time(times.max())) if len(times) else (seen, "")
     ids = list(dict.fromkeys(found.sort_values("event_time")["event_id"]))
