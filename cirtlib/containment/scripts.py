@@ -150,7 +150,7 @@ class _Variables:
 
 
 def _head(plan: Plan, script: str, what: str) -> list[str]:
-    callers = " ".join(quote(_plain(one["arn"])) for one in plan.contained_callers)
+    callers = " ".join(quote(visible(one["arn"])) for one in plan.contained_callers)
     return [
         "#!/usr/bin/env bash",
         f"# {what} Prints what it would do unless given --execute.",
@@ -164,10 +164,6 @@ def _head(plan: Plan, script: str, what: str) -> list[str]:
         'parse "$@"',
         "",
     ]
-
-
-def _plain(arn: str) -> str:
-    return arn.replace("\n", " ")
 
 
 def _about(step: Step) -> str:
