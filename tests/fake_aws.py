@@ -76,6 +76,6 @@ class FakeAws:
         """(service, operation, parameters) of the calls so far."""
         found = []
         for call in self.calls():
-            at = call.index("--cli-input-json")
-            found.append((call[at - 2], call[at - 1], json.loads(call[at + 1])))
+            at = call.index("--cli-input-json") if "--cli-input-json" in call else len(call)
+            found.append((call[at - 2], call[at - 1], json.loads(call[at + 1]) if at < len(call) else {}))
         return found

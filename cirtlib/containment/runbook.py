@@ -58,8 +58,10 @@ def runbook_html(plan: Plan) -> str:
 def folders(plan: Plan) -> dict[str, Plan]:
     """Subfolder -> emergency plan that is exported there."""
     slugs = [re.sub(r"[^a-z0-9]+", "-", brake.title.lower()).strip("-")[:40].strip("-") for brake in plan.brakes]
-    names = [f"brake-{number}-{slug}" if slugs.count(slug) > 1 or not slug else f"brake-{slug}"
-             for number, slug in enumerate(slugs, 1)]  # fmt: skip
+    names = [
+        f"brake-{slug}" if slug and slugs.count(slug) == 1 else f"brake-{number}-{slug}".rstrip("-")
+        for number, slug in enumerate(slugs, 1)
+    ]
     return dict(zip(names, plan.brakes, strict=True))
 
 
