@@ -11,7 +11,8 @@ HOSTILE = [
     "a\ntouch pwned\n", "x\u202egnp.exe", "x\u200fy", "${now}", "$${now}", "${01-leave-group.now}", "\\", "${HOME}",
     "file://pwned", "&& touch pwned", "</script><script>document.title='pwned'</script>",
     "<img src=x onerror=\"document.title='pwned'\">", "=cmd|' /C calc'!A0", "+1+cmd|'!A", "@SUM(1)", "\t=1", "\r=1",
-    "a|b", "[x](javascript:document.title='pwned')", "<javascript:alert(1)>", "https://example.com/x", "www.example.com",
+    "a|b", "[x](javascript:document.title='pwned')", "<javascript:alert(1)>", "https://example.com/x",
+    "www.example.com",
     "![x](https://example.com/x.png)", "`", "```", "~~~\n# x", "**b**", "1. a", "- [x] a", "# a", "    code", "$a$",
     "&lt;b&gt;", "a  \n---\nb", "\x00", "\x1b[2J", "\ud800",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The plan as a CACAO 2.0 playbook: valid by the published schemas, in order, and with nothing of a log in a command."""
+"""The plan as a CACAO 2.0 playbook: valid by the published schemas, in order, no text of a log in a command."""
 
 import json
 import re

@@ -32,7 +32,8 @@ PLAIN = {"text", "text_special", "code_inline", "strong_open", "strong_close"}
 def blocks(text):
     return [
         Heading(1, [text]), Heading(2, ["a ", text, " b"]), Paragraph([text]), Paragraph([Code(text)]),
-        Paragraph(["a ", Code(text), " b ", text]), Items([[text], [Code(text)], ["a", text]]), Items([[text]], boxes=True),
+        Paragraph(["a ", Code(text), " b ", text]), Items([[text], [Code(text)], ["a", text]]),
+        Items([[text]], boxes=True),
         Table([text, "b"], [[[text], [Code(text)]], [["a"], [text, Code(text)]]]), Commands(text),
         Approval("incident lead", [text]), Paragraph(["end"]),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Security Hub is told what the plan answers: valid calls, printed unless executed, and nothing that undoes a decision."""
+"""Security Hub is told what the plan answers: valid calls, printed unless executed, nobody's decision undone."""
 
 import json
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """The exports of a plan: scripts that no name can break, that stop, resume and refuse; a runbook for someone cold."""
 
+import csv
+import io
 import json
 import os
 import re
@@ -459,3 +461,23 @@ def test_brakes_are_exported_apart(plan, tmp_path):
     (folder / "state-1").mkdir()
     save(plan, tmp_path)
     assert [file.name for file in folder.iterdir()] == ["state-1"]
+
+
+def test_a_case_is_exported_whole(own_incident):
+    """Beside the plan's own forms lie those that rest on the case; a second export gives the same bytes."""
+    from cirtlib.containment import write
+
+    folder = own_incident.out / "plan"
+    plan = write(own_incident)
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert set(files) == {
+        "plan.json", "runbook.md", "runbook.html", "contain.sh", "verify.sh", "rollback.sh", "tickets.csv",
+        "cacao.json", "indicators.csv", "hub_updates.json", "hub_updates.sh", "aws_runbooks.json", "prevent.md", "prevent.json",
+    }  # fmt: skip
+    answered = {one["finding"] for one in json.loads(files["hub_updates.json"])["updates"]}
+    assert answered
+    assert answered <= {one for step in plan.steps for one in step.why}
+    rows = list(csv.DictReader(io.StringIO(files["indicators.csv"].decode())))
+    assert {"yes", "no"} == {row["block"] for row in rows if row["kind"] == "address"}
+    write(own_incident)
+    assert files == {file.name: file.read_bytes() for file in folder.iterdir()}

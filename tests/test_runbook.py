@@ -11,11 +11,11 @@ from cirtlib.containment.planning import build
 from cirtlib.containment.render import save
 from cirtlib.containment.runbook import folders, runbook, runbook_html, use
 from tests import plan_sample as sample
+from tests.by_hand import COMMANDS, sections, typed
 from tests.fake_aws import FakeAws
 from tests.hostile import HOSTILE, everywhere, small
 from tests.test_document import parsed, read
 
-COMMANDS = re.compile(r"^~~~bash\n(.*?)\n~~~$", re.DOTALL | re.MULTILINE)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 USED = {"calls": 1500, "first": "2026-06-01T00:00:00Z", "last": "2026-06-09T00:00:00Z", "calls_a_day": 187.5,
         "callers": ["ci"], "services": ["s3", "ec2"], "sessions": [f"s{n}" for n in range(7)],
@@ -27,12 +27,6 @@ def plan():
     return build(sample.incident())
 
 
-def sections(text):
-    """Step id -> its section of the runbook."""
-    parts = re.split(r"^### (?=\d\d-)", text, flags=re.MULTILINE)[1:]
-    return {part.split(":", 1)[0]: re.split(r"^## ", part, maxsplit=1, flags=re.MULTILINE)[0] for part in parts}
-
-
 def test_every_step_is_whole(plan):
     """Each step says what, why with ids, what it breaks, and how to save, run, check, note and undo it."""
     found = sections(runbook(plan))
@@ -40,7 +34,8 @@ def test_every_step_is_whole(plan):
     for step in plan.steps:
         section = found[step.id]
         assert scripts.command(step.api, step.region) in section or step.outputs
-        assert scripts.command(step.verify["api"], step.region, step.verify["jmespath"]) in section
+        check = scripts.command(step.verify["api"], step.region, step.verify["jmespath"])
+        assert f"\nask {check.removeprefix('aws ')}\n" in section
         assert all(f"`{event}`" in section for event in step.why)
         assert "- [ ] **Run**" in section
         assert f"**Check** that it says `{json.dumps(step.verify['expected'])}`" in section
@@ -58,27 +53,23 @@ def test_the_runbook_followed_by_hand(plan, tmp_path):
     save(plan, tmp_path / "hand")
     save(plan, tmp_path / "script")
     text = (tmp_path / "hand" / "runbook.md").read_text(encoding="utf-8")
-    prelude = text.split("## How to run it by hand")[1].split("## At a glance")[0]
-    go_there, look = COMMANDS.findall(prelude)
-    lines, account = [go_there], ""
     hand, script = (FakeAws(tmp_path / f"fake-{name}", tmp_path / name) for name in ("hand", "script"))
+    known, account = set(), ""
     for step in plan.steps:
-        section = sections(text)[step.id].split("**Undo")[0].split("**Not undone")[0]
         if step.account != account:
-            assert f"**account {step.account}**" in section
-            lines.append(look)
+            assert f"**account {step.account}**" in sections(text)[step.id]
             hand.caller(step.account)
-        if step.account not in {one.account for one in plan.steps[: step.order - 1]}:
+        if step.account not in known:
             script.caller(step.account)
         account = step.account
+        known.add(account)
         hand.step(step)
         script.step(step)
-        lines += COMMANDS.findall(section)
-        lines += re.findall(r"^- \[ \] \*\*Note\*\* that it is done: `(.*)`$", section, re.MULTILINE)
+    lines = typed(text, dict.fromkeys(plan.accounts, "mine"))
     start = 'set -eu\ncd "$(dirname "$0")"\n'
     (tmp_path / "hand" / "typed.sh").write_text(start + "\n".join(lines), encoding="utf-8")
-    typed = hand.run("typed.sh")
-    assert (typed.returncode, typed.stderr) == (0, "")
+    done = hand.run("typed.sh")
+    assert (done.returncode, done.stderr) == (0, "")
     assert script.run("contain.sh", "--execute", "--wait", "0").returncode == 0
 
     def asked(aws):
@@ -125,7 +116,7 @@ def test_who_approves(plan):
 def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
     """Effect, use by others, limits and exposure are told before anything is run."""
     first = replace(plan.steps[7], used_by=USED, does_not_stop=("Live sessions.",), prerequisites=("A profile.",),
-                    alternatives=({"title": "Deny one session", "api": plan.steps[7].api, "only_when": "the door is shut",
+                    alternatives=({"title": "Deny a session", "api": plan.steps[7].api, "only_when": "the door is shut",
                                    "evaded_by": "a new session"},))  # fmt: skip
     whole = replace(
         plan, steps=(*plan.steps[:7], first, *plan.steps[8:]), exposed=("Port 22 of i-1 stays open.",),
@@ -143,7 +134,7 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
     section = sections(rest)[first.id]
     assert "- Before it: A profile." in section
     assert "- It does not stop: Live sessions." in section
-    assert "**Narrower, instead of this step**: Deny one session" in section
+    assert "**Narrower, instead of this step**: Deny a session" in section
     assert "- Only when: the door is shut" in section
     assert "- Evaded by: a new session" in section
     assert "and 2 more" in use(first)

@@ -13,8 +13,12 @@ _DATE = "date -u +%Y-%m-%dT%H:%M:%SZ"
 
 _SHELL = (
     "Every step below holds the whole commands for a bash shell (AWS CloudShell is one). They hand values to each "
-    "other through files in one folder, the same that the scripts use, so both can be mixed. Make it and go there "
-    "first, and stay there:"
+    "other through files in one folder, the same that the scripts use, so both can be mixed. In every new terminal "
+    "make it, go there, stay there, and define how AWS is asked:"
+)
+_ASK = (
+    'ask() { if aws "$@" 2>error; then :; elif grep -q -e NoSuchEntity -e NotFound error; then echo null; '
+    "else cat error >&2; return 1; fi; }"
 )
 _FILLED = " in a command is a value that an earlier step saved; the shell fills it in. "
 _TIME = " is the time of the step, set by its first line. Nothing is to be filled in by hand."
@@ -28,19 +32,17 @@ def by_hand(plan: Plan) -> list[Block]:
     """How the commands of the steps are run by hand: in which folder, as whom, and what the files are for."""
     name = scripts.plan_id(plan)
     example = Code('"$(cat 05-close-door/trust.json)"')
-    missing = "A read that fails with NoSuchEntity or NotFound says that the thing is not there: its answer is "
     return [
         Heading(2, ["How to run it by hand"]),
         Paragraph([_SHELL]),
-        Commands(f"mkdir -p state-{name} && cd state-{name} && umask 077 && printf '{name}\\n' >plan"),
+        Commands(f"umask 077; mkdir -p state-{name}; cd state-{name}; printf '{name}\\n' >plan\n{_ASK}"),
         Paragraph(["Whenever the account of the next step is another one, choose its profile and look who you are:"]),
         Commands("export AWS_PROFILE=PROFILE AWS_PAGER=\naws sts get-caller-identity"),
         Items([
             ["It must show the account of the step, and a caller that this plan does not contain."],
             ["Run the commands of a step in their order: save, run, check. A text like ", example, _FILLED,
              Code('"$NOW"'), _TIME],
-            [missing, Code("null"), ". After a failed save write that word into the file: ", Code("echo null >FILE"),
-             "."],
+            [Code("ask"), " says ", Code("null"), " where the thing that it asks for is not there."],
             [_CHANGED],
             ["A check may need some seconds until it says so, since IAM spreads changes: ask for a minute."],
             ["After an undo, rename the folder of the step: ", Code("mv STEP STEP.undone"), "."],
@@ -55,8 +57,11 @@ def step_commands(step: Step) -> list[Block]:
     for name, one in step.captures.items():
         must: Words = [" It must say ", Code(json.dumps(one["expected"])), "."] if "expected" in one else []
         into = "| tee " if "expected" in one else ">"
-        line = f"{scripts.command(one['api'], step.region, one['jmespath'])} {into}{step.id}/{name}.json"
-        found += [Items([[Strong("Save"), " ", Code(name), " first.", *must]], boxes=True), Commands("\n".join([*start, line]))]
+        line = f"{_question(one, step)} {into}{step.id}/{name}.json"
+        found += [
+            Items([[Strong("Save"), " ", Code(name), " first.", *must]], boxes=True),
+            Commands("\n".join([*start, line])),
+        ]
         start = []
     time = f'NOW=$({_DATE}); printf \'"%s"\' "$NOW" >{step.id}/now.json; date -u +%s >{step.id}/epoch'
     found += [
@@ -66,10 +71,15 @@ def step_commands(step: Step) -> list[Block]:
     expected = Code(json.dumps(step.verify["expected"]))
     found += [
         Items([[Strong("Check"), " that it says ", expected, "."]], boxes=True),
-        Commands(scripts.command(step.verify["api"], step.region, step.verify["jmespath"])),
+        Commands(_question(step.verify, step)),
         Items([[Strong("Note"), " that it is done: ", Code(f"{_DATE} >{step.id}/done")]], boxes=True),
     ]
     return found
+
+
+def _question(one: dict[str, Any], step: Step) -> str:
+    """Command of a read, asked with the function that `by_hand` defines."""
+    return "ask" + scripts.command(one["api"], step.region, one["jmespath"]).removeprefix("aws")
 
 
 def _run(step: Step) -> list[str]:
