@@ -256,7 +256,7 @@ def note(case: CaseDir, text: Annotated[str, typer.Argument(help="What was seen,
 
 @app.command()
 def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
-    """Write the containment plan to out/plan: runbook, scripts and plan.json. Nothing is run."""
+    """Write the containment plan to out/plan: runbook, scripts, playbook, tickets. Nothing is run."""
     from cirtlib.containment import write
     from cirtlib.investigation import plan_table
 

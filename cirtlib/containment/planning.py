@@ -49,15 +49,23 @@ def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
     PlanError
         when a step would be wrong: an unknown call or parameter, or a responder as its target.
     """
-    scope = scope or scoping.load(case)
-    given = scope.to_dict()
+    return plan_for(incident_of(case, scope or scoping.load(case)))
+
+
+def plan_for(incident: Incident) -> Plan:
+    """Plan for the incident of a case, with the techniques that its calls stand for."""
+    return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
+
+
+def incident_of(case: Case, scope: scoping.Scope) -> Incident:
+    """What a plan is made from: the case, its scope and its events."""
     events = queries.events(case)
     seen = {account for account in events["account_id"].dropna().unique() if str(account).isdigit()}
-    incident = Incident(
+    return Incident(
         name=case.name,
         title=case.title or case.name,
         as_of=queries.as_of(case),
-        scope=given,
+        scope=scope.to_dict(),
         events=events,
         verdicts=scope.verdicts,
         accounts=frozenset(seen | set(case.accounts)),
@@ -67,7 +75,6 @@ def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
         trusts=responders.trusts(case),
         groups=responders.groups(case),
     )
-    return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
 
 
 def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name: "") -> Plan:
