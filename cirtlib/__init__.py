@@ -35,6 +35,7 @@ _HOME = {
     "timeline": "timeline",
     "impact": "impact",
     "plan": "containment",
+    "verify_containment": "aftermath",
     "plot_actions": "plots",
     "plot_heatmap": "plots",
     "plot_scope": "plots",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from cirtlib.case import Case as Case
     from cirtlib.case import load_case as load_case
     from cirtlib.case import new_case as new_case
+    from cirtlib.aftermath import verify_containment as verify_containment
     from cirtlib.caseless import cloudtrail_athena as cloudtrail_athena
     from cirtlib.caseless import cloudtrail_event_history as cloudtrail_event_history
     from cirtlib.caseless import cloudtrail_files as cloudtrail_files

@@ -30,7 +30,7 @@ def reconcile(
 
     result = run(load_case(case))
     tables = {"findings": result.findings, "unnamed": result.unnamed, "sequences": result.sequences}
-    _show(tables, result.words(), result.to_dict(), (table, form, out))
+    show_tables(tables, result.words(), result.to_dict(), (table, form, out))
 
 
 def impact(case: CaseDir, *, table: TableOption = "", form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
@@ -38,10 +38,10 @@ def impact(case: CaseDir, *, table: TableOption = "", form: FormatOption = Forma
     from cirtlib.impact import impact as run
 
     result = run(load_case(case))
-    _show(result.tables(), result.words(), result.to_dict(), (table, form, out))
+    show_tables(result.tables(), result.words(), result.to_dict(), (table, form, out))
 
 
-def _show(
+def show_tables(
     tables: dict[str, "pd.DataFrame"], says: list[str], whole: dict[str, Any], how: tuple[str, Format, Path | None]
 ) -> None:
     """Sentences and all tables; one table alone where it is named; everything as JSON where that is asked for."""
