@@ -80,10 +80,10 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from cirtlib.aftermath import verify_containment as verify_containment
     from cirtlib.case import Case as Case
     from cirtlib.case import load_case as load_case
     from cirtlib.case import new_case as new_case
-    from cirtlib.aftermath import verify_containment as verify_containment
     from cirtlib.caseless import cloudtrail_athena as cloudtrail_athena
     from cirtlib.caseless import cloudtrail_event_history as cloudtrail_event_history
     from cirtlib.caseless import cloudtrail_files as cloudtrail_files

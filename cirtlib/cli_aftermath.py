@@ -10,6 +10,8 @@ from cirtlib.cli_ask import CaseDir, FormatOption, OutOption
 from cirtlib.cli_assess import TableOption, show_tables
 from cirtlib.terminal import Format
 
+# On a terminal these make every row unreadable.
+_LONG = ("event_ids", "event_id", "by", "event_name", "contained_at", "whose", "addresses", "source_ip", "node")
 STATUS = {"contained": 0, "not contained": 1, "unknown": 3}
 
 
@@ -40,7 +42,10 @@ def verify_containment(
     from cirtlib.aftermath import verify_containment as run
 
     result = run(load_case(case), since=_times(since or []), states=state or [])
-    show_tables(result.tables(), result.words(), result.to_dict(), (table, form, out))
+    tables = result.tables()
+    if not table:  # steps of interest are in `standing`
+        del tables["steps"]
+    show_tables(tables, result.words(), result.to_dict(), (table, form, out), hidden=_LONG)
     raise typer.Exit(STATUS[result.verdict])
 
 

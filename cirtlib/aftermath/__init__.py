@@ -100,6 +100,11 @@ class Aftermath:
         parts = ", ".join(f"{int(counts[one]):,} {one}" for one in _RANK if one in counts)
         said = [f"Verdict: {self.verdict}. Of {len(self.verdicts):,} accounts and Regions: {parts}."]
         said += [f"Containment was complete at {self.contained_at:%Y-%m-%dT%H:%M:%SZ}."] if self.contained_at else []
+        if UNKNOWN in counts:
+            said.append(
+                "Unknown is what the evidence does not show until 15 minutes after that: collect again. That a silent "
+                "Region was quiet is shown by its digests, a listing of the bucket, or event history."
+            )
         kinds = self.calls.groupby("kind")["calls"].sum() if len(self.calls) else pd.Series(dtype="int64")
         said += [
             f"Calls, {kind}: {int(kinds[kind]):,} ({what})." for kind, what in judging.MEANING.items() if kind in kinds
@@ -107,7 +112,7 @@ class Aftermath:
         said += [] if len(kinds) else ["Nothing was called by the contained, nor from the attacker's places."]
         own = int((self.new["by_whom"] != "others").sum())
         said += [
-            f"New access: {own:,} made by the contained or from the attacker's places, {len(self.new) - own:,} by others."
+            f"New access: {own:,} by the contained or from the attacker's places, {len(self.new) - own:,} by others."
         ]
         deciding = int((self.standing["verdict"] != "").sum())
         said += [f"Left standing: {len(self.standing):,}, of which {deciding:,} decide the verdict."]
@@ -120,7 +125,7 @@ def verify_containment(case: Case, *, since: Since = None, states: Iterable[Path
     Parameters
     ----------
     since
-        When the plan was carried out, where no state folder of contain.sh tells: a time, or times by account or step id.
+        When the plan was carried out, where no state folder of contain.sh tells: a time, or times by account or step.
     states
         State folders of contain.sh that lie elsewhere than beside the plan.
 

@@ -79,19 +79,20 @@ class Judge:
         binding = [hold for hold in self.holds if hold.binds(call)]
         if binding:
             return _bound(call, binding)
-        whose = self.places.whose(call)
         inside = call["access_key_id"] in self.keys or call["principal"] in self.principals
-        if not inside and call["source_network"] not in self.places.networks:
+        late = pd.Timestamp(call["event_time"]) > self.contained and not call["invoked_by"]
+        if not late or not (inside or call["source_network"] in self.places.networks):
             return None
-        if pd.Timestamp(call["event_time"]) <= self.contained or call["invoked_by"]:
-            return None
-        if (kind := _shown(call)) != ACCESS:
-            return kind, None
-        if inside and call["access_key_id"] not in self.keys and whose != "attacker" and self._recovered(call):
-            return RIGHTFUL, None
-        if whose == "attacker":
-            return ACCESS if inside else OTHER_CREDENTIAL, None
-        return (ACCESS if call["access_key_id"] in self.keys else UNCLEAR), None
+        kind = _shown(call)
+        return (self._free(call, inside=inside) if kind == ACCESS else kind), None
+
+    def _free(self, call: Call, *, inside: bool) -> str:
+        """Kind of an access that no hold forbids."""
+        if self.places.whose(call) == "attacker":
+            return ACCESS if inside else OTHER_CREDENTIAL
+        if call["access_key_id"] in self.keys:
+            return ACCESS
+        return RIGHTFUL if inside and self._recovered(call) else UNCLEAR
 
     def _recovered(self, call: Call) -> bool:
         """Whether access was given back: a deny was lifted, or sessions are newer than the revocation."""
@@ -110,19 +111,7 @@ def judged(facts: Facts, holds: Sequence[Hold], suspects: dict[str, set[str]]) -
         keys, principals and addresses of the extent.
     """
     if not holds:
-        return pd.DataFrame(
-            columns=[
-                "event_id",
-                "event_time",
-                "account_id",
-                "region",
-                "principal",
-                "access_key_id",
-                "minted_key",
-                "kind",
-                "contained_at",
-            ]
-        )
+        return _frame([])
     first = holds[0].since
     places = places_before(facts, first)
     judge = Judge(
@@ -135,18 +124,24 @@ def judged(facts: Facts, holds: Sequence[Hold], suspects: dict[str, set[str]]) -
     asked = {name: sorted(values) for name, values in suspects.items()}
     found = queries.ask(
         facts.case, "calls_after_containment", engine="local", start=first, end=FAR, accounts=[],
-        networks=",".join(sorted(places.networks)), **asked,
+        networks=sorted(places.networks), **asked,
     )  # fmt: skip
     rows = []
-    for call in found.to_dict("records"):
-        call = {str(name): None if _is_missing(value) else value for name, value in call.items()}
+    for call in map(_plain, found.to_dict("records")):
         said = judge.of(call)
         if said:
             kind, hold = said
             more = {"kind": kind, "whose": places.whose(call)}
             rows.append({**call, **more, "contained_at": hold and hold.since, "step": hold and hold.step})
-    table = pd.DataFrame(rows, columns=[*found.columns, "kind", "whose", "contained_at", "step"])
-    table["contained_at"] = pd.to_datetime(table["contained_at"], utc=True)
+    return _frame(rows)
+
+
+def _frame(rows: list[Call]) -> pd.DataFrame:
+    """Judged calls as a table."""
+    asked = queries.find("calls_after_containment").columns
+    table = pd.DataFrame(rows, columns=[*asked, "kind", "whose", "contained_at", "step"])
+    for name in ("event_time", "contained_at"):
+        table[name] = pd.to_datetime(table[name], utc=True)
     return table
 
 
@@ -217,8 +212,9 @@ def _shown(call: Call) -> str:
     return {"access": ACCESS, "credential still alive": ALIVE, "another error": ERROR}.get(str(call["what"]), DENIED)
 
 
-def _is_missing(value: Any) -> bool:  # noqa: ANN401 - any cell
-    return value is None or (not isinstance(value, list | dict | str) and pd.isna(value))
+def _plain(row: dict[Any, Any]) -> Call:
+    """Row with None for what is missing."""
+    return {str(name): None if pd.isna(value) else value for name, value in row.items()}
 
 
 def revives(calls: pd.DataFrame, holds: Sequence[Hold]) -> pd.DataFrame:

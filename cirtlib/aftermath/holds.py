@@ -64,7 +64,8 @@ def is_before(call: dict[str, Any], cut_off: datetime | None) -> bool:
 
 
 def _moment(time: Any) -> datetime:  # noqa: ANN401 - a pandas time
-    return pd.Timestamp(time).to_pydatetime().astimezone(UTC)
+    moment: datetime = pd.Timestamp(time).to_pydatetime()
+    return moment.astimezone(UTC)
 
 
 def holds(steps: Iterable[Carried]) -> list[Hold]:
@@ -76,7 +77,7 @@ def _holds(one: Carried) -> Iterator[Hold]:
     api = one.step["api"]
     asked, operation = api["parameters"], api["operation"]
     assert one.at is not None
-    where = {"step": str(one.step["id"]), "since": one.at, "until": one.until}
+    where: dict[str, Any] = {"step": str(one.step["id"]), "since": one.at, "until": one.until}
     if api["service"] != "iam":
         return
     if operation == "DeleteAccessKey" or (operation == "UpdateAccessKey" and asked.get("Status") == "Inactive"):

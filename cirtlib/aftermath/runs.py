@@ -86,7 +86,7 @@ def carried_out(case: Case, *, since: Since = None, states: Iterable[Path] = ())
     if not runs and since is None:
         raise NotFoundError(
             f"nothing tells that the plan was carried out: {folder} has no folder state-..., as contain.sh --execute "
-            "makes it; give --state DIR where it lies elsewhere, or --since TIME where the plan was carried out otherwise"
+            "makes it; give --state DIR where it lies elsewhere, or --since TIME where it was carried out otherwise"
         )
     told = [one for run in runs for one in run]
     done = {_identity(one.step): one for one in told if one.state == DONE}
@@ -164,7 +164,7 @@ def _states(folder: Path, one: Carried, skipped: set[str]) -> Iterator[Carried]:
         yield one
 
 
-def _moments(home: Path) -> dict[str, datetime]:
+def _moments(home: Path) -> dict[str, Any]:
     done = parse_time((home / "done").read_text(encoding="utf-8").strip(), str(home / "done"))
     ran = read_json(home / "now.json")
     return {"at": done, "ran": parse_time(ran, str(home / "now.json")) if ran else done}

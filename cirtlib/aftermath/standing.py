@@ -32,7 +32,12 @@ def left_standing(facts: Facts, steps: Sequence[Carried], holds: Sequence[Hold],
     """
     nodes = {node["id"]: _Node(node["account"], node["kind"] in ("credential", "principal")) for node in facts.extent}
     held = {node for one in steps if _holds(one, holds) for node in one.step["nodes"]}
-    rows = [*_steps(steps, nodes, held), *_nodes(facts, steps, nodes, open_), *_open(open_, steps, held)]
+    rows = [
+        *_steps(steps, nodes, held),
+        *_unchecked(steps),
+        *_nodes(facts, steps, nodes, open_),
+        *_open(open_, steps, held),
+    ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     order = table["verdict"].map({NOT_CONTAINED: 0, UNKNOWN: 1}).fillna(2)
     return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
@@ -44,7 +49,7 @@ def _holds(one: Carried, holds: Sequence[Hold]) -> bool:
 
 
 def _steps(steps: Sequence[Carried], nodes: dict[str, _Node], held: set[str]) -> Iterator[list[Any]]:
-    """Rows of steps that do not stand, or of which nobody knows whether they do."""
+    """Rows of steps that do not stand."""
     for one in steps:
         loose = [
             name for name in one.step["nodes"] if (node := nodes.get(name)) and node.is_access and name not in held
@@ -58,10 +63,6 @@ def _steps(steps: Sequence[Carried], nodes: dict[str, _Node], held: set[str]) ->
             reason = f"the step was rolled back at {one.until:%Y-%m-%dT%H:%M:%SZ}"
         elif one.checked.startswith("verification failed"):
             verdict, reason = (NOT_CONTAINED if one.contains else ""), f"the last verify.sh: {one.checked}"
-        elif one.said:
-            verdict, reason = "", "only --since tells that it was done: nothing has checked it"
-        elif not one.checked:
-            verdict, reason = "", "verify.sh has not checked it since it was done"
         else:
             continue
         step = one.step
@@ -76,6 +77,18 @@ def _steps(steps: Sequence[Carried], nodes: dict[str, _Node], held: set[str]) ->
             reason,
             step.get("why", []),
         ]
+
+
+def _unchecked(steps: Sequence[Carried]) -> Iterator[list[Any]]:
+    """One row for each account of steps that were done and that nothing has checked since."""
+    for reason, said in (
+        ("verify.sh has not checked them since they were done", False),
+        ("only --since tells that they were done: nothing has checked them", True),
+    ):
+        own = [one.step for one in steps if one.state == DONE and not one.checked and one.said is said]
+        for account in dict.fromkeys(step["account"] for step in own):
+            ids = ", ".join(dict.fromkeys(step["id"] for step in own if step["account"] == account))
+            yield ["", "not verified", account, None, ids, "", reason, []]
 
 
 def _nodes(facts: Facts, steps: Sequence[Carried], nodes: dict[str, _Node], open_: pd.DataFrame) -> Iterator[list[Any]]:

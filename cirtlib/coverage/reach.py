@@ -32,7 +32,7 @@ def reach(case: Case | Coverage, since: datetime, *, margin: timedelta = LATE) -
     DataFrame
         `COLUMNS`, a row for each account and Region of which something was collected or asked. `until` (aware UTC, NaT
         where nothing tells) is the time until which calls are in the evidence, `by` what shows it: log files, digests,
-        a listing or event history. `lacks` are sentences; none where `since + margin` is reached and nothing is missing.
+        a listing or event history. `lacks` are sentences; none where `since + margin` is reached.
     """
     known = look(case)
     best: dict[Pair, tuple[datetime | None, str]] = {}
@@ -99,12 +99,9 @@ def _lacks(
     """What is missing of an account and Region between two moments, in sentences."""
     (account, region), (until, by), (start, end) = pair, reached, wanted
     if until is None:
-        yield f"nothing tells how far its evidence reaches: it must reach {_iso(end)}"
+        yield f"nothing tells how far its evidence reaches, and it must reach {_iso(end)}"
     elif until < end:
-        yield (
-            f"its evidence ({by}) reaches {_iso(until)} and must reach {_iso(end)}: collect again; where a Region is "
-            "silent, its digests, a listing of the bucket or event history show that there was nothing"
-        )
+        yield f"its evidence ({by}) reaches {_iso(until)}, and must reach {_iso(end)}"
     source = HISTORY if by == "event history" else LOGS
     for row in known.rows:
         hit = row.account == account and row.region in (None, region) and row.source == source
