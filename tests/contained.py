@@ -38,7 +38,9 @@ def attacked(folder: Path) -> Case:
     return case
 
 
-def later(case: Case, trail: Trail, *, reaches: float = 16, regions: tuple[str, ...] = ("us-east-1", "eu-west-1")) -> None:
+def later(
+    case: Case, trail: Trail, *, reaches: float = 16, regions: tuple[str, ...] = ("us-east-1", "eu-west-1")
+) -> None:
     """Collect these records too, with calls of somebody else so many minutes after containment in these Regions."""
     for region in regions:
         trail.add(day(reaches), user("ops", "AKIAOPS0000000000001"), "ec2:DescribeVpcs", region=region)
