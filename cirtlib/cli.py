@@ -14,6 +14,7 @@ import typer
 
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
+from cirtlib.cli_aftermath import verify_containment
 from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, sql
 from cirtlib.cli_assess import impact, reconcile
 from cirtlib.cli_check import check
@@ -42,6 +43,7 @@ app.command()(story)
 app.command("way-in")(way_in)
 app.command()(reconcile)
 app.command()(impact)
+app.command("verify-containment")(verify_containment)
 app.command()(sql)
 app.command("athena-ddl")(athena_ddl)
 app.add_typer(questions, name="questions")

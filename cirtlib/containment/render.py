@@ -7,7 +7,7 @@ from pathlib import Path
 from cirtlib import queries
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import hub, scripts
+from cirtlib.containment import hub, review, scripts
 from cirtlib.containment.aws_runbooks import aws_runbooks
 from cirtlib.containment.cacao import cacao
 from cirtlib.containment.document import Heading, Items, Strong, Words, markdown
@@ -36,6 +36,7 @@ def write(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
         "hub_updates.json": told.to_json(),
         "hub_updates.sh": told.script(),
     }
+    review.keep_previous(case.out / "plan", scripts.plan_json(result))
     save(result, case.out / "plan", more=more)
     return result
 

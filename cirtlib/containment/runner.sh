@@ -239,7 +239,7 @@ capture() { # name expected service operation json query: save the state first; 
 
 answer() { # like aws_call with a query; what is not there is null
   aws_call "$@" && return 0
-  if grep -q -e 'NoSuchEntity' -e 'NotFound' "$STATE_DIR/error"; then
+  if grep -q -e 'NoSuch' -e 'NotFound' "$STATE_DIR/error"; then
     printf 'null'
     return 0
   fi
