@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 import typer.main
+from botocore.exceptions import ClientError
 
 from cirtlib import cli, lab, load_case, report
 from cirtlib.aws import Aws, allowed
@@ -239,15 +240,24 @@ def test_a_kernel_is_watched(case: Path, watch: Watch, tmp_path: Path) -> None:
     assert watch.calls()[before:] == [("ec2", "DescribeVpcs")]
 
 
-def test_a_write_is_refused_before_it_is_sent(case: Path, watch: Watch) -> None:
-    """A client of the library refuses it; the same call by another client arrives, and is noticed here."""
-    before = len(watch.sent()), len(watch.emulated.requests)
+def test_a_write_is_refused_before_it_is_sent(
+    case: Path, watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client of the library refuses it; the same by another client arrives, and would be noticed here."""
+    own = Watch(tmp_path / "calls.tsv", watch.emulated)
+    monkeypatch.setenv("RECORDED_CALLS", str(own.file))
+    before = len(own.emulated.requests)
     client = Aws(load_case(case).access).client("ec2", account=MEMBER)
     with pytest.raises(AssertionError, match="ec2 TerminateInstances is not in data"):
         client.terminate_instances(InstanceIds=["i-0123456789abcdef0"])
-    assert (len(watch.sent()), len(watch.emulated.requests)) == before
-    assert watch.forbidden() == ["ec2 TerminateInstances"]
-    other = boto3.client("ec2", region_name="us-east-1", endpoint_url=watch.emulated.endpoint)
-    other.create_tags(Resources=["vpc-0123456789abcdef0"], Tags=[{"Key": "a", "Value": "b"}], DryRun=True)
-    assert "ec2 CreateTags" in watch.forbidden()
-    assert "POST CreateTags" in watch.forbidden()
+    assert (own.calls(), own.sent()) == ([("ec2", "TerminateInstances")], [])
+    assert len(own.emulated.requests) == before
+    other = boto3.client("ec2", region_name="us-east-1", endpoint_url=own.emulated.endpoint)
+    with pytest.raises(ClientError, match="does not exist"):
+        other.terminate_instances(InstanceIds=["i-0123456789abcdef0"])
+    found = own.forbidden()
+    del own.emulated.requests[before:]
+    assert found == [
+        "ec2 TerminateInstances", "ec2 TerminateInstances", f"{own.emulated.endpoint}/ for ec2 TerminateInstances",
+        "POST TerminateInstances",
+    ]  # fmt: skip
