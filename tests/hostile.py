@@ -40,6 +40,6 @@ def everywhere(name):
         step, case=name, title=name, warnings=(name,), exposed=(name,),
         unplanned=({"node": f"resource:{name}", "reason": name},),
         recovery=({"title": name, "when": name, "how": name, "target": name, "step": ""},),
-        effect={"says": [name], "attacker": [{"call": name, "stopped": True}], "unjudged": [name], "note": name},
+        effect={"says": [name], "attacker": {"possible": [{"call": name, "why": name}]}},
         contained_callers=({"account": HOME, "arn": user, "prefix": False},),
     )  # fmt: skip

@@ -472,7 +472,8 @@ def test_a_case_is_exported_whole(own_incident):
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert set(files) == {
         "plan.json", "runbook.md", "runbook.html", "contain.sh", "verify.sh", "rollback.sh", "tickets.csv",
-        "cacao.json", "indicators.csv", "hub_updates.json", "hub_updates.sh", "aws_runbooks.json", "prevent.md", "prevent.json",
+        "cacao.json", "indicators.csv", "hub_updates.json", "hub_updates.sh", "aws_runbooks.json",
+        "prevent.md", "prevent.json",
     }  # fmt: skip
     answered = {one["finding"] for one in json.loads(files["hub_updates.json"])["updates"]}
     assert answered

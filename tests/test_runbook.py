@@ -121,7 +121,7 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
     whole = replace(
         plan, steps=(*plan.steps[:7], first, *plan.steps[8:]), exposed=("Port 22 of i-1 stays open.",),
         effect={"says": ["All 12 calls of the attacker are stopped."],
-                "still_possible": [{"call": "s3:GetObject", "why": "public | bucket"}], "unknown": []},
+                "attacker": {"possible": [{"call": "s3:GetObject", "why": "public | bucket"}]}},
     )  # fmt: skip
     text = runbook(whole)
     top, rest = text.split("## How to run it with the scripts")
@@ -142,7 +142,7 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
 
 def test_nothing_worked_out_is_said(plan):
     """Without an effect the runbook says so, and not that all is stopped."""
-    assert "not worked out call by call" in runbook(plan)
+    assert "not worked out call by call" in runbook(replace(plan, effect={}))
 
 
 def test_brakes_are_pointed_to_and_only_by_decision(plan):

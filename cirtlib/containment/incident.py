@@ -68,6 +68,13 @@ class Incident:
         return acts(self.events, self.verdicts, _asked())
 
     @cached_property
+    def others(self) -> pd.DataFrame:
+        """Events that are not the attacker's."""
+        mine = self.verdicts[self.verdicts["verdict"] == "attacker"][["event_id", "account_id"]].drop_duplicates()
+        joined = self.events[["event_id", "account_id"]].merge(mine, how="left", indicator=True)
+        return self.events[(joined["_merge"] == "left_only").to_numpy()]
+
+    @cached_property
     def names(self) -> identity.Names:
         """Resolver of the bare names in requests to ARNs."""
         columns = [name for name in ("principal", "role_arn", "minted_principal") if name in self.events]

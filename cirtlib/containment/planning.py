@@ -59,13 +59,13 @@ def plan_for(incident: Incident) -> Plan:
 
 def incident_of(case: Case, scope: scoping.Scope) -> Incident:
     """What a plan is made from: the case, its scope and its events."""
-    events = queries.events(case)
+    events, given = queries.events(case), scope.to_dict()
     seen = {account for account in events["account_id"].dropna().unique() if str(account).isdigit()}
     return Incident(
         name=case.name,
         title=case.title or case.name,
         as_of=queries.as_of(case),
-        scope=scope.to_dict(),
+        scope=given,
         events=events,
         verdicts=scope.verdicts,
         accounts=frozenset(seen | set(case.accounts)),

@@ -100,9 +100,14 @@ def _effect(plan: Plan) -> list[Block]:
     found += [Items([[one] for one in ([says] if isinstance(says, str) else says)])] if says else []
     if not plan.effect:
         found.append(Paragraph(["What it stops was not worked out call by call: see what each step does not stop."]))
-    for name, value in plan.effect.items():
-        if name != "says":
-            found += _part(name.replace("_", " "), value)
+    mine, others = plan.effect.get("attacker", {}), plan.effect.get("legitimate", {})
+    for name, value in (
+        ("the attacker's calls, by the step that stops them", mine.get("by_step", [])),
+        ("calls of the attacker's that are still possible", mine.get("possible", [])),
+        ("rightful calls that break", others.get("broken", [])),
+        ("what could not be judged", [*mine.get("unknown", []), *others.get("unknown", [])]),
+    ):
+        found += _part(name, value) if value else []
     found += [Heading(3, ["Who else uses the targets"]), *_usage(plan)]
     limits: dict[str, list[str]] = {}
     for step in plan.steps:
@@ -116,20 +121,12 @@ def _effect(plan: Plan) -> list[Block]:
     return found
 
 
-def _part(name: str, value: Any) -> list[Block]:  # noqa: ANN401 - any JSON
-    """One part of the effect: a list of objects is a table, other lists are lists, the rest is a sentence."""
-    title = Heading(3, [name[:1].upper() + name[1:]])
-    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-        head = list(dict.fromkeys(key for one in value for key in one))
-        rows: list[list[Words]] = [[[_said(one.get(key, ""))] for key in head] for one in value[:_ROWS]]
-        more = len(value) - len(rows)
-        rest: list[Block] = [Paragraph([f"And {more:,} more rows in plan.json."])] if more else []
-        return [title, Table([key.replace("_", " ") for key in head], rows), *rest]
-    if isinstance(value, list):
-        return [title, Items([[_said(one)] for one in value])] if value else [title, Paragraph(["None."])]
-    if isinstance(value, dict):
-        return [title, Table(["what", "value"], [[[str(key)], [_said(one)]] for key, one in value.items()])]
-    return [Paragraph([Strong(name), f": {_said(value)}"])]
+def _part(name: str, rows: list[dict[str, Any]]) -> list[Block]:
+    """One part of the effect as a table."""
+    head = list(dict.fromkeys(key for one in rows for key in one))
+    cells: list[list[Words]] = [[[_said(one.get(key, ""))] for key in head] for one in rows[:_ROWS]]
+    more = [Paragraph([f"And {len(rows) - _ROWS:,} more rows in plan.json."])] if len(rows) > _ROWS else []
+    return [Heading(3, [name[:1].upper() + name[1:]]), Table([key.replace("_", " ") for key in head], cells), *more]
 
 
 def _said(value: Any) -> str:  # noqa: ANN401 - any JSON
