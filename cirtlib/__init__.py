@@ -35,6 +35,7 @@ _HOME = {
     "timeline": "timeline",
     "impact": "impact",
     "plan": "containment",
+    "prevention": "prevention",
     "plot_actions": "plots",
     "plot_heatmap": "plots",
     "plot_scope": "plots",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from cirtlib.plots import plot_heatmap as plot_heatmap
     from cirtlib.plots import plot_scope as plot_scope
     from cirtlib.plots import plot_way_in as plot_way_in
+    from cirtlib.prevention import prevention as prevention
     from cirtlib.queries import ask as ask
     from cirtlib.queries import events as events
     from cirtlib.queries import questions as questions

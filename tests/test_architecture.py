@@ -37,6 +37,7 @@ STAGES = """
     containment
     display redaction notebook
     overview facts narrative headline affected impact appendix story exposure buttons plan_board
+    prevention
     kernel page report lab
     investigation
     training

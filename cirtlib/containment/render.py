@@ -1,4 +1,4 @@
-"""How a plan is exported: plan.json, the runbook for people, the three scripts, and the measures of prevention."""
+"""How a plan is exported: plan.json, the runbook for people, and the three scripts."""
 
 import hashlib
 import json
@@ -33,14 +33,12 @@ def write(case: Case, *, scope: Scope | None = None) -> Plan:
 
 
 def save(plan: Plan, folder: Path) -> None:
-    """Write plan.json, runbook.md, contain.sh, verify.sh, rollback.sh, prevent.json and prevent.md into `folder`."""
+    """Write plan.json, runbook.md, contain.sh, verify.sh and rollback.sh into `folder`."""
     text = plan_json(plan)
     plan_id = hashlib.sha256(text.encode()).hexdigest()[:16]
     files = {
         "plan.json": text,
         "runbook.md": runbook(plan),
-        "prevent.md": prevent(plan),
-        "prevent.json": json.dumps(list(plan.prevention), indent=2) + "\n",
     }
     programs = {
         "contain.sh": scripts.contain(plan, plan_id),
@@ -174,16 +172,6 @@ def _back(plan: Plan) -> list[str]:
     for one in plan.recovery:
         lines += [f"* [ ] {_text(one['title'])}, when {_text(one['when'])}: {one['how']}"]
     return [*lines, ""]
-
-
-def prevent(plan: Plan) -> str:
-    """Markdown list of what keeps this from happening again. No script runs any of it."""
-    lines = [f"# Prevention: {_code(plan.title)}", ""]
-    for one in plan.prevention:
-        control = f" Security Hub: {one['control']}." if one["control"] else ""
-        answers = f" Answers: {', '.join(one['answers'])}." if one["answers"] else ""
-        lines += [f"* [ ] **{one['title']}.** {one['how']}{control}{answers}"]
-    return "\n".join([*lines, ""])
 
 
 def _text(text: str) -> str:

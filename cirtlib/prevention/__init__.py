@@ -1,0 +1,109 @@
+"""Remediate and prevent: the gaps that an incident shows, and the controls that close them, with files to deploy.
+
+Chosen by what the attacker did, by the way in and by what the evidence lacks; each with the ids it answers. The files
+are for people to review: nothing here calls AWS, and no script of the plan runs any of it.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from cirtlib.case import Case
+from cirtlib.errors import PlanError
+from cirtlib.prevention import controls, page, policies, signs
+from cirtlib.prevention.controls import Control, Gap
+from cirtlib.prevention.policies import PIPELINE
+
+__all__ = ["PIPELINE", "Control", "Gap", "prevention", "write"]
+
+_LIMIT = 5120  # characters of a service control policy (AWS Organizations User Guide, "Quotas")
+
+
+def prevention(case: Case) -> pd.DataFrame:
+    """Controls against a repetition of this incident.
+
+    Returns
+    -------
+    DataFrame
+        One row per control: gap, root_cause, kind (preventive, detective), control, how, security_hub (list of control
+        ids), artefacts (list: files, and what in them), shown_by (list of words), evidence (list of event and finding
+        ids that it answers; empty where coverage, not an event, shows the gap).
+
+    Raises
+    ------
+    NotFoundError
+        when the case has no seed, or a seed matches nothing in the evidence.
+    """
+    seen = signs.look(case)
+    rows = [
+        {
+            "gap": gap.text,
+            "root_cause": gap.root_cause,
+            "kind": one.kind,
+            "control": one.name,
+            "how": one.how,
+            "security_hub": list(one.hub),
+            "artefacts": page.artefacts(one, seen),
+            "shown_by": [page.shown(sign) for sign in gap.signs],
+            "evidence": list(gap.evidence),
+        }
+        for gap in controls.gaps(seen)
+        for one in gap.controls
+    ]
+    columns = ["gap", "root_cause", "kind", "control", "how", "security_hub", "artefacts", "shown_by", "evidence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write(case: Case, *, pipeline: str = PIPELINE) -> list[Path]:
+    """Write prevent.md, prevent.json, prevent.yaml (CloudFormation), scps/ and trust/ into out/plan/prevent/.
+
+    Parameters
+    ----------
+    pipeline
+        ARN of the role (`*` for any account) by which the organization makes identities and changes guard-rails; it and
+        the responders of case.yaml are exempt from the service control policies.
+
+    Returns
+    -------
+    list of Path
+        the files, sorted. Files of an earlier run that this one does not write are removed.
+
+    Raises
+    ------
+    PlanError
+        when a service control policy would be longer than AWS takes: name fewer responders in case.yaml.
+    """
+    seen = signs.look(case)
+    found = controls.gaps(seen)
+    wanted = {sid for gap in found for one in gap.controls for sid in one.scp}
+    exempted = policies.exempt(case.responders, pipeline)
+    guards = policies.scps(wanted, exempted=exempted, regions=seen.regions)
+    files = {f"scps/{name}.json": _json(content) for name, content in guards.items()}
+    for file, text in files.items():
+        if len(text) > _LIMIT:
+            names = len(case.responders)
+            raise PlanError(f"{file} would have {len(text)} of {_LIMIT} characters: name fewer than {names} responders")
+    for number, callers in enumerate(seen.roles.values(), 1):
+        if content := policies.trust(callers):
+            files[f"trust/role-{number}.json"] = _json(content)
+    files["prevent.yaml"] = controls.template()
+    files["prevent.json"] = _json(json.loads(prevention(case).to_json(orient="records")))
+    files["prevent.md"] = page.markdown(case, seen, found, (guards, exempted))
+    return _save(case.out / "plan" / "prevent", files)
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _save(folder: Path, files: dict[str, str]) -> list[Path]:
+    for old in sorted(folder.glob("*/*.json")):
+        if old.relative_to(folder).as_posix() not in files:
+            old.unlink()
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+        file.chmod(0o600)
+    return sorted(folder / name for name in files)
