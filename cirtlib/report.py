@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 
-from cirtlib import containment, names, queries, redaction, timeline
+from cirtlib import containment, names, prevention, queries, redaction, timeline
 from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.errors import ReportError
@@ -81,6 +81,7 @@ def report(case: Case, *, redact: bool = False) -> Path:
     """
     scoping.load(case)
     containment.write(case)
+    prevention.write(case)
     timeline.export(case)
     executed = nbformat.read(run(case), as_version=4)
     title = f"Incident report {case.name}"
@@ -98,7 +99,8 @@ def report(case: Case, *, redact: bool = False) -> Path:
 
 def manifest(case: Case) -> dict[str, Any]:
     """SHA-256 and size of everything that may be handed on: report, plan, scope, timeline and tables."""
-    patterns = ("report/*.html", "plan/*", "scope.json", "scope_events.parquet", "timeline/*", "tables/*")
+    plan = ("plan/*", "plan/prevent/*", "plan/prevent/*/*")
+    patterns = ("report/*.html", *plan, "scope.json", "scope_events.parquet", "timeline/*", "tables/*")
     files = sorted({file for pattern in patterns for file in case.out.glob(pattern) if file.is_file()})
     return {
         "case": case.name,

@@ -9,7 +9,7 @@ import pytest
 
 from cirtlib.containment import catalogue, scripts
 from cirtlib.containment.planning import build
-from cirtlib.containment.render import plan_json, prevent, runbook, save
+from cirtlib.containment.render import plan_json, runbook, save
 from cirtlib.containment.step import Plan, number
 from cirtlib.containment.validate import SCHEMA
 from tests import plan_sample as sample
@@ -57,7 +57,7 @@ def test_everything_is_written(plan, tmp_path):
     save(plan, tmp_path)
     names = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
     assert names == {
-        "plan.json": "0o600", "runbook.md": "0o600", "prevent.md": "0o600", "prevent.json": "0o600",
+        "plan.json": "0o600", "runbook.md": "0o600",
         "contain.sh": "0o700", "verify.sh": "0o700", "rollback.sh": "0o700",
     }  # fmt: skip
 
@@ -318,13 +318,6 @@ def test_deny_stays_without_the_revocation(fake):
     result = aws.run("rollback.sh", "--execute", "--step", "01-deny")
     assert result.returncode == 1
     assert "03-revoke-again does not stand" in result.stdout
-
-
-def test_prevention_is_never_run(plan):
-    """No measure of prevention is in a script; they stand in files of their own."""
-    assert "- [ ]" not in scripts.contain(plan, "0" * 16)
-    assert "Nobody stops logging" in prevent(plan)
-    assert "Nobody stops logging" not in scripts.contain(plan, "0" * 16) + runbook(plan)
 
 
 def test_runbook_can_be_followed_cold(plan):

@@ -10,14 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from cirtlib.case import Case
-from cirtlib.errors import PlanError
 from cirtlib.prevention import controls, page, policies, signs
 from cirtlib.prevention.controls import Control, Gap
 from cirtlib.prevention.policies import PIPELINE
+from cirtlib.prevention.signs import Signs
 
 __all__ = ["PIPELINE", "Control", "Gap", "prevention", "write"]
-
-_LIMIT = 5120  # characters of a service control policy (AWS Organizations User Guide, "Quotas")
 
 
 def prevention(case: Case) -> pd.DataFrame:
@@ -36,6 +34,10 @@ def prevention(case: Case) -> pd.DataFrame:
         when the case has no seed, or a seed matches nothing in the evidence.
     """
     seen = signs.look(case)
+    return _table(seen, controls.gaps(seen))
+
+
+def _table(seen: Signs, gaps: tuple[Gap, ...]) -> pd.DataFrame:
     rows = [
         {
             "gap": gap.text,
@@ -48,15 +50,17 @@ def prevention(case: Case) -> pd.DataFrame:
             "shown_by": [page.shown(sign) for sign in gap.signs],
             "evidence": list(gap.evidence),
         }
-        for gap in controls.gaps(seen)
+        for gap in gaps
         for one in gap.controls
     ]
     columns = ["gap", "root_cause", "kind", "control", "how", "security_hub", "artefacts", "shown_by", "evidence"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def write(case: Case, *, pipeline: str = PIPELINE) -> list[Path]:
+def write(case: Case, *, pipeline: str = PIPELINE) -> pd.DataFrame:
     """Write prevent.md, prevent.json, prevent.yaml (CloudFormation), scps/ and trust/ into out/plan/prevent/.
+
+    Files of an earlier run that this one does not write are removed.
 
     Parameters
     ----------
@@ -66,8 +70,8 @@ def write(case: Case, *, pipeline: str = PIPELINE) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        the files, sorted. Files of an earlier run that this one does not write are removed.
+    DataFrame
+        the controls, as `prevention` gives them.
 
     Raises
     ------
@@ -79,25 +83,23 @@ def write(case: Case, *, pipeline: str = PIPELINE) -> list[Path]:
     wanted = {sid for gap in found for one in gap.controls for sid in one.scp}
     exempted = policies.exempt(case.responders, pipeline)
     guards = policies.scps(wanted, exempted=exempted, regions=seen.regions)
-    files = {f"scps/{name}.json": _json(content) for name, content in guards.items()}
-    for file, text in files.items():
-        if len(text) > _LIMIT:
-            names = len(case.responders)
-            raise PlanError(f"{file} would have {len(text)} of {_LIMIT} characters: name fewer than {names} responders")
+    files = {f"scps/{name}.json": policies.text(name, content) for name, content in guards.items()}
     for number, callers in enumerate(seen.roles.values(), 1):
         if content := policies.trust(callers):
             files[f"trust/role-{number}.json"] = _json(content)
     files["prevent.yaml"] = controls.template()
-    files["prevent.json"] = _json(json.loads(prevention(case).to_json(orient="records")))
+    table = _table(seen, found)
+    files["prevent.json"] = _json(json.loads(table.to_json(orient="records")))
     files["prevent.md"] = page.markdown(case, seen, found, (guards, exempted))
-    return _save(case.out / "plan" / "prevent", files)
+    _save(case.out / "plan" / "prevent", files)
+    return table
 
 
 def _json(content: object) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def _save(folder: Path, files: dict[str, str]) -> list[Path]:
+def _save(folder: Path, files: dict[str, str]) -> None:
     for old in sorted(folder.glob("*/*.json")):
         if old.relative_to(folder).as_posix() not in files:
             old.unlink()
@@ -106,4 +108,3 @@ def _save(folder: Path, files: dict[str, str]) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8", newline="\n")
         file.chmod(0o600)
-    return sorted(folder / name for name in files)

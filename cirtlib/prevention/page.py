@@ -73,13 +73,14 @@ def markdown(case: Case, seen: Signs, gaps: tuple[Gap, ...], written: tuple[dict
     guards, exempted = written
     lines = [f"# Prevention: {_code(case.title or case.name)}", ""]
     lines += [
-        "What made this incident possible, and what keeps it from happening again. Each control has a box to tick; nothing",
-        "here is applied by a script of the plan. First carry out the plan; then do this.",
+        "What made this incident possible, and what keeps it from happening again. Each control has a box to tick. No",
+        "script of the plan applies any of it: carry out the plan first, then this.",
         "",
     ]
     for gap in gaps:
         lines += _section(gap, seen)
-    lines += [_SCPS.format(exempted=", ".join(_code(one) for one in exempted)), _TEMPLATE, *_files(guards, seen), *_missing(seen)]
+    lines += [_SCPS.format(exempted=", ".join(_code(one) for one in exempted)), _TEMPLATE]
+    lines += [*_files(guards, seen), *_missing(seen)]
     return "\n".join(lines)
 
 
@@ -122,7 +123,9 @@ def _missing(seen: Signs) -> list[str]:
     ]
     named = trusts(seen).values()
     silent = [role for role in seen.roles if role not in named]
-    lines += [f"* Who else assumes {_code(role)}: nobody in these logs, so there is no trust policy for it." for role in silent]
+    lines += [
+        f"* Who assumes {_code(role)}: nobody else in these logs, so it has no trust policy here." for role in silent
+    ]
     if seen.regions:
         regions = ", ".join(_code(one) for one in seen.regions)
         lines.append(f"* Regions in use are those with changes of others in these logs: {regions}.")

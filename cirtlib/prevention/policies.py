@@ -1,7 +1,7 @@
 """Policy documents against a repetition: service control policies and trust policies, filled in for a case.
 
-Quotas and syntax: AWS Organizations User Guide, "Quotas" and "SCP syntax"; exemption by aws:PrincipalArn: IAM User Guide,
-"AWS global condition context keys". The ARN of a session's principal there is that of its role. All is written for the
+Quotas and syntax: AWS Organizations User Guide, "Quotas" and "SCP syntax"; exemption by aws:PrincipalArn: IAM User
+Guide, "AWS global condition context keys". The ARN of a session's principal there is that of its role. All is written for the
 partition `aws`.
 """
 
@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from cirtlib.errors import PlanError
 from cirtlib.prevention import controls
 
 PIPELINE = "arn:aws:iam::*:role/organization-pipeline"
 _SESSION = re.compile(r"arn:(?P<partition>[a-z-]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)(/.*)?")
+_LIMIT = 5120  # characters of a service control policy, white space included when it comes from the CLI
 _MFA = {"Bool": {"aws:MultiFactorAuthPresent": "true"}, "NumericLessThan": {"aws:MultiFactorAuthAge": "3600"}}
 
 
@@ -25,16 +27,36 @@ def exempt(responders: Iterable[str], pipeline: str = PIPELINE) -> list[str]:
 def scps(wanted: set[str], *, exempted: list[str], regions: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Service control policies with the statements of these Sids, by file name; a file without statements is left out.
 
-    The statement on Regions is left out where no Region in use is known: it would deny everything.
+    Whatever exempts somebody brings the statement that protects the exempt roles. The statement on Regions is left out
+    where no Region in use is known: it would deny everything.
     """
+    texts = {one["Sid"]: json.dumps(one) for part in json.loads(controls.statements()).values() for one in part}
+    if any("@exempt" in texts[sid] for sid in wanted):
+        wanted = {*wanted, "ProtectExemptRoles"}
     given = {"@exempt": exempted, "@regions": sorted(regions)}
     found = {}
     for name, statements in json.loads(controls.statements()).items():
         chosen = [one for one in statements if one["Sid"] in wanted]
-        kept = [_filled(one, given) for one in chosen if given["@regions"] or "@regions" not in json.dumps(one)]
+        kept = [_filled(one, given) for one in chosen if given["@regions"] or "@regions" not in texts[one["Sid"]]]
         if kept:
             found[name] = {"Version": "2012-10-17", "Statement": kept}
     return found
+
+
+def text(name: str, content: dict[str, Any]) -> str:
+    """Text of a service control policy: readable where that fits, else without white space.
+
+    Raises
+    ------
+    PlanError
+        when it is longer than AWS takes even so.
+    """
+    for form in (json.dumps(content, indent=1) + "\n", json.dumps(content, separators=(",", ":"))):
+        if len(form) < _LIMIT:
+            return form
+    raise PlanError(
+        f"{name}: {len(form)} characters, AWS takes {_LIMIT}; name fewer responders in case.yaml, or one ARN with * for all"
+    )
 
 
 def places() -> dict[str, str]:
@@ -43,7 +65,7 @@ def places() -> dict[str, str]:
 
 
 def trust(callers: Iterable[str]) -> dict[str, Any] | None:
-    """Trust policy that admits who assumed a role before: users with MFA, roles and services by name; None if nobody."""
+    """Trust policy that admits these callers of a role: users with MFA, roles and services by name; None if nobody."""
     users = sorted(one for one in callers if ":user/" in one)
     roles = sorted(one for one in callers if ":role/" in one)
     services = sorted(one for one in callers if one.endswith(".amazonaws.com"))

@@ -129,7 +129,7 @@ def _of_way_in(found: WayIn) -> dict[str, Sign]:
     ids: dict[str, list[str]] = defaultdict(list)
     words: dict[str, str] = {}
     for one in found.credentials:
-        words[f"credential:{one.method}"] = f"a credential of the attacker is of the kind {one.method}"
+        words[f"credential:{one.method}"] = f"a credential that the attacker used ({one.method})"
         ids[f"credential:{one.method}"].append(str(one.first["event_id"]))
     causes = [cause for one in found.credentials for cause in one.causes]
     causes += [cause for place in found.instances for cause in place.judged.causes]
