@@ -9,12 +9,13 @@ from typing import Any
 
 import nbformat
 
-from cirtlib import containment, names, prevention, queries, redaction, timeline
+from cirtlib import containment, names, queries, redaction, timeline
 from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.errors import ReportError
 from cirtlib.kernel import execute
 from cirtlib.page import change, page, readable
+from cirtlib.prevention import write as write_prevention
 from cirtlib.shipped import shipped
 
 _NAMES = """
@@ -81,7 +82,7 @@ def report(case: Case, *, redact: bool = False) -> Path:
     """
     scoping.load(case)
     containment.write(case)
-    prevention.write(case)
+    write_prevention(case)
     timeline.export(case)
     executed = nbformat.read(run(case), as_version=4)
     title = f"Incident report {case.name}"

@@ -12,8 +12,7 @@ import pandas as pd
 from cirtlib.case import Case
 from cirtlib.prevention import controls, page, policies, signs
 from cirtlib.prevention.controls import Control, Gap
-from cirtlib.prevention.policies import PIPELINE
-from cirtlib.prevention.signs import Signs
+from cirtlib.prevention.policies import PIPELINE, Documents
 
 __all__ = ["PIPELINE", "Control", "Gap", "prevention", "write"]
 
@@ -34,10 +33,11 @@ def prevention(case: Case) -> pd.DataFrame:
         when the case has no seed, or a seed matches nothing in the evidence.
     """
     seen = signs.look(case)
-    return _table(seen, controls.gaps(seen))
+    gaps = controls.gaps(seen)
+    return _table(gaps, policies.documents(seen, gaps, responders=case.responders))
 
 
-def _table(seen: Signs, gaps: tuple[Gap, ...]) -> pd.DataFrame:
+def _table(gaps: tuple[Gap, ...], made: Documents) -> pd.DataFrame:
     rows = [
         {
             "gap": gap.text,
@@ -46,7 +46,7 @@ def _table(seen: Signs, gaps: tuple[Gap, ...]) -> pd.DataFrame:
             "control": one.name,
             "how": one.how,
             "security_hub": list(one.hub),
-            "artefacts": page.artefacts(one, seen),
+            "artefacts": page.artefacts(one, made),
             "shown_by": [page.shown(sign) for sign in gap.signs],
             "evidence": list(gap.evidence),
         }
@@ -76,21 +76,17 @@ def write(case: Case, *, pipeline: str = PIPELINE) -> pd.DataFrame:
     Raises
     ------
     PlanError
-        when a service control policy would be longer than AWS takes: name fewer responders in case.yaml.
+        when the pipeline's role is no ARN of a role, or too many responders are exempt.
     """
     seen = signs.look(case)
-    found = controls.gaps(seen)
-    wanted = {sid for gap in found for one in gap.controls for sid in one.scp}
-    exempted = policies.exempt(case.responders, pipeline)
-    guards = policies.scps(wanted, exempted=exempted, regions=seen.regions)
-    files = {f"scps/{name}.json": policies.text(name, content) for name, content in guards.items()}
-    for number, callers in enumerate(seen.roles.values(), 1):
-        if content := policies.trust(callers):
-            files[f"trust/role-{number}.json"] = _json(content)
+    gaps = controls.gaps(seen)
+    made = policies.documents(seen, gaps, responders=case.responders, pipeline=pipeline)
+    table = _table(gaps, made)
+    files = {name: policies.text(content) for name, content in made.scps.items()}
+    files |= {name: _json(content) for name, (_, content) in made.trust.items()}
     files["prevent.yaml"] = controls.template()
-    table = _table(seen, found)
     files["prevent.json"] = _json(json.loads(table.to_json(orient="records")))
-    files["prevent.md"] = page.markdown(case, seen, found, (guards, exempted))
+    files["prevent.md"] = page.markdown(case, seen, gaps, made)
     _save(case.out / "plan" / "prevent", files)
     return table
 

@@ -1,15 +1,15 @@
 """prevent.md: the gaps, with their evidence, and the controls as check boxes."""
 
-from typing import Any
-
 from cirtlib.case import Case
 from cirtlib.containment import scripts
 from cirtlib.prevention import controls, policies
 from cirtlib.prevention.controls import Control, Gap
+from cirtlib.prevention.policies import Documents
 from cirtlib.prevention.signs import Sign, Signs
 from cirtlib.text import visible
 
 _SHOWN = 6
+_CALL = "by hand: "
 
 _SCPS = """\
 ## Before you attach a service control policy
@@ -43,34 +43,25 @@ The rules `prevent-guardduty`, `prevent-config` and `prevent-securityhub` get th
 """
 
 
-def artefacts(control: Control, seen: Signs) -> list[str]:
+def artefacts(control: Control, made: Documents) -> list[str]:
     """What implements a control: files of out/plan/prevent, each with what in it, and calls."""
     found = [f"prevent.yaml: {', '.join(control.template)}"] if control.template else []
-    places = policies.places()
-    for file in dict.fromkeys(places[sid] for sid in control.scp):
-        sids = [sid for sid in control.scp if places[sid] == file]
-        found.append(f"scps/{file}.json: {', '.join(sids)}")
+    for file in dict.fromkeys(made.places[sid] for sid in control.scp if sid in made.places):
+        found.append(f"{file}: {', '.join(sid for sid in control.scp if made.places.get(sid) == file)}")
     if control.trust:
-        found += [f"trust/{name}: {visible(role)}" for name, role in trusts(seen).items()]
+        found += [f"{file}: {visible(role)}" for file, (role, _) in made.trust.items()]
     if control.call:
-        found.append(f"by hand: {control.call['service']} {control.call['operation']}")
+        found.append(f"{_CALL}{control.call['service']} {control.call['operation']}")
     return found
 
 
-def trusts(seen: Signs) -> dict[str, str]:
-    """File name -> role, for each assumed role of which the logs show who else assumes it."""
-    named = {f"role-{number}.json": role for number, role in enumerate(seen.roles, 1)}
-    return {name: role for name, role in named.items() if policies.trust(seen.roles[role])}
-
-
 def shown(sign: Sign) -> str:
-    """A sign in words, with how often it was seen."""
+    """A sign in words; a call (whose words are its name) with how often it was made."""
     return sign.text + (f" ({sign.count:,} times)" if sign.count > 1 and " " not in sign.text else "")
 
 
-def markdown(case: Case, seen: Signs, gaps: tuple[Gap, ...], written: tuple[dict[str, Any], list[str]]) -> str:
+def markdown(case: Case, seen: Signs, gaps: tuple[Gap, ...], made: Documents) -> str:
     """Text of prevent.md."""
-    guards, exempted = written
     lines = [f"# Prevention: {_code(case.title or case.name)}", ""]
     lines += [
         "What made this incident possible, and what keeps it from happening again. Each control has a box to tick. No",
@@ -78,18 +69,18 @@ def markdown(case: Case, seen: Signs, gaps: tuple[Gap, ...], written: tuple[dict
         "",
     ]
     for gap in gaps:
-        lines += _section(gap, seen)
-    lines += [_SCPS.format(exempted=", ".join(_code(one) for one in exempted)), _TEMPLATE]
-    lines += [*_files(guards, seen), *_missing(seen)]
+        lines += _section(gap, seen, made)
+    lines += [_SCPS.format(exempted=", ".join(_code(one) for one in made.exempted)), _TEMPLATE]
+    lines += [*_files(made), *_missing(case, seen, made)]
     return "\n".join(lines)
 
 
-def _section(gap: Gap, seen: Signs) -> list[str]:
+def _section(gap: Gap, seen: Signs, made: Documents) -> list[str]:
     lines = [f"## {gap.text}", "", f"Root cause: {gap.root_cause}.", ""]
     lines += [f"* Shown by {_plain(shown(sign))}{_cited(sign)}" for sign in gap.signs] + [""]
     for one in gap.controls:
         lines += [f"* [ ] **{one.name}** ({one.kind}). {one.how}"]
-        lines += [f"  * [ ] {_plain(part)}" for part in artefacts(one, seen) if not part.startswith("by hand")]
+        lines += [f"  * [ ] {_plain(part)}" for part in artefacts(one, made) if not part.startswith(_CALL)]
         lines += [f"  * [ ] enable Security Hub control {name}: {controls.titles()[name]}" for name in one.hub]
         lines += [part for given in _calls(one, seen) for part in ("", "  ~~~bash", f"  {given}", "  ~~~")]
     return [*lines, ""]
@@ -105,27 +96,29 @@ def _calls(control: Control, seen: Signs) -> list[str]:
     return [scripts.command({**control.call, "parameters": given}, "us-east-1") for given in filled]
 
 
-def _files(guards: dict[str, Any], seen: Signs) -> list[str]:
+def _files(made: Documents) -> list[str]:
     lines = ["## Files", ""]
-    for name, content in guards.items():
-        sids = ", ".join(one["Sid"] for one in content["Statement"])
-        lines.append(f"* `scps/{name}.json`: {sids}")
-    lines += [f"* `trust/{name}`: trust policy for {_code(role)}" for name, role in trusts(seen).items()]
+    for name, content in made.scps.items():
+        lines.append(f"* `{name}`: {', '.join(one['Sid'] for one in content['Statement'])}")
+    lines += [f"* `{name}`: trust policy for {_code(role)}" for name, (role, _) in made.trust.items()]
     return [*lines, "* `prevent.yaml`: alarms, Config rules and defaults (CloudFormation)", ""]
 
 
-def _missing(seen: Signs) -> list[str]:
+def _missing(case: Case, seen: Signs, made: Documents) -> list[str]:
     """What the files cannot know."""
     lines = ["## What was not checked", ""]
     lines += [
         "* Whether a control is in place already: ask Security Hub and your organization's policies.",
         "* Whom a service control policy would stop besides the attacker: the test OU shows it.",
+        "* What a linter of identity policies cannot tell of service control policies: AWS checks it when you create them.",
     ]
-    named = trusts(seen).values()
-    silent = [role for role in seen.roles if role not in named]
-    lines += [
-        f"* Who assumes {_code(role)}: nobody else in these logs, so it has no trust policy here." for role in silent
-    ]
+    named = {role for role, _ in made.trust.values()}
+    for role in seen.roles:
+        if role not in named:
+            lines.append(f"* Who assumes {_code(role)}: nobody else in these logs, so it has no trust policy here.")
+    for one in case.responders:
+        if not policies.exempt([one])[1:]:
+            lines.append(f"* The responder {_code(one)} is not exempt: that is no ARN of a user or a role.")
     if seen.regions:
         regions = ", ".join(_code(one) for one in seen.regions)
         lines.append(f"* Regions in use are those with changes of others in these logs: {regions}.")

@@ -141,9 +141,9 @@ def _of_way_in(found: WayIn) -> dict[str, Sign]:
         for control in cause.controls:
             words[f"control:{control}"] = f"control {control} failed on the way in"
             ids[f"control:{control}"] += cause.evidence
-    for one in (beside for place in found.instances for beside in place.judged.beside):
-        if one["status"] in ("FAILED", "WARNING"):
-            words[f"control:{one['control']}"] = f"control {one['control']} failed beside the way in"
-            ids[f"control:{one['control']}"].append(str(one["finding_id"]))
+    for beside in (one for place in found.instances for one in place.judged.beside):
+        if beside["status"] in ("FAILED", "WARNING"):
+            words[f"control:{beside['control']}"] = f"control {beside['control']} failed beside the way in"
+            ids[f"control:{beside['control']}"].append(str(beside["finding_id"]))
     told = {name: tuple(dict.fromkeys(found)) for name, found in ids.items()}
     return {name: Sign(words[name], len(told[name]), told[name][:_SHOWN]) for name in words}
