@@ -1,4 +1,4 @@
-"""Controls answer what an incident shows; policies deny what they say and exempt whom they say; the template deploys."""
+"""Controls answer what an incident shows; policies deny and exempt as they say; the template deploys."""
 
 import json
 import re

@@ -35,8 +35,8 @@ aws cloudformation deploy --stack-name prevent --template-file prevent.yaml --ca
 
 Deploy it in each Region in use and in us-east-1, where the events of IAM, of sign-in and of Organizations are sent.
 `RequireMfa` is of the whole account: use that of one Region. Parameters leave out what the account has already:
-`ConfigIsOn`, `MakeDetector`, `MakeHub`, `MakeAnalyzer`, `BlockSnapshots`, `TrailLogGroup`. After it, test the alarm: stop
-logging of a trail in a test account, and see that a message comes although the trail is silent.
+`ConfigIsOn`, `MakeDetector`, `MakeHub`, `MakeAnalyzer`, `BlockSnapshots`, `TrailLogGroup`. After it, test the alarm:
+stop logging of a trail in a test account, and see that a message comes although the trail is silent.
 
 The rules `prevent-guardduty`, `prevent-config` and `prevent-securityhub` get their events from those services.
 `prevent-api-calls` and `prevent-root` get theirs from CloudTrail, and are silent where no trail is logging.
@@ -110,7 +110,7 @@ def _missing(case: Case, seen: Signs, made: Documents) -> list[str]:
     lines += [
         "* Whether a control is in place already: ask Security Hub and your organization's policies.",
         "* Whom a service control policy would stop besides the attacker: the test OU shows it.",
-        "* What a linter of identity policies cannot tell of service control policies: AWS checks it when you create them.",
+        "* What a linter of identity policies cannot tell of SCPs: AWS checks that when you create them.",
     ]
     named = {role for role, _ in made.trust.values()}
     for role in seen.roles:
