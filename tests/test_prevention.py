@@ -255,7 +255,7 @@ def test_alarms_that_need_no_trail():
     """GuardDuty and Config report tampering by events of their own, whatever the severity; rules are checked hourly."""
     resources = TEMPLATE["Resources"]
     (row,) = (one for one in controls.rows() if one["id"] == "logging-stopped")
-    (alarm,) = (one for one in row["measures"] if one["kind"] == "detective")
+    (alarm,) = (one for one in row["measures"] if "TrailEnabled" in one.get("template", ()))
     for name in alarm["template"]:
         pattern = resources[name]["Properties"].get("EventPattern", {})
         assert "CloudTrail" not in json.dumps(pattern), name
@@ -281,6 +281,7 @@ def test_the_data_names_only_what_there_is():
     for row in controls.rows():
         for one in row["measures"]:
             assert one["kind"] in controls.KINDS
+            assert len(one["how"]) <= 400  # what a table shows of a cell
             assert set(one.get("scp", ())) <= set(STATEMENTS)
             assert set(one.get("template", ())) <= set(TEMPLATE["Resources"])
             assert set(one.get("hub", ())) <= set(controls.titles())
@@ -349,8 +350,8 @@ def test_files_of_an_incident(own_incident, monkeypatch):
         assert f"scps/{file.name}" in text
         content = file.read_text()
         assert ("ArnNotLike" in content) == ("arn:aws:iam::*:role/deploy" in content)
-    roles = list(folder.glob("trust/*.json"))
-    assert roles
+    assert list(folder.glob("trust/*.json"))
+    assert re.search(r"`trust/role-\d\.json` names `arn:\S+:user/\S+`, which is compromised", text)
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in folder.glob("**/*.*"))
     monkeypatch.setattr(package.signs, "look", lambda case: signs("event:CreateUser"))
     write(own_incident)

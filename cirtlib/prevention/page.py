@@ -116,6 +116,9 @@ def _missing(case: Case, seen: Signs, made: Documents) -> list[str]:
     for role in seen.roles:
         if role not in named:
             lines.append(f"* Who assumes {_code(role)}: nobody else in these logs, so it has no trust policy here.")
+    for file, (role, _) in made.trust.items():
+        for one in sorted(seen.compromised & set(seen.roles[role])):
+            lines.append(f"* `{file}` names {_code(one)}, which is compromised: renew its credentials first.")
     for one in case.responders:
         if not policies.exempt([one])[1:]:
             lines.append(f"* The responder {_code(one)} is not exempt: that is no ARN of a user or a role.")

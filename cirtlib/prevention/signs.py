@@ -38,12 +38,15 @@ class Signs:
         Regions in which people and workloads other than the attacker changed something.
     roles
         role that the attacker assumed -> who else assumed it: ARNs of users and roles, and names of services.
+    compromised
+        users and roles of the extent: not to be trusted before their credentials are renewed.
     """
 
     found: dict[str, Sign]
     accounts: tuple[str, ...]
     regions: tuple[str, ...]
     roles: dict[str, tuple[str, ...]]
+    compromised: frozenset[str] = frozenset()
 
 
 def look(case: Case) -> Signs:
@@ -68,7 +71,8 @@ def look(case: Case) -> Signs:
     kinds = coverage.kinds(case)
     unseen = kinds[kinds["seen"] == 0]["kind"]
     found |= {f"unseen:{kind}": Sign(f"coverage: no {kind} in the evidence", 0) for kind in unseen}
-    return Signs(found, tuple(str(one) for (one,) in accounts), regions, roles)
+    held = frozenset(node["value"] for node in judged.extent() if node["kind"] == "principal")
+    return Signs(found, tuple(str(one) for (one,) in accounts), regions, roles, held)
 
 
 def _calls(connection: duckdb.DuckDBPyConnection) -> dict[str, Sign]:
