@@ -290,9 +290,9 @@ def _share_image(account: str, request: Json, _: Json) -> None:
 
 
 def _import_key_pair(account: str, _: Json, answer: Json) -> None:
-    made = KeyPair(answer["keyName"], answer["keyFingerprint"], None, None, "rsa", {}, _ec2(account))
+    made = KeyPair(answer["keyName"], "rsa", answer["keyFingerprint"], b"", b"", {}, _ec2(account))
     made.id = answer["keyPairId"]
-    _ec2(account).key_pairs[made.name] = made
+    _ec2(account).key_pairs[made.key_name] = made
 
 
 def _open_port(account: str, request: Json, answer: Json) -> None:
