@@ -24,6 +24,11 @@ from botocore.exceptions import ClientError, ParamValidationError
 from cirtlib.errors import TrainingError
 from cirtlib.training.shapes import Json
 
+try:
+    from moto.core.models import botocore_stubber
+except ImportError as error:  # the emulator is an extra: the library itself works without it
+    raise TrainingError("the emulated account needs moto: pip install 'cirtlib[train]'") from error
+
 _REFERENCE = re.compile(r"(?<!\$)\$\{(?:(now)|(\d{2,}-[a-z0-9-]+)\.([a-z_]+))\}")
 _ABSENT = ("NoSuchEntity", "NotFound")
 _LACKING = ("Not yet implemented", "not been implemented", "not implemented")
@@ -244,7 +249,7 @@ def _client(account: str, region: str, service: str) -> Any:  # noqa: ANN401 - b
     made = _session().client(service, region_name=region, config=Config(retries={"total_max_attempts": 1}))
     events = made.meta.events
     events.register("before-call", lambda params, **_: params["headers"].update({"x-moto-account-id": account}))
-    events.register_last("before-send", _refuse)
+    events.register_first("before-send", _stay_here)
     return made
 
 
@@ -253,9 +258,10 @@ def _session() -> Any:  # noqa: ANN401 - boto3 has no types
     return boto3.Session(aws_access_key_id="practice", aws_secret_access_key="practice")  # noqa: S106 (of nobody)
 
 
-def _refuse(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore has no types
-    """Let no request leave the process: moto answers before this is asked."""
-    raise TrainingError(f"{request.url.split('?')[0]} is not emulated: training never talks to a real account")
+def _stay_here(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore has no types
+    """Let no request leave the process: moto answers all, while it is there."""
+    if not botocore_stubber.enabled:
+        raise TrainingError(f"nothing emulates {request.url.split('?')[0]}: training never talks to a real account")
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any JSON values
