@@ -7,6 +7,7 @@ import pandas as pd
 from cirtlib import coverage, names
 from cirtlib.accounting import only_in_event_history
 from cirtlib.case import Case, read_json
+from cirtlib.containment import review
 from cirtlib.coverage import Coverage
 from cirtlib.facts import Facts
 
@@ -30,6 +31,26 @@ def plan_steps(facts: Facts) -> pd.DataFrame:
     ]
     columns = ["step", "phase", "title", "call", "target", "undo", "side_effects", "evidence"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def plan_breaks(facts: Facts) -> pd.DataFrame:
+    """One row per step of the plan: what stops working, who used it, what it does not stop, and narrower ways."""
+    columns = ["step", "title", "impact", "calls_a_day", "callers", "services", "sessions", "hours", "does_not_stop",
+               "narrower"]  # fmt: skip
+    rows = []
+    for step in facts.plan["steps"]:
+        used = step["used_by"] or {}
+        narrower = [f"{one['title']}, only when {one['only_when']}" for one in step["alternatives"]]
+        use = [used.get(name) for name in columns[3:8]]
+        rows.append([step["id"], step["title"], step["impact"], *use, step["does_not_stop"], narrower])
+    return pd.DataFrame(rows, columns=columns)
+
+
+def plan_changes(case: Case, facts: Facts) -> pd.DataFrame:
+    """What the plan does that the one which lies in the case did not; see `containment.review.changes`."""
+    lies = read_json(case.out / "plan" / "plan.json")
+    found = review.changes(lies, facts.plan)
+    return found if len(found) else review.changes(review.previous(case), facts.plan)
 
 
 def plan_unplanned(facts: Facts) -> pd.DataFrame:

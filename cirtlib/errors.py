@@ -29,6 +29,10 @@ class NotFoundError(CirtError, LookupError):
     """What was asked for is not in this case."""
 
 
+class PolicyError(CirtError, ValueError):
+    """A policy document is none."""
+
+
 class PlanError(CirtError, ValueError):
     """A containment plan cannot be made or exported."""
 

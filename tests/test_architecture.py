@@ -36,7 +36,7 @@ STAGES = """
     policy
     containment
     display redaction notebook
-    overview facts narrative headline affected impact appendix story exposure buttons
+    overview facts narrative headline affected impact appendix story exposure buttons plan_board
     kernel page report lab
     investigation
     training
