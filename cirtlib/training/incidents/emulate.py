@@ -128,7 +128,7 @@ def _kms_key(account: str, thing: Json) -> None:
     key = kms.create_key(json.dumps(thing["policy"]), "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "", None)
     del kms.keys[key.id]
     key.arn, key.id = thing["Arn"], thing["Arn"].rpartition("/")[2]
-    kms.keys[key.id] = key
+    kms.keys[key.id] = kms.keys[key.arn] = key  # moto finds a key by its id alone in some calls
 
 
 def _trail(account: str, thing: Json) -> None:
