@@ -13,6 +13,8 @@ from cirtlib.training.shapes import Call, Json, denied, human, iam_date
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 READING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]}
 OUTSIDE = "555555555555"
+# IAM takes documents of a thousand characters and more.
+METADATA = f'<EntityDescriptor entityID="https://idp.example.com">{"<!-- synthetic -->" * 60}</EntityDescriptor>'
 Act = Callable[[Raid, Hand], None]
 ACTS: dict[str, Act] = {}
 
@@ -162,7 +164,7 @@ def open_bucket(raid: Raid, hand: Hand) -> None:
 def saml_provider(raid: Raid, hand: Hand) -> None:
     """Trust another identity provider."""
     arn = f"arn:aws:iam::{hand.account}:saml-provider/{_some(raid, 'idp')}"
-    request = {"name": arn.rpartition("/")[2], "sAMLMetadataDocument": "<EntityDescriptor/>"}
+    request = {"name": arn.rpartition("/")[2], "sAMLMetadataDocument": METADATA}
     raid.do(hand, _write("iam", "CreateSAMLProvider", request, {"sAMLProviderArn": arn}))
     raid.effect(hand, "created", f"resource:{arn}")
 
@@ -214,6 +216,8 @@ def stop_logging(raid: Raid, hand: Hand) -> None:
 @_act
 def delete_detector(raid: Raid, hand: Hand) -> None:
     """Delete GuardDuty's detector."""
+    if raid.world.before.get(hand.account, {}).get("detectors"):
+        return  # an account has one in a Region
     detector = hexadecimal(raid.world.rng, 32)
     raid.world.had(hand.account, "detectors", DetectorId=detector)
     raid.do(hand, _write("guardduty", "DeleteDetector", {"detectorId": detector}))

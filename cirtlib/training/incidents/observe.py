@@ -57,8 +57,8 @@ def _identity(account: str) -> Iterator[tuple[str, Json]]:
         )
     for profile in iam.instance_profiles.values():
         yield f"resource:{profile.arn}", {"roles": sorted(role.name for role in profile.roles)}
-    for arn, provider in iam.saml_providers.items():
-        yield f"resource:{arn}", {"metadata": provider.saml_metadata_document}
+    for provider in iam.saml_providers.values():
+        yield f"resource:{provider.arn}", {"metadata": provider.saml_metadata_document}
     for arn, provider in iam.open_id_providers.items():
         yield f"resource:{arn}", {"url": provider.url, "clients": list(provider.client_id_list)}
 
@@ -103,7 +103,10 @@ def _network(account: str) -> Iterator[tuple[str, Json]]:
         for group in groups.values():
             rules = {
                 name: sorted(
-                    json.dumps([rule.ip_protocol, rule.from_port, rule.to_port, rule.ip_range, rule.source_group])
+                    json.dumps(
+                        [rule.ip_protocol, rule.from_port, rule.to_port, rule.ip_range, rule.source_group],
+                        sort_keys=True,
+                    )
                     for rule in rules
                 )
                 for name, rules in (("in", group.ingress_rules), ("out", group.egress_rules))
@@ -151,7 +154,7 @@ def _watching(account: str) -> Iterator[tuple[str, Json]]:
     for trail in backend("cloudtrail", account, REGION).trails.values():
         yield f"resource:{trail.arn}", {"logging": trail.status.is_logging}
     for name, detector in backend("guardduty", account, REGION).detectors.items():
-        yield f"resource:arn:aws:guardduty:{REGION}:{account}:detector/{name}", {"status": detector.status}
+        yield f"resource:arn:aws:guardduty:{REGION}:{account}:detector/{name}", {"enabled": detector.enabled}
 
 
 def _ec2(account: str, kind: str, name: str) -> str:
