@@ -8,9 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from cirtlib.containment.planning import plan
+from cirtlib.containment.validate import api_faults
+from cirtlib.scope import scope
 from cirtlib.training.incidents import WINDOW, Incident
 from cirtlib.training.incidents.carry_out import Outcome, Run
+from cirtlib.training.incidents.check import case_of
 from cirtlib.training.incidents.emulate import accounts, accounts_of, replay
 from cirtlib.training.incidents.observe import State, changed, state
 from cirtlib.training.incidents.ways_in import ways_in
@@ -58,20 +63,33 @@ class _Watch:
         self.now = after
 
 
-def prove(made: Incident, plan: Json, extent: list[Json]) -> Proof:
-    """Carry out a plan about an incident (plan.json) whose extent the scope tells, and say what is wrong."""
+def prove_planned(made: Incident, folder: Path) -> Proof:
+    """Collect the incident as a case in `folder`, find its scope, plan, and prove the plan."""
+    case = case_of(made, folder)
+    answer = scope(case)
+    return prove(made, plan(case, scope=answer).to_dict(), answer.extent())
+
+
+def prove(made: Incident, content: Json, extent: list[Json]) -> Proof:
+    """Carry out a plan about an incident (plan.json) whose extent the scope tells, and say what is wrong.
+
+    Every call is checked against botocore's models, too: that of steps that moto cannot carry out above all.
+    """
     proof = Proof()
-    _coverage(proof, plan, extent)
+    proof.wrong += [
+        f"{step['id']}: {fault}" for step in content["steps"] for api in _apis(step) for fault in api_faults(api)
+    ]
+    _coverage(proof, content, extent)
     with accounts_of(made):
         before = state(accounts(made))
         replay(made)
         attacked = state(accounts(made))
         watch = _Watch(accounts(made), attacked)
-        run = Run(plan, WINDOW[1])
+        run = Run(content, WINDOW[1])
         outcomes = run.contain(watch.around)
         contained = watch.now
         _carried_out(proof, outcomes, watch, attacked, {node["id"] for node in extent})
-        said = {one["node"] for one in plan["unplanned"]} | _beyond(outcomes)
+        said = {one["node"] for one in content["unplanned"]} | _beyond(outcomes)
         _open(
             proof,
             "after the plan",
@@ -83,10 +101,16 @@ def prove(made: Incident, plan: Json, extent: list[Json]) -> Proof:
     return proof
 
 
-def _coverage(proof: Proof, plan: Json, extent: list[Json]) -> None:
+def _apis(step: Json) -> list[Json]:
+    """Every call of a step."""
+    rollback = [step["rollback"]["api"]] if isinstance(step["rollback"], dict) else []
+    return [step["api"], step["verify"]["api"], *rollback, *(one["api"] for one in step["captures"].values())]
+
+
+def _coverage(proof: Proof, content: Json, extent: list[Json]) -> None:
     """Every node of the extent is dealt with, or it is said why not."""
-    by_step = {node for step in plan["steps"] for node in step["nodes"]}
-    by_reason = {one["node"] for one in plan["unplanned"] if one["reason"]}
+    by_step = {node for step in content["steps"] for node in step["nodes"]}
+    by_reason = {one["node"] for one in content["unplanned"] if one["reason"]}
     for node in extent:
         proof.counts["node with a step"] += node["id"] in by_step
         proof.counts["node with a reason"] += node["id"] in by_reason - by_step

@@ -96,9 +96,9 @@ def _resources(node: str, content: Json, before: State, extent: dict[str, str]) 
         yield node, "the attacker's port is open"
     if ":s3:::" in node and old is not None and old["block"] and not content["block"]:
         yield node, "its block of public access is off"
-    if ":function:" in node and content["at_most"] != 0:
+    if ":function:" in node and content["at_most"] != 0 and content["code"] != (old or {}).get("code"):
         yield node, "the attacker's code runs"
-    if ":rule/" in node and content["state"] == "ENABLED":
+    if ":rule/" in node and content["state"] == "ENABLED" and content != old:
         yield node, "the attacker's rule is on"
     if ":trail/" in node and not content["logging"]:
         yield node, "it does not log"
