@@ -43,13 +43,13 @@ def table(proofs: list[Proof], seconds: list[float]) -> list[str]:
     held = sum(not proof.wrong for proof in proofs)
     lines = [
         (
-            f"{held} of {len(proofs)} plans hold: every node of the extent has a step or a reason, every step changes what "
-            "it says and nothing outside the extent, every check fails before and holds after, no way in is left, and the "
-            "rollback restores what was and lets nobody in."
+            f"{held} of {len(proofs)} plans hold: every node of the extent has a step or a reason, every step changes "
+            "what it says and nothing outside the extent, every check fails before and holds after, no way in is left, "
+            "and the rollback restores what was and lets nobody in."
         ),
         (
-            f"{sorted(seconds)[len(seconds) // 2]:.1f} s of processor time an incident (median; {max(seconds):.1f} s the "
-            "longest): collect, scope, plan, carry out, check, roll back twice."
+            f"{sorted(seconds)[len(seconds) // 2]:.1f} s of processor time an incident (median; {max(seconds):.1f} s "
+            "the longest): collect, scope, plan, carry out, check, roll back twice."
         ),
         "",
         "| what | how many |",

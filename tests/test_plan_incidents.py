@@ -1,6 +1,7 @@
 """Plans of random incidents, carried out on emulated accounts: they stop the attacker, touch nothing else, go back."""
 
 import copy
+import json
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from cirtlib.containment.planning import plan
 from cirtlib.scope import scope
 from cirtlib.training.incidents import incident
+from cirtlib.training.incidents.acts import EVERYTHING
 from cirtlib.training.incidents.carry_out import call
 from cirtlib.training.incidents.check import case_of
 from cirtlib.training.incidents.emulate import accounts, accounts_of, replay
@@ -87,11 +89,7 @@ def test_a_step_outside_the_extent_is_told(planned):
 
     def add(steps):
         step = copy.deepcopy(first(steps, "PutRolePolicy"))
-        parameters = {
-            "UserName": innocent,
-            "PolicyName": "x",
-            "PolicyDocument": '{"Version":"2012-10-17","Statement":[]}',
-        }
+        parameters = {"UserName": innocent, "PolicyName": "x", "PolicyDocument": json.dumps(EVERYTHING)}
         step |= {"id": "99-more", "account": account, "captures": {}, "depends_on": [], "wait": None}
         step["api"] = {"service": "iam", "operation": "PutUserPolicy", "parameters": parameters}
         steps.append(step)

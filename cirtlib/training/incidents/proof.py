@@ -123,6 +123,10 @@ def _carried_out(proof: Proof, outcomes: list[Outcome], watch: _Watch, attacked:
     for one in outcomes:
         step = one.step
         proof.counts[f"{step['phase']}: {one.result}"] += 1
+        touched = watch.by_step[step["id"]]
+        for node in sorted(touched & attacked.keys() - inside):
+            if ":trail/" not in node:
+                proof.wrong.append(_words(one, f"it touched {node}, which is outside the extent"))
         if one.result == "lacking":
             proof.lacking.append(f"{step['row'] or step['id'][3:]}: {one.words}")
             continue
@@ -131,12 +135,8 @@ def _carried_out(proof: Proof, outcomes: list[Outcome], watch: _Watch, attacked:
             continue
         if one.before:
             proof.wrong.append(_words(one, "its check held before it ran"))
-        touched = watch.by_step[step["id"]]
         if not touched and step["phase"] == "contain":
             proof.wrong.append(_words(one, "it changed nothing"))
-        for node in sorted(touched & attacked.keys() - inside):
-            if ":trail/" not in node:
-                proof.wrong.append(_words(one, f"it touched {node}, which is outside the extent"))
 
 
 def _beyond(outcomes: list[Outcome]) -> set[str]:
