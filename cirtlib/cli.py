@@ -14,6 +14,7 @@ import typer
 
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
+from cirtlib.cli_aftermath import verify_containment
 from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, sql
 from cirtlib.cli_assess import impact, reconcile
 from cirtlib.cli_check import check
@@ -42,6 +43,7 @@ app.command()(story)
 app.command("way-in")(way_in)
 app.command()(reconcile)
 app.command()(impact)
+app.command("verify-containment")(verify_containment)
 app.command()(sql)
 app.command("athena-ddl")(athena_ddl)
 app.add_typer(questions, name="questions")
@@ -256,7 +258,7 @@ def note(case: CaseDir, text: Annotated[str, typer.Argument(help="What was seen,
 
 @app.command()
 def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
-    """Write the containment plan to out/plan: runbook, scripts and plan.json. Nothing is run."""
+    """Write the containment plan to out/plan: runbook, scripts, playbook, tickets. Nothing is run."""
     from cirtlib.containment import write
     from cirtlib.investigation import plan_table
 

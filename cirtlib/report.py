@@ -98,7 +98,9 @@ def report(case: Case, *, redact: bool = False) -> Path:
 
 def manifest(case: Case) -> dict[str, Any]:
     """SHA-256 and size of everything that may be handed on: report, plan, scope, timeline and tables."""
-    patterns = ("report/*.html", "plan/*", "scope.json", "scope_events.parquet", "timeline/*", "tables/*")
+    patterns = (
+        "report/*.html", "plan/*", "plan/brake-*/*", "scope.json", "scope_events.parquet", "timeline/*", "tables/*",
+    )  # fmt: skip
     files = sorted({file for pattern in patterns for file in case.out.glob(pattern) if file.is_file()})
     return {
         "case": case.name,

@@ -17,7 +17,9 @@ STATE_EVENTS = {
     "UpdateAssumeRolePolicy", "AttachRolePolicy", "DetachRolePolicy", "PutRolePolicy", "DeleteRolePolicy",
     "CreatePolicy", "StartLogging", "StopLogging", "CreateTrail", "UpdateTrail", "DeleteTrail", "PutEventSelectors",
     "CreateSnapshot", "CreateSnapshots", "CopySnapshot", "DeleteSnapshot", "ModifySnapshotAttribute",
-    "RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "AssumeRole",
+    "DeleteObject", "DeleteObjects", "DeleteVolume", "DeleteDBInstance", "DeleteDBCluster", "DeleteTable",
+    "DeleteFileSystem", "DeleteRecoveryPoint", "DeleteSecret", "GetSecretValue", "BatchGetSecretValue", "GetParameter",
+    "GetParameters", "RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "AssumeRole",
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """What no step deals with, and why; and what gives service back."""
 
+from cirtlib.containment import outside
 from cirtlib.containment.catalogue import name_of
-from cirtlib.containment.history import text
+from cirtlib.containment.history import Act, text
 from cirtlib.containment.incident import Draft, Node
 from cirtlib.containment.step import Step
 from cirtlib.text import visible
@@ -66,10 +67,7 @@ def _covered(draft: Draft, node: Node, holder: str) -> bool:
 def _reason(draft: Draft, node: Node, holder: str) -> str:
     value, kind = str(node["value"]), node["kind"]
     if value.endswith(":root"):
-        return (
-            "no IAM policy binds root: change its password and MFA, delete its keys (in a member account by "
-            "centralised root access), and open a case with AWS Support"
-        )
+        return outside.root(draft.incident, value)
     if kind == "credential":
         return _lives_on(node, holder)
     if kind == "principal" and node["status"] == "changed":
@@ -114,6 +112,9 @@ def _outside(draft: Draft, value: str) -> str:
     return "not a user or role that IAM can deny: contain the identity behind it"
 
 
+_READS = ("GetSecretValue", "BatchGetSecretValue", "GetParameter", "GetParameters")
+
+
 def recovery(steps: tuple[Step, ...]) -> tuple[dict[str, str], ...]:
     """Say for every contained target when, and how, its rightful owners get it back."""
     notes = []
@@ -135,6 +136,27 @@ def recovery(steps: tuple[Step, ...]) -> tuple[dict[str, str], ...]:
         elif step.reopens and operation in ("UpdateAccessKey", "StopInstances"):
             notes.append(_note(step, f"{visible(step.title)}: it stays so", "the case is closed", "delete it by hand"))
     return tuple(notes)
+
+
+def rotations(history: list[Act]) -> tuple[dict[str, str], ...]:
+    """Say of every secret that the attacker read that it has to be made anew, once the attacker is out."""
+    read: dict[tuple[str, str], list[Act]] = {}
+    for act in history:
+        if act.attacker and act.name in _READS:
+            for path in ("secretId", "secretIdList", "name", "names"):
+                found = act.request.get(path) or []
+                for one in found if isinstance(found, list) else [found]:
+                    read.setdefault((act.account, str(one)), []).append(act)
+    return tuple(
+        {
+            "title": f"Make {visible(name)} of account {account} anew, and change what it opens",
+            "when": "the attacker is contained, for until then the new one can be read as well",
+            "how": f"read by {len(acts)} events of the attacker's, the first {visible(acts[0].event_id)}",
+            "target": name,
+            "step": "",
+        }
+        for (account, name), acts in sorted(read.items())
+    )
 
 
 def _note(step: Step, title: str, when: str, how: str) -> dict[str, str]:

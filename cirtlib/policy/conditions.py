@@ -138,14 +138,16 @@ def _condition(operator: str, key: str, values: list[str], context: Context, *, 
     if len(given) > 1 and not mode:
         return None
     wanted = [substitute(value, context, wild=test in _PATTERNS) for value in values] if variables else list(values)
-    matched = [any_of([_one(test, value, want) for want in wanted]) for value in given]
+    # A variable that the request lacks matches nothing; whether not matching it counts, the guide does not say.
+    absent = None if negated else False
+    matched = [any_of([_one(test, value, want, absent) for want in wanted]) for value in given]
     each = [opposite(one) if negated else one for one in matched]
     return any_of(each) if mode == "foranyvalue" else all_of(each)
 
 
-def _one(test: Callable[[str, str], Truth], value: str, want: str | _NotKnown | None) -> Truth:
+def _one(test: Callable[[str, str], Truth], value: str, want: str | _NotKnown | None, absent: Truth) -> Truth:
     if want is None:
-        return False
+        return absent
     return None if isinstance(want, _NotKnown) else test(value, want)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cirtlib.policy.conditions import Context, Truth, Value, all_of, any_of
-from cirtlib.policy.statements import ACCOUNT, DIRECT, ROLE, Caller, Statement, statements
+from cirtlib.policy.statements import DIRECT, EVERYBODY, ROLE, WAYS, Caller, Statement, statements
 
 ALLOWED, DENIED, NOT_ALLOWED, UNKNOWN = "allowed", "denied", "not_allowed", "unknown"
 Document = Mapping[str, Any]
@@ -147,7 +147,7 @@ def _grant(judge: _Judge, documents: Sequence[Document] | None, name: str) -> Tr
 
 def _resource_grant(judge: _Judge, policy: Document | None, caller: Caller) -> dict[str, Truth]:
     """Whether the resource's policy allows the request, by how it names the caller: directly, by role, by account."""
-    truths: dict[str, list[Truth]] = {DIRECT: [], ROLE: [], ACCOUNT: []}
+    truths: dict[str, list[Truth]] = {way: [] for way in WAYS}
     for statement in statements(policy, "resource policy") if policy is not None else ():
         admitted, how = statement.admits(caller)
         truth = judge.allows(statement, admitted)
@@ -167,9 +167,11 @@ def _combined(
         rest = [boundary, session]
     else:
         # In one account the resource's policy alone is enough where it names the session or user itself, whatever
-        # boundary and session policy leave out; where it names the role, those still limit. An account that is named
-        # only delegates to identity policies.
-        alone = any_of([given[DIRECT], all_of([given[ROLE], boundary, session])])
+        # boundary and session policy leave out; where it names the role, those still limit; of `*` the guide does not
+        # say it. An account that is named only delegates to identity policies.
+        limits = all_of([boundary, session])
+        everybody = all_of([given[EVERYBODY], limits or None])
+        alone = any_of([given[DIRECT], everybody, all_of([given[ROLE], limits])])
         own = all_of([identity, boundary, session])
         if _needs_resource_policy(request):
             own = all_of([own, by_resource])

@@ -31,7 +31,7 @@ _ELEMENTS = {
     "NotResource",
     "Condition",
 }
-DIRECT, ROLE, ACCOUNT = "direct", "role", "account"
+DIRECT, EVERYBODY, ROLE, ACCOUNT = WAYS = ("direct", "everybody", "role", "account")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Statement:
             truth, way = _matches(kind, one, caller)
             if truth is None:
                 return None, way
-            if truth and (not best or (DIRECT, ROLE, ACCOUNT).index(way) < (DIRECT, ROLE, ACCOUNT).index(how)):
+            if truth and (not best or WAYS.index(way) < WAYS.index(how)):
                 best, how = True, way
         return best, how
 
@@ -149,7 +149,7 @@ def _matches(kind: str, named: str, caller: Caller) -> tuple[Truth, str]:
     if kind != "AWS":
         return named == caller.arn or (named == "*" and kind == "Service" and not caller.account), DIRECT
     if named == "*":
-        return True, DIRECT
+        return True, EVERYBODY
     account = _ROOT.match(named)
     if account:
         return account[1] == caller.account, DIRECT if caller.arn.endswith(":root") else ACCOUNT
