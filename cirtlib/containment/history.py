@@ -1,5 +1,6 @@
 """What the logs say was done to whom: the events that set, change or end the state a plan is about."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,10 @@ STATE_EVENTS = {
     "DeleteFileSystem", "DeleteRecoveryPoint", "DeleteSecret", "GetSecretValue", "BatchGetSecretValue", "GetParameter",
     "GetParameters", "RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "AssumeRole",
 }  # fmt: skip
+
+
+# Calls of IAM that are about their caller when they name no user.
+_OF_ONESELF = re.compile("AccessKey|LoginProfile|SigningCertificate|ServiceSpecificCredential")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,10 @@ def about_user(history: list[Act], user: str) -> list[Act]:
         for act in history
         if act.source == "iam.amazonaws.com"
         and act.account == account
-        and (act.request.get("userName") == name or (not act.request.get("userName") and act.principal == user))
+        and (
+            act.request.get("userName") == name
+            or (not act.request.get("userName") and act.principal == user and _OF_ONESELF.search(act.name))
+        )
     ]
 
 
