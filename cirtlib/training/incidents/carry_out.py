@@ -30,7 +30,7 @@ except ImportError as error:  # the emulator is an extra: the library itself wor
     raise TrainingError("the emulated account needs moto: pip install 'cirtlib[train]'") from error
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{(?:(now)|(\d{2,}-[a-z0-9-]+)\.([a-z_]+))\}")
-_ABSENT = ("NoSuchEntity", "NotFound")
+_ABSENT = ("NoSuch", "NotFound")
 _LACKING = ("Not yet implemented", "not been implemented", "not implemented")
 
 
