@@ -36,6 +36,7 @@ _HOME = {
     "impact": "impact",
     "plan": "containment",
     "verify_containment": "aftermath",
+    "prevention": "prevention",
     "plot_actions": "plots",
     "plot_heatmap": "plots",
     "plot_scope": "plots",
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     from cirtlib.plots import plot_heatmap as plot_heatmap
     from cirtlib.plots import plot_scope as plot_scope
     from cirtlib.plots import plot_way_in as plot_way_in
+    from cirtlib.prevention import prevention as prevention
     from cirtlib.queries import ask as ask
     from cirtlib.queries import events as events
     from cirtlib.queries import questions as questions

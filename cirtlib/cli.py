@@ -18,6 +18,7 @@ from cirtlib.cli_aftermath import verify_containment
 from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, sql
 from cirtlib.cli_assess import impact, reconcile
 from cirtlib.cli_check import check
+from cirtlib.cli_prevent import prevent
 from cirtlib.cli_story import story
 from cirtlib.cli_train import train
 from cirtlib.cli_way_in import way_in
@@ -41,6 +42,7 @@ app.command()(check)
 app.command()(ask)
 app.command()(story)
 app.command("way-in")(way_in)
+app.command()(prevent)
 app.command()(reconcile)
 app.command()(impact)
 app.command("verify-containment")(verify_containment)
@@ -258,12 +260,14 @@ def note(case: CaseDir, text: Annotated[str, typer.Argument(help="What was seen,
 
 @app.command()
 def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
-    """Write the containment plan to out/plan: runbook, scripts, playbook, tickets. Nothing is run."""
+    """Write the containment plan to out/plan: runbook, scripts, playbook, tickets, prevent/. Nothing is run."""
     from cirtlib.containment import write
     from cirtlib.investigation import plan_table
+    from cirtlib.prevention import write as write_prevention
 
     loaded = load_case(case)
     made = write(loaded)
+    write_prevention(loaded)
     if form is Format.JSON and out is None:
         show_json(made.to_dict())
         return

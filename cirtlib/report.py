@@ -15,6 +15,7 @@ from cirtlib.case import Case
 from cirtlib.errors import ReportError
 from cirtlib.kernel import execute
 from cirtlib.page import change, page, readable
+from cirtlib.prevention import write as write_prevention
 from cirtlib.shipped import shipped
 
 _NAMES = """
@@ -81,6 +82,7 @@ def report(case: Case, *, redact: bool = False) -> Path:
     """
     scoping.load(case)
     containment.write(case)
+    write_prevention(case)
     timeline.export(case)
     executed = nbformat.read(run(case), as_version=4)
     title = f"Incident report {case.name}"
@@ -98,9 +100,8 @@ def report(case: Case, *, redact: bool = False) -> Path:
 
 def manifest(case: Case) -> dict[str, Any]:
     """SHA-256 and size of everything that may be handed on: report, plan, scope, timeline and tables."""
-    patterns = (
-        "report/*.html", "plan/*", "plan/brake-*/*", "scope.json", "scope_events.parquet", "timeline/*", "tables/*",
-    )  # fmt: skip
+    plan = ("plan/*", "plan/brake-*/*", "plan/prevent/*", "plan/prevent/*/*")
+    patterns = ("report/*.html", *plan, "scope.json", "scope_events.parquet", "timeline/*", "tables/*")
     files = sorted({file for pattern in patterns for file in case.out.glob(pattern) if file.is_file()})
     return {
         "case": case.name,

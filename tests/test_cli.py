@@ -38,8 +38,8 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         re.findall(r"^  ([a-z-]+) {2,}(\S.*)$", capsys.readouterr().out.partition("Commands:")[2], re.MULTILINE)
     )
     expected = (
-        "ask athena-ddl check clear collect confirm coverage impact lab new note plan questions reconcile record report"
-        " scope sql story timeline train verify verify-containment way-in"
+        "ask athena-ddl check clear collect confirm coverage impact lab new note plan prevent questions reconcile"
+        " record report scope sql story timeline train verify verify-containment way-in"
     )
     assert sorted(listed) == expected.split(" ")
 

@@ -20,6 +20,7 @@ NAMES = [
         "04_timeline",
         "05_containment_plan",
         "06_way_in",
+        "07_remediate_and_prevent",
     ),
     "incident_report",
 ]

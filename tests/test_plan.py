@@ -288,15 +288,6 @@ def test_impact_counts_the_others(plan):
     assert "carol" in step.impact
 
 
-def test_prevention_answers_what_was_done(plan):
-    """Measures are those that the attacker's calls ask for, and those that always hold."""
-    titles = {measure["title"] for measure in plan.prevention}
-    assert "Nobody stops logging" in titles
-    quiet = build(sample.incident(given=scope_of(), events=sample.Log()))
-    assert {measure["title"] for measure in quiet.prevention} == {"Find where the key leaked"}
-    assert quiet.steps == ()
-
-
 def test_evidence_waits_while_the_attacker_destroys():
     """Machines are copied first, unless the attacker was destroying hours ago: then credentials go first."""
     events = sample.log()

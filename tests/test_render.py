@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from cirtlib.containment import catalogue, scripts
 from cirtlib.containment.planning import build
-from cirtlib.containment.render import prevent, save
-from cirtlib.containment.runbook import runbook
+from cirtlib.containment.render import save
 from cirtlib.containment.scripts import plan_json
 from cirtlib.containment.step import NOW, Ref, call, quoted, read
 from cirtlib.containment.validate import SCHEMA
@@ -61,8 +60,8 @@ def test_everything_is_written(plan, tmp_path):
     save(plan, tmp_path)
     names = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
     assert names == {
-        "plan.json": "0o600", "runbook.md": "0o600", "runbook.html": "0o600", "prevent.md": "0o600",
-        "prevent.json": "0o600", "tickets.csv": "0o600", "cacao.json": "0o600",
+        "plan.json": "0o600", "runbook.md": "0o600", "runbook.html": "0o600",
+        "tickets.csv": "0o600", "cacao.json": "0o600",
         "contain.sh": "0o700", "verify.sh": "0o700", "rollback.sh": "0o700",
     }  # fmt: skip
 
@@ -334,13 +333,6 @@ def test_deny_stays_without_the_revocation(fake):
     assert "03-revoke-again does not stand" in result.stdout
 
 
-def test_prevention_is_never_run(plan):
-    """No measure of prevention is in a script; they stand in files of their own."""
-    assert "- [ ]" not in scripts.contain(plan)
-    assert "Nobody stops logging" in prevent(plan)
-    assert "Nobody stops logging" not in scripts.contain(plan) + runbook(plan)
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_in_every_place(name, fake):
     """A text in a title, an ARN, a note, a caller: printed, never run, in every script and print."""
@@ -473,7 +465,6 @@ def test_a_case_is_exported_whole(own_incident):
     assert set(files) == {
         "plan.json", "runbook.md", "runbook.html", "contain.sh", "verify.sh", "rollback.sh", "tickets.csv",
         "cacao.json", "indicators.csv", "hub_updates.json", "hub_updates.sh", "aws_runbooks.json",
-        "prevent.md", "prevent.json",
     }  # fmt: skip
     answered = {one["finding"] for one in json.loads(files["hub_updates.json"])["updates"]}
     assert answered

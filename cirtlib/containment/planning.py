@@ -18,7 +18,6 @@ from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
-from cirtlib.containment.prevention import measures
 from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
 from cirtlib.containment.targets import editable_roles, made_by_attacker, of
@@ -116,7 +115,6 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
             *exposed,
         ),
         recovery=(*recovery(steps), *rotations(incident.history)),
-        prevention=measures({act.name for act in incident.history if act.attacker}),
         warnings=(*responders.unusual(incident), *alerts, *urgent, *draft.warnings, *remarks),
         brakes=brakes,
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),

@@ -1,6 +1,5 @@
 """How a plan is exported: plan.json, and every form of it for people and for programs."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from cirtlib.case import Case
 from cirtlib.containment import hub, review, scripts
 from cirtlib.containment.aws_runbooks import aws_runbooks
 from cirtlib.containment.cacao import cacao
-from cirtlib.containment.document import Heading, Items, Strong, Words, markdown
 from cirtlib.containment.indicators import indicators
 from cirtlib.containment.planning import incident_of, plan_for
 from cirtlib.containment.runbook import folders, runbook, runbook_html
@@ -60,8 +58,6 @@ def save(plan: Plan, folder: Path, *, more: Mapping[str, str] | None = None) -> 
         "cacao.json": cacao(plan),
         **(more or {}),
     }
-    if plan.prevention:
-        files |= {"prevent.md": prevent(plan), "prevent.json": json.dumps(list(plan.prevention), indent=2) + "\n"}
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         file = folder / name
@@ -82,13 +78,3 @@ def _retire(old: list[Path]) -> None:
                 file.unlink()
         if not any(folder.iterdir()):
             folder.rmdir()
-
-
-def prevent(plan: Plan) -> str:
-    """Markdown list of what keeps this from happening again. No script runs any of it."""
-    rows: list[Words] = []
-    for one in plan.prevention:
-        control = f" Security Hub: {one['control']}." if one["control"] else ""
-        answers = f" Answers: {', '.join(one['answers'])}." if one["answers"] else ""
-        rows.append([Strong(f"{one['title']}."), f" {one['how']}{control}{answers}"])
-    return markdown([Heading(1, ["Prevention: ", plan.title]), Items(rows, boxes=True)])

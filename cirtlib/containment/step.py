@@ -163,8 +163,6 @@ class Plan:
         `{"node", "reason"}` for each node of the extent that no step deals with.
     recovery
         `{"title", "when", "how", "target", "step"}`: what gives service back to its owners, and when that is safe.
-    prevention
-        Measures of cirtlib/data/prevention.json that answer this incident; exported apart.
     contained_callers
         `{"account", "arn", "prefix"}`: principals that the plan contains; whoever runs it may be none of them.
     effect
@@ -181,7 +179,6 @@ class Plan:
     steps: tuple[Step, ...]
     unplanned: tuple[dict[str, str], ...] = ()
     recovery: tuple[dict[str, str], ...] = ()
-    prevention: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     contained_callers: tuple[dict[str, Any], ...] = ()
     responders: tuple[str, ...] = ()
