@@ -48,6 +48,8 @@ class Incident:
         The entry and the hops, in their order.
     before
         What stood in the accounts when the attack began: account -> kind -> things, see emulate.py.
+    recorded
+        Ids of nodes that the attacker changed, of which a record tells what they were before.
     """
 
     records: list[Json]
@@ -58,6 +60,7 @@ class Incident:
     verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
     kinds: list[str] = field(default_factory=list)
     before: dict[str, dict[str, list[Json]]] = field(default_factory=dict)
+    recorded: set[str] = field(default_factory=set)
 
 
 def incident(seed: int) -> Incident:
@@ -150,6 +153,7 @@ def _told(raid: Raid, seed: tuple[str, str]) -> Incident:
         {(event, account): "attacker" for event, account, _ in raid.events} | dict.fromkeys(raid.owner, "owner"),
         raid.kinds,
         raid.world.before,
+        raid.recorded,
     )
 
 

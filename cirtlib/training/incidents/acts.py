@@ -102,6 +102,9 @@ def policy_version(raid: Raid, hand: Hand) -> None:
     """Put everything into a policy."""
     arn = f"arn:aws:iam::{hand.account}:policy/{_some(raid, 'app')}"
     raid.world.had(hand.account, "policies", Arn=arn, PolicyName=arn.rpartition("/")[2], document=READING)
+    made = {"policyName": arn.rpartition("/")[2], "arn": arn, "path": "/", "defaultVersionId": "v1"}
+    first = {"policyName": made["policyName"], "policyDocument": changes.document(READING)}
+    raid.set_before(f"resource:{arn}", hand.account, _write("iam", "CreatePolicy", first, {"policy": made}))
     request = {"policyArn": arn, "policyDocument": changes.document(EVERYTHING), "setAsDefault": True}
     version = {"versionId": "v2", "isDefaultVersion": True, "createDate": iam_date(raid.now)}
     raid.do(hand, _write("iam", "CreatePolicyVersion", request, {"policyVersion": version}))
@@ -132,9 +135,17 @@ def change_user_data(raid: Raid, hand: Hand) -> None:
 def key_policy(raid: Raid, hand: Hand) -> None:
     """Share a key of KMS."""
     arn = _kms_key(raid, hand)
-    text = changes.document(_allow("kms:*", hand.account, OUTSIDE, Resource="*"))
-    request = {"keyId": arn, "policyName": "default", "policy": text, "bypassPolicyLockoutSafetyCheck": False}
-    raid.do(hand, _write("kms", "PutKeyPolicy", request))
+    old, new = (
+        {
+            "keyId": arn,
+            "policyName": "default",
+            "policy": changes.document(_allow("kms:*", hand.account, *more, Resource="*")),
+            "bypassPolicyLockoutSafetyCheck": False,
+        }
+        for more in ([], [OUTSIDE])
+    )
+    raid.set_before(f"resource:{arn}", hand.account, _write("kms", "PutKeyPolicy", old))
+    raid.do(hand, _write("kms", "PutKeyPolicy", new))
     raid.effect(hand, "changed", f"resource:{arn}")
 
 
@@ -142,12 +153,13 @@ def key_policy(raid: Raid, hand: Hand) -> None:
 def bucket_policy(raid: Raid, hand: Hand) -> None:
     """Share a bucket."""
     bucket = _some(raid, "data")
-    raid.world.had(hand.account, "buckets", Name=bucket)
-    policy = _allow("s3:*", Resource=[f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"])
-    host = f"{bucket}.s3.{REGION}.amazonaws.com"
-    request = {"bucketPolicy": policy, "bucketName": bucket, "Host": host, "policy": ""}
-    raid.do(hand, _write("s3", "PutBucketPolicy", request))
-    raid.effect(hand, "changed", f"resource:arn:aws:s3:::{bucket}")
+    node, inside = f"resource:arn:aws:s3:::{bucket}", [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    request = {"bucketName": bucket, "Host": f"{bucket}.s3.{REGION}.amazonaws.com", "policy": ""}
+    old = _allow("s3:GetObject", hand.account, Resource=inside[1])
+    known = raid.set_before(node, hand.account, _write("s3", "PutBucketPolicy", {"bucketPolicy": old, **request}))
+    raid.world.had(hand.account, "buckets", Name=bucket, policy=old if known else None)
+    raid.do(hand, _write("s3", "PutBucketPolicy", {"bucketPolicy": _allow("s3:*", Resource=inside), **request}))
+    raid.effect(hand, "changed", node)
 
 
 @_act

@@ -112,6 +112,8 @@ def _run(account: str, instance: str, profile: str) -> None:
 def _bucket(account: str, thing: Json) -> None:
     s3 = backend("s3", account)
     s3.create_bucket(thing["Name"], REGION)
+    if thing.get("policy"):
+        s3.put_bucket_policy(thing["Name"], json.dumps(thing["policy"]).encode())
     if thing.get("blocked"):
         s3.put_public_access_block(thing["Name"], _BLOCKED)
 

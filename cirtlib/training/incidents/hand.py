@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cirtlib.training.identifiers import alphanumeric
-from cirtlib.training.incidents.world import REGION, Duty, Person, World
+from cirtlib.training.incidents.world import REGION, START, Duty, Person, World
 from cirtlib.training.shapes import (
     Book,
     Call,
@@ -57,6 +57,7 @@ class Raid:
     stolen: set[str] = field(default_factory=set)  # long-term keys, which their owners go on using
     stolen_sessions: set[str] = field(default_factory=set)
     kinds: list[str] = field(default_factory=list)
+    recorded: set[str] = field(default_factory=set)  # nodes of which a record tells what they were before
 
     def wait(self, least: int = 20, most: int = 240) -> dt.datetime:
         """Let some seconds pass."""
@@ -83,6 +84,17 @@ class Raid:
         """Note what the last call created or changed."""
         self.mark(node, "attacker_created" if status == "created" else "changed")
         self.edges.add((hand.node, node, status))
+
+    def set_before(self, node: str, account: str, call: Call) -> bool:
+        """Let somebody have made a call in the days before that set what a node is, or not; whether it was made."""
+        rng = self.world.rng
+        there = [one for one in self.world.people if one.account == account and one.key not in self.stolen]
+        if not there or rng.random() < 0.5:
+            return False
+        at = START + dt.timedelta(days=rng.randint(0, 7), hours=13, seconds=rng.randint(0, 3000))
+        self.world.say(rng.choice(there).caller(), call, self.world.office, at)
+        self.recorded.add(node)
+        return True
 
     def minted(self, hand: Hand, node: str) -> None:
         """Note what the last call issued."""

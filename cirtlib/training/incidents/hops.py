@@ -258,6 +258,7 @@ def opened_role(raid: Raid, hand: Hand) -> Hand | None:
             {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{outside}:root"}, "Action": "sts:AssumeRole"}
         ],
     }
+    raid.set_before(f"principal:{role.arn}", role.account, changes.update_trust(role.name, role.trust))
     raid.do(hand, changes.update_trust(role.name, trust))
     raid.effect(hand, "changed", f"principal:{role.arn}")
     at, who = raid.wait(), raid.world.id("AIDA")

@@ -95,6 +95,7 @@ def prove(made: Incident, content: Json, extent: list[Json]) -> Proof:
             "after the plan",
             {node: how for node, how in ways_in(made, before, contained).items() if node not in said},
         )
+        _restored(proof, made, before, contained)
         proof.wrong += [_words(one, "at the end") for one in run.verify() if one.result == "failed"]
         broken = {one.step["id"] for one in outcomes if one.result in ("failed", "lacking")}
         _rollback(proof, run, watch, (before, attacked, contained), made, broken)
@@ -137,6 +138,22 @@ def _carried_out(proof: Proof, outcomes: list[Outcome], watch: _Watch, attacked:
             proof.wrong.append(_words(one, "its check held before it ran"))
         if not touched and step["phase"] == "contain":
             proof.wrong.append(_words(one, "it changed nothing"))
+
+
+def _restored(proof: Proof, made: Incident, before: State, contained: State) -> None:
+    """What a record tells of the time before the attack is so again."""
+    for node in sorted(made.recorded):
+        old, new = (_set_by_policy(held.get(node) or {}) for held in (before, contained))
+        proof.counts["recorded before the attack and restored"] += old == new
+        if old != new:
+            proof.wrong.append(f"after the plan, {node} is not as before the attack: {new} and was {old}")
+
+
+def _set_by_policy(content: Json) -> object:
+    """The policy of a thing: of a role who may take it on, of a policy its text in force."""
+    if "versions" in content:
+        return content["versions"].get(content["default"])
+    return content.get("trust", content.get("policy"))
 
 
 def _beyond(outcomes: list[Outcome]) -> set[str]:
