@@ -112,6 +112,18 @@ def test_lists_are_short_and_say_how_long_they_are():
     assert "job-13, job-12, job-11, job-10, job-09 and 9 more (14 in all)" in used.impact
 
 
+def test_a_role_of_another_account_is_one_caller():
+    """Of a foreign role records give the unique id and the session: one caller, however its sessions are called."""
+    events = sample.log()
+    for number in range(3):
+        who = f"999988887777:AROAVENDOR00000000001:build-{number}"
+        at = START - timedelta(days=1)
+        events.add("sts:AssumeRole", who=who, key=None, verdict="", at=at, minted_principal=DEV)
+    assert step(build(sample.incident(events=events)), "deny", DEV).used_by["callers"] == [
+        "999988887777:AROAVENDOR00000000001"
+    ]
+
+
 def test_without_a_baseline_it_says_so():
     """With too few days nothing is called normal, and the owner is to be asked; what was seen is still said."""
     events = log()

@@ -33,7 +33,9 @@ _COUNT = """
         SELECT
             event_time, account_id, access_key_id, principal, session_name, minted_principal, request,
             replace(event_source, '.amazonaws.com', '') AS service,
-            CASE WHEN principal LIKE 'arn:%' OR user_name IS NULL THEN coalesce(principal, invoked_by)
+            -- a role of another account is known by its unique id, and its session's name tells nothing of it
+            CASE WHEN principal LIKE 'arn:%' OR user_name IS NULL
+                 THEN regexp_replace(coalesce(principal, invoked_by), '^([0-9]{12}:[A-Z0-9]+):.*$', '\\1')
                  ELSE user_name END AS caller,
             invoked_by, event_name
         FROM events ANTI JOIN odd USING (event_id, account_id)
@@ -237,8 +239,8 @@ def _impact(step: Step, rows: pd.DataFrame, use: dict[str, Any], baseline: Habit
     return " ".join(said)
 
 
-def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits) -> str:
-    """Say how much, when, for which services and by whom these rows show a target used."""
+def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits, *, verb: str = "it was used for") -> str:
+    """Say how much, when, for which services and by whom these rows show a target used (`verb` and the calls)."""
     span = f"the {baseline.days:.1f} days before the attack"
     calls = rows[~rows["how"].isin(["assumed", "peer"])]
     if not use["calls"]:
@@ -248,7 +250,7 @@ def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits) -> str:
         return f"In {span} the logs show nobody using it."
     much = f"{_many(use['calls'], 'call')} that are not the attacker's, about {use['calls_a_day']:g} a day"
     when = f"last at {use['last']}, in the hours {_hours(use['hours'])} (UTC)"
-    parts = [f"In {span} it was used for {much}, {when}", f"services: {_list(_most(calls, 'service'))}"]
+    parts = [f"In {span} {verb} {much}, {when}", f"services: {_list(_most(calls, 'service'))}"]
     if callers(rows):
         parts.append(f"by: {_list(callers(rows))}")
     if sessions := _most(calls, "session"):
