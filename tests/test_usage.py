@@ -1,6 +1,7 @@
 """Who else uses what a step changes, and what will stop working."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -85,6 +86,15 @@ def test_instance_snapshot_and_trail(plan):
     trail = step(plan, "logging", TRAIL)
     assert trail.used_by is None
     assert trail.impact == "Nothing stops: logging goes on again."
+
+
+def test_who_else_is_behind_the_security_group():
+    """Where a snapshot shows it, the instances that share a group are named."""
+    events = log()
+    habits = replace(sample.habits(events), neighbours={INSTANCE.rsplit("/", 1)[-1]: ("i-0bbbbbbbbbbbbbbb1",)})
+    plan = build(sample.incident(events=events, habits=habits))
+    assert "Behind the same security group" in step(plan, "stop", INSTANCE).impact
+    assert "i-0bbbbbbbbbbbbbbb1" in step(plan, "stop", INSTANCE).impact
 
 
 def test_who_a_closed_door_shuts_out():
