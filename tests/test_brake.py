@@ -169,7 +169,8 @@ def test_impact_is_of_the_account_and_of_what_is_denied():
     """The freeze counts only calls that it denies, by the account's own identities; responders do not count."""
     events = sample.log()
     at = START - timedelta(days=1)
-    for who in (DEV, RESPONDER, f"arn:aws:iam::{FOREIGN}:role/vendor", "ec2.amazonaws.com"):
+    provider = f"arn:aws:iam::{HOME}:oidc-provider/token.ci.example.com:project"
+    for who in (DEV, RESPONDER, f"arn:aws:iam::{FOREIGN}:role/vendor", "ec2.amazonaws.com", provider):
         events.add("sts:AssumeRole", who=who, verdict="", at=at, key=None)
         events.add("s3:ListBuckets", who=who, verdict="", at=at, key=None)
     freeze, quarantine, *_ = build(incident(events=events)).brakes
@@ -177,6 +178,7 @@ def test_impact_is_of_the_account_and_of_what_is_denied():
     # the assumption by devRole, and the administrator's CreateRole of before the attack
     assert (used["calls"], set(used["callers"])) == (2, {DEV, f"arn:aws:iam::{HOME}:user/admin"})
     assert used["services"] == ["iam", "sts"]
+    assert "it would have denied 2 calls" in freeze.steps[1].impact
     assert "devRole" in freeze.steps[1].impact
     # these, ListBuckets by devRole, and carol's four
     assert quarantine.steps[1].used_by["calls"] == 2 + 1 + 4

@@ -1,6 +1,7 @@
 """Who else uses what a step changes, and what will stop working."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -87,6 +88,15 @@ def test_instance_snapshot_and_trail(plan):
     assert trail.impact == "Nothing stops: logging goes on again."
 
 
+def test_who_else_is_behind_the_security_group():
+    """Where a snapshot shows it, the instances that share a group are named."""
+    events = log()
+    habits = replace(sample.habits(events), neighbours={INSTANCE.rsplit("/", 1)[-1]: ("i-0bbbbbbbbbbbbbbb1",)})
+    plan = build(sample.incident(events=events, habits=habits))
+    assert "Behind the same security group" in step(plan, "stop", INSTANCE).impact
+    assert "i-0bbbbbbbbbbbbbbb1" in step(plan, "stop", INSTANCE).impact
+
+
 def test_who_a_closed_door_shuts_out():
     """A trust policy that is put back names who came in before and is no longer let in."""
     narrow = {**TRUST, "Statement": [{**TRUST["Statement"][0], "Principal": {"Service": "ec2.amazonaws.com"}}]}
@@ -110,6 +120,18 @@ def test_lists_are_short_and_say_how_long_they_are():
     used = step(build(sample.incident(events=events)), "deny", PARTNER)
     assert used.used_by["sessions"] == [f"job-{number:02d}" for number in range(13, 3, -1)]
     assert "job-13, job-12, job-11, job-10, job-09 and 9 more (14 in all)" in used.impact
+
+
+def test_a_role_of_another_account_is_one_caller():
+    """Of a foreign role records give the unique id and the session: one caller, however its sessions are called."""
+    events = sample.log()
+    for number in range(3):
+        who = f"999988887777:AROAVENDOR00000000001:build-{number}"
+        at = START - timedelta(days=1)
+        events.add("sts:AssumeRole", who=who, key=None, verdict="", at=at, minted_principal=DEV)
+    assert step(build(sample.incident(events=events)), "deny", DEV).used_by["callers"] == [
+        "999988887777:AROAVENDOR00000000001"
+    ]
 
 
 def test_without_a_baseline_it_says_so():

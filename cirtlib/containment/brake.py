@@ -91,7 +91,8 @@ def brakes(incident: Incident) -> tuple[tuple[Plan, ...], list[str], list[str]]:
                 f"{_administers(account, signs)}Who administers an account undoes this plan as fast as it is made: "
                 f"consider {titles} before it."
             )
-    return tuple(plans), warnings, list(dict.fromkeys(remarks))
+    said = " ".join(warnings)
+    return tuple(plans), warnings, [one for one in dict.fromkeys(remarks) if one not in said]
 
 
 def _administers(account: str, signs: dict[str, list[str]]) -> str:
@@ -335,13 +336,13 @@ def _impact(incident: Incident, account: str, kind: Kind) -> tuple[dict[str, Any
         return None, f"{kind.what} There is no baseline, so nobody can say who depends on it: ask the account's owner."
     rows = habits.count(pd.DataFrame([(account, "account", account)], columns=["target", "how", "value"]))
     # of this account's users and roles only: nobody else is bound
-    own = rows["caller"].str.split(":").str[4] == account
-    own &= ~rows["caller"].map(lambda caller: incident.is_responder(str(caller))).astype(bool)
+    own = rows["caller"].str.fullmatch(rf"arn:[\w-]+:iam::{account}:(?:root|(?:role|user)/.+)").fillna(value=False)
+    own = own.astype(bool) & ~rows["caller"].map(lambda caller: incident.is_responder(str(caller))).astype(bool)
     denied = rows[own & rows["call"].map(lambda name: kind.denies(str(name))).astype(bool)]
     use = usage.summary(denied, habits)
     if not use["calls"]:
         return use, f"{kind.what} In the {habits.days:.1f} days before the attack nobody made a call that it denies."
-    return use, f"{kind.what} {usage.sentence(denied, use, habits)}"
+    return use, f"{kind.what} {usage.sentence(denied, use, habits, verb='it would have denied')}"
 
 
 def _warnings(incident: Incident, account: str, kind: Kind, signs: dict[str, list[str]]) -> list[str]:

@@ -17,6 +17,7 @@ from cirtlib.text import visible
 
 QUARANTINE = "AWSCompromisedKeyQuarantine"
 _SHOWN = 5
+_OF_SESSIONS = ("deny", "revoke", "revoke-again")  # steps that take nothing back from another account
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _SSO = re.compile(r"AWSReservedSSO_(.+)_[0-9a-f]{12,16}")
 _NAME = re.compile(r"[\w+=,.@-]{1,64}")
@@ -106,9 +107,9 @@ def foreign(incident: Incident, steps: tuple[Step, ...]) -> list[dict[str, str]]
     entries = []
     for account, acts in sorted(named.items()):
         ids = {act.event_id for act in acts}
-        ending = [step.id for step in steps if ids & set(step.why)]
+        ending = [step.id for step in steps if ids & set(step.why) and step.key.split(" ", 1)[0] not in _OF_SESSIONS]
         by = ", ".join(f"{act.name} (event {visible(act.event_id)})" for act in acts[:_SHOWN])
-        ends = f"Steps {', '.join(ending)} deal with that" if ending else "No step takes that back: look at it by hand"
+        ends = f"Taken back by {', '.join(ending)}" if ending else "No step takes that back: look at it by hand"
         reason = (
             f"not one of our accounts, so nothing can be done in it. The attacker let it in by {by}. {ends}; what was "
             "copied there stays there: tell its owner, or report it to AWS Trust and Safety"

@@ -6,8 +6,8 @@ taken out; no events table is read into memory for it.
 
 import csv
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from cirtlib import queries, trust
+from cirtlib import queries, snapshot, trust
 from cirtlib.case import Case, parse_time
 from cirtlib.containment.catalogue import name_of
 from cirtlib.containment.step import Step
@@ -33,7 +33,9 @@ _COUNT = """
         SELECT
             event_time, account_id, access_key_id, principal, session_name, minted_principal, request,
             replace(event_source, '.amazonaws.com', '') AS service,
-            CASE WHEN principal LIKE 'arn:%' OR user_name IS NULL THEN coalesce(principal, invoked_by)
+            -- a role of another account is known by its unique id, and its session's name tells nothing of it
+            CASE WHEN principal LIKE 'arn:%' OR user_name IS NULL
+                 THEN regexp_replace(coalesce(principal, invoked_by), '^([0-9]{12}:[A-Z0-9]+):.*$', '\\1')
                  ELSE user_name END AS caller,
             invoked_by, event_name
         FROM events ANTI JOIN odd USING (event_id, account_id)
@@ -89,6 +91,8 @@ class Habits:
         Length of the baseline; `exists` is whether that is enough to be one.
     odd
         Events that make no habit (event_id, account_id): the attacker's and the unclear.
+    neighbours
+        Instances that share a security group with an instance, by its id, as account snapshots have them.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -97,6 +101,7 @@ class Habits:
     days: float
     exists: bool
     odd: pd.DataFrame
+    neighbours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def count(self, asked: pd.DataFrame) -> pd.DataFrame:
         """Rows (target, how, caller, service, session, invoked_by, call, hour, first, last, count) of what is asked.
@@ -123,7 +128,22 @@ def of_case(case: Case, scope: dict[str, Any], verdicts: pd.DataFrame) -> Habits
     end = parse_time(told["end"]) if exists else queries.as_of(case)
     start = end - timedelta(days=case.baseline_days) if exists else datetime(1970, 1, 1, tzinfo=UTC)
     odd = verdicts.loc[verdicts["verdict"].isin(["attacker", "unclear"]), ["event_id", "account_id"]].drop_duplicates()
-    return Habits(engine.connect(case), start, end, float(told.get("days") or 0), exists, odd)
+    return Habits(engine.connect(case), start, end, float(told.get("days") or 0), exists, odd, _neighbours(case))
+
+
+def _neighbours(case: Case) -> dict[str, tuple[str, ...]]:
+    """Instances of the account snapshots that share a security group, on any interface, by instance."""
+    behind: dict[str, set[str]] = {}
+    for one in snapshot.latest(case):
+        for instance in one.instances:
+            for interface in instance.get("NetworkInterfaces", ()):
+                for group in interface.get("Groups", ()):
+                    behind.setdefault(str(group["GroupId"]), set()).add(str(instance["InstanceId"]))
+    found: dict[str, set[str]] = {}
+    for members in behind.values():
+        for member in members:
+            found.setdefault(member, set()).update(members - {member})
+    return {member: tuple(sorted(others)) for member, others in found.items() if others}
 
 
 def describe(steps: Iterable[Step], baseline: Habits | None) -> list[Step]:
@@ -234,11 +254,13 @@ def _impact(step: Step, rows: pd.DataFrame, use: dict[str, Any], baseline: Habit
     elif _asked(step):
         said.append(sentence(rows, use, baseline))
         said += _shut_out(step, rows) + _peers(rows)
+    if others := baseline.neighbours.get(name_of(step.target)) if ":instance/" in step.target else None:
+        said.append(f"Behind the same security group, and reached by a change of its rules: {_list(list(others))}.")
     return " ".join(said)
 
 
-def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits) -> str:
-    """Say how much, when, for which services and by whom these rows show a target used."""
+def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits, *, verb: str = "it was used for") -> str:
+    """Say how much, when, for which services and by whom these rows show a target used (`verb` and the calls)."""
     span = f"the {baseline.days:.1f} days before the attack"
     calls = rows[~rows["how"].isin(["assumed", "peer"])]
     if not use["calls"]:
@@ -248,7 +270,7 @@ def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits) -> str:
         return f"In {span} the logs show nobody using it."
     much = f"{_many(use['calls'], 'call')} that are not the attacker's, about {use['calls_a_day']:g} a day"
     when = f"last at {use['last']}, in the hours {_hours(use['hours'])} (UTC)"
-    parts = [f"In {span} it was used for {much}, {when}", f"services: {_list(_most(calls, 'service'))}"]
+    parts = [f"In {span} {verb} {much}, {when}", f"services: {_list(_most(calls, 'service'))}"]
     if callers(rows):
         parts.append(f"by: {_list(callers(rows))}")
     if sessions := _most(calls, "session"):
