@@ -58,7 +58,7 @@ def _table(gaps: tuple[Gap, ...], made: Documents) -> pd.DataFrame:
 
 
 def rehearse(case: Case, *, pipeline: str = PIPELINE) -> pd.DataFrame:
-    """Say which successful calls in the logs the service control policies would have denied, the attacker's and others'.
+    """Say which successful calls in the logs the guard-rails would have denied, the attacker's and others'.
 
     Returns
     -------

@@ -104,8 +104,8 @@ def _stopped(table: pd.DataFrame) -> list[str]:
     """What the statements would have denied of the calls in the logs."""
     lines = ["## Had these policies stood", ""]
     lines += [
-        "Calls in these logs that succeeded, and that a statement would have denied; each counts once, at the first that",
-        "denies it. A role of yours among the others is what the statement breaks: exempt it, or change how it works.",
+        "Calls in these logs that succeeded, and that a statement would have denied; each counts once, at the first",
+        "that denies it. A role of yours among the others is what the statement breaks: exempt it, or change how it works.",
         "",
     ]
     for row in table.itertuples():
