@@ -35,6 +35,7 @@ _HOME = {
     "timeline": "timeline",
     "impact": "impact",
     "plan": "containment",
+    "verify_containment": "aftermath",
     "prevention": "prevention",
     "plot_actions": "plots",
     "plot_heatmap": "plots",
@@ -80,6 +81,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from cirtlib.aftermath import verify_containment as verify_containment
     from cirtlib.case import Case as Case
     from cirtlib.case import load_case as load_case
     from cirtlib.case import new_case as new_case

@@ -14,6 +14,7 @@ import typer
 
 from cirtlib import __version__
 from cirtlib.case import Case, load_case
+from cirtlib.cli_aftermath import verify_containment
 from cirtlib.cli_ask import CaseDir, FormatOption, OutOption, ask, athena_ddl, sql
 from cirtlib.cli_assess import impact, reconcile
 from cirtlib.cli_check import check
@@ -44,6 +45,7 @@ app.command("way-in")(way_in)
 app.command()(prevent)
 app.command()(reconcile)
 app.command()(impact)
+app.command("verify-containment")(verify_containment)
 app.command()(sql)
 app.command("athena-ddl")(athena_ddl)
 app.add_typer(questions, name="questions")
@@ -258,7 +260,7 @@ def note(case: CaseDir, text: Annotated[str, typer.Argument(help="What was seen,
 
 @app.command()
 def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
-    """Write the containment plan to out/plan: runbook, scripts, plan.json, and prevent/. Nothing is run."""
+    """Write the containment plan to out/plan: runbook, scripts, playbook, tickets, prevent/. Nothing is run."""
     from cirtlib.containment import write
     from cirtlib.investigation import plan_table
     from cirtlib.prevention import write as write_prevention

@@ -30,7 +30,7 @@ def reconcile(
 
     result = run(load_case(case))
     tables = {"findings": result.findings, "unnamed": result.unnamed, "sequences": result.sequences}
-    _show(tables, result.words(), result.to_dict(), (table, form, out))
+    show_tables(tables, result.words(), result.to_dict(), (table, form, out))
 
 
 def impact(case: CaseDir, *, table: TableOption = "", form: FormatOption = Format.TABLE, out: OutOption = None) -> None:
@@ -38,13 +38,18 @@ def impact(case: CaseDir, *, table: TableOption = "", form: FormatOption = Forma
     from cirtlib.impact import impact as run
 
     result = run(load_case(case))
-    _show(result.tables(), result.words(), result.to_dict(), (table, form, out))
+    show_tables(result.tables(), result.words(), result.to_dict(), (table, form, out))
 
 
-def _show(
-    tables: dict[str, "pd.DataFrame"], says: list[str], whole: dict[str, Any], how: tuple[str, Format, Path | None]
+def show_tables(
+    tables: dict[str, "pd.DataFrame"],
+    says: list[str],
+    whole: dict[str, Any],
+    how: tuple[str, Format, Path | None],
+    *,
+    hidden: tuple[str, ...] = _LONG,
 ) -> None:
-    """Sentences and all tables; one table alone where it is named; everything as JSON where that is asked for."""
+    """Sentences and tables without hidden columns; one table whole where it is named; everything as JSON."""
     table, form, out = how
     if table and table not in tables:
         raise typer.BadParameter(f"there is no table {table!r}; there are {', '.join(tables)}", param_hint="--table")
@@ -63,5 +68,5 @@ def _show(
             say(sentence)
         for name, frame in tables.items():
             if len(frame):
-                show(frame.drop(columns=[one for one in _LONG if one in frame]), title=name.replace("_", " "))
+                show(frame.drop(columns=[one for one in hidden if one in frame]), title=name.replace("_", " "))
         warn("--table NAME shows one table whole, with the events it rests on; --format json gives everything")

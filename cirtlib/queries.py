@@ -59,8 +59,11 @@ FIRST_HOUR = (
     ("Which resources were touched?", "resources_touched"),
     ("What was the way in?", "`cirtlib.scope(case)`: its leads; the chain of credentials alone is credential_origin"),
     ("What can not be seen?", "`cirtlib.coverage(case)`, `cirt coverage CASE`"),
-    ("Did containment work?", "containment_held"),
-    ("What is still dangling?", "attacker_made; what the plan leaves out and why: `cirtlib.plan(case)`"),
+    (
+        "Did containment work?",
+        "containment_held; each call: calls_after_containment; the verdict: `cirtlib.verify_containment(case)`",
+    ),
+    ("What is still dangling?", "attacker_made; what no step dealt with: `cirtlib.verify_containment(case)`"),
 )
 _HEADER = ("question", "why", "technique", "false positives", "default")
 

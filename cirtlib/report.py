@@ -100,7 +100,7 @@ def report(case: Case, *, redact: bool = False) -> Path:
 
 def manifest(case: Case) -> dict[str, Any]:
     """SHA-256 and size of everything that may be handed on: report, plan, scope, timeline and tables."""
-    plan = ("plan/*", "plan/prevent/*", "plan/prevent/*/*")
+    plan = ("plan/*", "plan/brake-*/*", "plan/prevent/*", "plan/prevent/*/*")
     patterns = ("report/*.html", *plan, "scope.json", "scope_events.parquet", "timeline/*", "tables/*")
     files = sorted({file for pattern in patterns for file in case.out.glob(pattern) if file.is_file()})
     return {

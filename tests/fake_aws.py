@@ -8,6 +8,7 @@ from pathlib import Path
 PROGRAM = """#!/bin/bash
 { printf '%s\\0' "$@"; printf '\\036\\0'; } >>"$FAKE/calls"
 n=$(cat "$FAKE/count"); printf '%s' $((n + 1)) >"$FAKE/count"
+[ ! -f "$FAKE/wait.$n" ] || { : >"$FAKE/hanging"; sleep 60; }
 [ ! -f "$FAKE/error.$n" ] || { cat "$FAKE/error.$n" >&2; exit 254; }
 cat "$FAKE/answer.$n"
 """
@@ -57,6 +58,14 @@ class FakeAws:
             command, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=60
         )
 
+    def start(self, script, *options):
+        """Start one of the scripts in a process group of its own, and do not wait for it."""
+        command = ["/bin/bash", str(self.scripts / script), *options]
+        return subprocess.Popen(
+            command, env=self.environment, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
     def calls(self):
         """Argument lists of the calls so far."""
         file = self.folder / "calls"
@@ -67,6 +76,6 @@ class FakeAws:
         """(service, operation, parameters) of the calls so far."""
         found = []
         for call in self.calls():
-            at = call.index("--cli-input-json")
-            found.append((call[at - 2], call[at - 1], json.loads(call[at + 1])))
+            at = call.index("--cli-input-json") if "--cli-input-json" in call else len(call)
+            found.append((call[at - 2], call[at - 1], json.loads(call[at + 1]) if at < len(call) else {}))
         return found

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 
 from cirtlib.containment.incident import Incident
+from cirtlib.containment.usage import Habits
 
 HOME, SECOND, FOREIGN = "111122223333", "444455556666", "999988887777"
 LEAKED, MADE_KEY, SESSION, HOP = (
@@ -134,6 +135,22 @@ def scope():
     return {"nodes": nodes, "edges": [edge], "attack": {"first": "2026-06-10T12:00:00Z"}}
 
 
+def habits(events, *, days=30, exists=True):
+    """Baseline of these events: the days before the attack, less what was judged."""
+    import duckdb
+
+    names = [*COLUMNS, "invoked_by", "source_network", "user_agent_family"]
+    frame = events.events().reindex(columns=names)
+    frame = frame.astype({name: "string" for name in names if name != "event_time"})
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.register("events", frame)
+    odd = events.verdicts()[["event_id", "account_id"]]
+    first = min(START, frame["event_time"].min()) if len(frame) else START
+    length = (START - first).total_seconds() / 86400
+    return Habits(connection, START - timedelta(days=days), START, round(length, 2), exists, odd)
+
+
 def incident(*, events=None, given=None, **more):
     """Incident of these events and this scope (default: the whole attack)."""
     events = events or log()
@@ -145,6 +162,7 @@ def incident(*, events=None, given=None, **more):
         "events": events.events(),
         "verdicts": events.verdicts(),
         "accounts": frozenset({HOME, SECOND}),
+        "habits": habits(events),
     }
     return Incident(**fields | more)
 

@@ -36,12 +36,12 @@ STAGES = """
     policy
     containment
     display redaction notebook
-    overview facts narrative headline affected impact appendix story exposure buttons plan_board
+    overview facts narrative headline affected impact aftermath appendix story exposure buttons plan_board
     prevention
     kernel page report lab
     investigation
     training
-    terminal cli_ask cli_assess cli_story cli_way_in cli_prevent cli_train cli_check cli __main__
+    terminal cli_ask cli_assess cli_story cli_way_in cli_prevent cli_aftermath cli_train cli_check cli __main__
 """
 ORDER = STAGES.split()
 

@@ -39,7 +39,7 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     )
     expected = (
         "ask athena-ddl check clear collect confirm coverage impact lab new note plan prevent questions reconcile"
-        " record report scope sql story timeline train verify way-in"
+        " record report scope sql story timeline train verify verify-containment way-in"
     )
     assert sorted(listed) == expected.split(" ")
 

@@ -1,23 +1,31 @@
 """The exports of a plan: scripts that no name can break, that stop, resume and refuse; a runbook for someone cold."""
 
+import csv
+import io
 import json
+import os
 import re
+import signal
+import subprocess
+import time
 from dataclasses import replace
 
+import jmespath
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cirtlib.containment import catalogue, scripts
 from cirtlib.containment.planning import build
-from cirtlib.containment.render import plan_json, runbook, save
-from cirtlib.containment.step import Plan, number
+from cirtlib.containment.render import save
+from cirtlib.containment.scripts import plan_json
+from cirtlib.containment.step import NOW, Ref, call, quoted, read
 from cirtlib.containment.validate import SCHEMA
 from tests import plan_sample as sample
 from tests.fake_aws import FakeAws
+from tests.hostile import HOSTILE, everywhere, small
 from tests.plan_sample import DEV, HOME, MADE, SECOND, USER
-
-HOSTILE = ["$(touch pwned)", "`touch pwned`", "'; touch pwned; '", '"; touch pwned; "', "-rf", "a\ntouch pwned\n",
-           "x\u202egnp.exe", "${now}", "$${now}", "\\", "${HOME}", "file://pwned", "&& touch pwned"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +44,6 @@ def fake(tmp_path):
     return make
 
 
-def small(*steps, **more):
-    fields = {"case": "ir", "title": "t", "as_of": "2026-06-12T09:00:00Z"}
-    return Plan(**fields, steps=number(list(steps)), **more)
-
-
 def test_plan_json_is_as_its_schema_says(plan):
     """plan.json validates against the schema that ships, and the schema refuses what it does not know."""
     schema = json.loads(SCHEMA.read_text())
@@ -57,7 +60,8 @@ def test_everything_is_written(plan, tmp_path):
     save(plan, tmp_path)
     names = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
     assert names == {
-        "plan.json": "0o600", "runbook.md": "0o600",
+        "plan.json": "0o600", "runbook.md": "0o600", "runbook.html": "0o600",
+        "tickets.csv": "0o600", "cacao.json": "0o600",
         "contain.sh": "0o700", "verify.sh": "0o700", "rollback.sh": "0o700",
     }  # fmt: skip
 
@@ -112,8 +116,16 @@ def test_printed_command_is_the_command(fake):
     assert aws.inputs() == [("iam", "remove-user-from-group", {"UserName": "x", "GroupName": name})]
 
 
-def answer_all(aws, plan):
-    entered = set()
+def until(there):
+    """Wait until something is so, at most ten seconds."""
+    end = time.monotonic() + 10
+    while not there() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert there()
+
+
+def answer_all(aws, plan, entered=frozenset()):
+    entered = set(entered)
     for step in plan.steps:
         if step.account not in entered:
             aws.caller(step.account)
@@ -173,10 +185,11 @@ def test_stops_and_goes_on(plan, fake):
     assert "\033" not in stopped.stderr
     before = len(aws.calls())
     aws.caller(HOME)
-    aws.answer({}, True)
+    aws.answer(False, {}, True)
     assert aws.run("contain.sh", "--execute", "--step", protect.id).returncode == 0
     assert [operation for _, operation, _ in aws.inputs()[before:]] == [
-        "get-caller-identity", "modify-instance-attribute", "describe-instance-attribute",
+        "get-caller-identity", "describe-instance-attribute", "modify-instance-attribute",
+        "describe-instance-attribute",
     ]  # fmt: skip
 
 
@@ -320,28 +333,143 @@ def test_deny_stays_without_the_revocation(fake):
     assert "03-revoke-again does not stand" in result.stdout
 
 
-def test_runbook_can_be_followed_cold(plan):
-    """Each step says what, why with ids, how to run, check and undo it, and what it breaks, with a box to tick."""
-    text = runbook(plan)
-    for step in plan.steps:
-        section = text.split(f"### [ ] {step.id}:", 1)[1].split("### [ ]", 1)[0]
-        assert scripts.command(step.api, step.region) in section
-        assert all(event in section for event in step.why)
-        assert "Check that it says" in section
-        assert "Undo" in section or "Not undone" in section
-        assert "* Side effect:" in section
-        assert "* Impact:" in section
-    assert "--profile-for 111122223333=PROFILE" in text
-    assert "36 hours" in text
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_texts_in_every_place(name, fake):
+    """A text in a title, an ARN, a note, a caller: printed, never run, in every script and print."""
+    aws = fake(everywhere(name))
+    for script in ("contain.sh", "verify.sh", "rollback.sh"):
+        result = aws.run(script)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "\u202e" not in result.stdout
+        assert "\x1b" not in result.stdout
+    assert aws.calls() == []
+    assert not list(aws.folder.rglob("pwned")) + list(aws.scripts.rglob("pwned"))
 
 
-@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "[x](javascript:1)", "`", "```", "~~~\n# x", "**b**"])
-def test_runbook_shows_hostile_names_as_text(name):
-    """A name from a log is never markup in the runbook."""
-    user = f"arn:aws:iam::{HOME}:user/{name}"
-    plan = small(replace(catalogue.leave_group(user, name), nodes=(f"principal:{user}",), impact=f"used by {name}"))
-    outside = re.sub(r"``[^\n]*?``|`[^`\n]*`|~~~bash\n.*?\n~~~\n", "", runbook(plan), flags=re.DOTALL)
-    assert "<img" not in outside.replace("\\<", "")
-    assert "](" not in outside.replace("\\]", "")
-    assert "\n# x" not in outside
-    assert "**b" not in outside.replace("\\*", "")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.one_of(st.text(max_size=40), st.text(alphabet="'\"\\$`(){}|&;<>*?!~#\n\t -=u0now.", max_size=40)))
+def test_any_text_comes_through_bash(text, tmp_path):
+    """The command of a call, read by bash, hands over exactly the text, as JSON and inside a JMESPath literal."""
+    api = call("iam", "GetGroup", GroupName=text, Marker=NOW)
+    command = scripts.command(api, "us-east-1", f"Group.Name == {quoted(text)}")
+    program = f"aws() {{ printf '%s\\0' \"$@\"; }}\nNOW=then\n{command}\n"
+    done = subprocess.run(["bash", "-u"], input=program, capture_output=True, text=True, cwd=tmp_path, check=True)
+    words = done.stdout.split("\0")[:-1]
+    assert words[:6] == ["--region", "us-east-1", "--output", "json", "iam", "get-group"]
+    assert json.loads(words[7]) == {"GroupName": text, "Marker": "then"}
+    assert jmespath.search(words[9], {"Group": {"Name": text}}) is True
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_midway_and_resumed(plan, fake):
+    """Killed while a change is under way, the next run sees that it was made, does not make it again, and goes on."""
+    aws = fake(plan)
+    aws.caller(HOME)
+    aws.step(plan.steps[0])
+    protect = plan.steps[1]
+    aws.answer(False)  # its capture
+    (aws.folder / f"wait.{aws.given}").touch()  # the change hangs
+    aws.answer({})
+    running = aws.start("contain.sh", "--execute", "--wait", "0")
+    try:
+        until((aws.folder / "hanging").exists)
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    state = next(aws.scripts.glob("state-*"))
+    assert (state / plan.steps[0].id / "done").is_file()
+    assert not (state / protect.id / "done").exists()
+    before = len(aws.calls())
+    aws.caller(HOME)
+    aws.answer(True)  # it was made
+    answer_all(aws, replace(plan, steps=plan.steps[2:]), entered={HOME})
+    result = aws.run("contain.sh", "--execute", "--wait", "0")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "done by an earlier run" in result.stdout
+    again = [operation for _, operation, _ in aws.inputs()[before:]]
+    assert again[:2] == ["get-caller-identity", scripts.cli_operation(protect.verify["api"])]
+    assert scripts.cli_operation(plan.steps[0].api) not in again
+    assert all((state / step.id / "done").is_file() for step in plan.steps)
+    assert not (state / protect.id / "already").exists()
+    log = (state / "log.tsv").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\tcontain.sh\t", line) for line in log)
+
+
+def made_group():
+    """A step that makes a thing, whose id its check and its rollback need; and one that uses it."""
+    made = Ref("${self.group_id}")
+    make = catalogue.leave_group(f"arn:aws:iam::{HOME}:user/x", "g")
+    return replace(
+        make, key="isolate x", reopens=False, captures={}, outputs={"group_id": "GroupId"},
+        api=call("ec2", "CreateSecurityGroup", GroupName="iso", Description="d", VpcId="vpc-1"),
+        verify=read(call("ec2", "DescribeSecurityGroups", GroupIds=[made]), "length(SecurityGroups)", expected=1),
+        rollback={"api": call("ec2", "DeleteSecurityGroup", GroupId=made)},
+    )  # fmt: skip
+
+
+def test_what_a_step_puts_out(fake):
+    """The id of a thing that a step made reaches its check and its rollback; a second run does not make another."""
+    aws = fake(small(made_group()))
+    aws.caller(HOME)
+    aws.answer("sg-1", RuntimeError("ThrottlingException"), *[RuntimeError("ThrottlingException")] * 4)
+    assert aws.run("contain.sh", "--execute").returncode == 1
+    aws.caller(HOME)
+    aws.answer(1)
+    result = aws.run("contain.sh", "--execute")
+    assert (result.returncode, result.stderr) == (0, "")
+    operations = [operation for _, operation, _ in aws.inputs()]
+    assert operations.count("create-security-group") == 1
+    assert aws.inputs()[-1] == ("ec2", "describe-security-groups", {"GroupIds": ["sg-1"]})
+    assert aws.calls()[1][-2:] == ["--query", "GroupId"]
+    aws.caller(HOME)
+    aws.answer({})
+    assert aws.run("rollback.sh", "--execute").returncode == 0
+    assert aws.inputs()[-1] == ("ec2", "delete-security-group", {"GroupId": "sg-1"})
+
+
+def test_several_outputs(fake):
+    """Of several outputs each is kept under its own name."""
+    step = replace(made_group(), outputs={"group_id": "GroupId", "owner": "OwnerId", "none": "Nothing"})
+    aws = fake(small(step))
+    aws.caller(HOME)
+    aws.answer(["sg-1, x", HOME, None], 1)
+    assert aws.run("contain.sh", "--execute").returncode == 0
+    state = next(aws.scripts.glob("state-*")) / "01-isolate"
+    assert {name: json.loads((state / f"{name}.json").read_text()) for name in step.outputs} == {
+        "group_id": "sg-1, x", "owner": HOME, "none": None,
+    }  # fmt: skip
+
+
+def test_brakes_are_exported_apart(plan, tmp_path):
+    """An emergency plan lies in a folder of its own with its own scripts; one that is gone is taken away again."""
+    brake = replace(small(made_group()), title="Freeze account 111122223333: identities!")
+    save(replace(plan, brakes=(brake,)), tmp_path)
+    folder = tmp_path / "brake-freeze-account-111122223333-identities"
+    assert {"plan.json", "runbook.md", "runbook.html", "contain.sh", "rollback.sh", "verify.sh"} <= {
+        file.name for file in folder.iterdir()
+    }
+    assert brake.steps[0].id not in (tmp_path / "contain.sh").read_text()
+    assert f"({folder.name}/runbook.md)" in (tmp_path / "runbook.md").read_text()
+    (folder / "state-1").mkdir()
+    save(plan, tmp_path)
+    assert [file.name for file in folder.iterdir()] == ["state-1"]
+
+
+def test_a_case_is_exported_whole(own_incident):
+    """Beside the plan's own forms lie those that rest on the case; a second export gives the same bytes."""
+    from cirtlib.containment import write
+
+    folder = own_incident.out / "plan"
+    plan = write(own_incident)
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert set(files) == {
+        "plan.json", "runbook.md", "runbook.html", "contain.sh", "verify.sh", "rollback.sh", "tickets.csv",
+        "cacao.json", "indicators.csv", "hub_updates.json", "hub_updates.sh", "aws_runbooks.json",
+    }  # fmt: skip
+    answered = {one["finding"] for one in json.loads(files["hub_updates.json"])["updates"]}
+    assert answered
+    assert answered <= {one for step in plan.steps for one in step.why}
+    rows = list(csv.DictReader(io.StringIO(files["indicators.csv"].decode())))
+    assert {"yes", "no"} == {row["block"] for row in rows if row["kind"] == "address"}
+    write(own_incident)
+    assert files == {file.name: file.read_bytes() for file in folder.iterdir()}

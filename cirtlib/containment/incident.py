@@ -1,5 +1,6 @@
 """What a plan is made from, and the draft that it grows in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -13,7 +14,7 @@ import yaml
 from cirtlib import identity
 from cirtlib.containment.history import Act, acts
 from cirtlib.containment.step import Step
-from cirtlib.text import visible
+from cirtlib.containment.usage import Habits
 
 EXTENT = ("compromised", "attacker_created", "changed")
 _WHY_LIMIT = 20
@@ -34,6 +35,12 @@ class Incident:
         Columns event_id, account_id, verdict.
     accounts
         The accounts that are ours.
+    habits
+        The baseline, to be asked who used what; None where nobody counts it.
+    management
+        The organization's management account, and where that is known from; two empty texts where nothing says it.
+    trusts, groups
+        Trust policies of roles, and groups of users, by ARN, as account snapshots have them.
     """
 
     name: str
@@ -44,6 +51,10 @@ class Incident:
     verdicts: pd.DataFrame
     accounts: frozenset[str] = frozenset()
     responders: tuple[str, ...] = ()
+    habits: Habits | None = None
+    management: tuple[str, str] = ("", "")
+    trusts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def extent(self) -> list[Node]:
@@ -86,20 +97,6 @@ class Incident:
     def is_responder(self, arn: str) -> bool:
         """Whether case.yaml names this principal as one of those who respond."""
         return any(arn == one or arn.startswith(f"{one}/") for one in self.responders)
-
-    def impact(self, column: str, value: str) -> str:
-        """Who else used a principal or key (`column` of events), in one sentence."""
-        rows = self.others[self.others[column] == value]
-        if rows.empty:
-            return "Nobody but the attacker used it in the logs."
-        first, last = rows["event_time"].min(), rows["event_time"].max()
-        days = max((last - first).total_seconds() / 86400, 1)
-        who = rows["session_name"].fillna(rows["user_name"]).dropna().value_counts()
-        names = ", ".join(visible(name) for name in sorted(who.index[:5])) + (", ..." if len(who) > 5 else "")
-        return (
-            f"{len(rows)} calls in the logs are not the attacker's ({first:%Y-%m-%d} to {last:%Y-%m-%d}, about "
-            f"{len(rows) / days:.0f} a day), under {len(who)} name{'s'[: len(who) != 1]}: {names}."
-        )
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 from cirtlib import queries, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import catalogue, effect, resources
+from cirtlib.containment import brake, catalogue, effect, narrower, outside, resources, responders, usage
 from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
@@ -48,11 +48,19 @@ def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
     PlanError
         when a step would be wrong: an unknown call or parameter, or a responder as its target.
     """
-    scope = scope or scoping.load(case)
-    given = scope.to_dict()
-    events = queries.events(case)
+    return plan_for(incident_of(case, scope or scoping.load(case)))
+
+
+def plan_for(incident: Incident) -> Plan:
+    """Plan for the incident of a case, with the techniques that its calls stand for."""
+    return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
+
+
+def incident_of(case: Case, scope: scoping.Scope) -> Incident:
+    """What a plan is made from: the case, its scope and its events."""
+    events, given = queries.events(case), scope.to_dict()
     seen = {account for account in events["account_id"].dropna().unique() if str(account).isdigit()}
-    incident = Incident(
+    return Incident(
         name=case.name,
         title=case.title or case.name,
         as_of=queries.as_of(case),
@@ -61,8 +69,11 @@ def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
         verdicts=scope.verdicts,
         accounts=frozenset(seen | set(case.accounts)),
         responders=case.responders,
+        habits=usage.of_case(case, given, scope.verdicts),
+        management=brake.management(case, events),
+        trusts=responders.trusts(case),
+        groups=responders.groups(case),
     )
-    return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
 
 
 def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name: "") -> Plan:
@@ -87,15 +98,25 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     state_reasons(draft)
     late = _destroying(draft)
     ordered = sorted(draft.steps.values(), key=lambda step: _turn(step, late=late))
-    steps = number([_described(step, incident, technique_of) for step in _with_evidence(ordered)])
+    described = [_described(step, incident, technique_of) for step in _with_evidence(ordered)]
+    steps = narrower.offer(number(usage.describe(described, incident.habits)), incident)
+    responders.refuse_lock_out(incident, steps)
+    outside.keep_quarantine(steps)
+    exposed, alerts = outside.exposure(incident)
+    brakes, urgent, remarks = brake.brakes(incident)
     result = Plan(
         case=incident.name,
         title=incident.title,
         as_of=f"{incident.as_of.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         steps=steps,
-        unplanned=tuple({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
+        unplanned=(
+            *({"node": node, "reason": reason} for node, reason in sorted(draft.reasons.items())),
+            *outside.foreign(incident, steps),
+            *exposed,
+        ),
         recovery=(*recovery(steps), *rotations(incident.history)),
-        warnings=tuple(draft.warnings),
+        warnings=(*responders.unusual(incident), *alerts, *urgent, *draft.warnings, *remarks),
+        brakes=brakes,
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
         responders=incident.responders,
     )
@@ -203,12 +224,13 @@ def _keys(draft: Draft, users: dict[str, str]) -> None:
                 "no event tells whose key it is (a root key is not shown as a user's): find its user with "
                 "GetAccessKeyLastUsed, and deactivate it by hand, now"
             )
+        elif why := outside.unreachable(draft.incident, user):
+            draft.reasons[node["id"]] = why
         elif draft.incident.is_responder(user):
             draft.reasons[node["id"]] = "refused: it belongs to a responder of case.yaml"
         else:
             made = [act for act in draft.incident.history if act.minted_key == key and act.attacker]
-            step = replace(catalogue.key_inactive(user, key), impact=draft.incident.impact("access_key_id", key))
-            draft.add(step, nodes=[node], because=made)
+            draft.add(catalogue.key_inactive(user, key), nodes=[node], because=made)
 
 
 def _denied_users(draft: Draft, users: dict[str, str]) -> None:
@@ -227,7 +249,7 @@ def _denied_users(draft: Draft, users: dict[str, str]) -> None:
             reopens=made_by_attacker(draft, node) or console or not keys,
         )
         because = [act for act in about_user(draft.incident.history, user) if act.attacker and act.name == "CreateUser"]
-        draft.add(replace(step, impact=draft.incident.impact("principal", user)), nodes=[node], because=because)
+        draft.add(step, nodes=[node], because=because)
 
 
 def _denied_roles(draft: Draft) -> None:
@@ -235,7 +257,7 @@ def _denied_roles(draft: Draft) -> None:
         role = node["value"]
         because = [act for act in draft.incident.history if act.attacker and act.request.get("roleArn") == role]
         step = catalogue.deny_role(role, requires=(), reopens=made_by_attacker(draft, node))
-        draft.add(replace(step, impact=draft.incident.impact("principal", role)), nodes=[node], because=because)
+        draft.add(step, nodes=[node], because=because)
 
 
 def _shares(draft: Draft) -> None:
@@ -277,7 +299,7 @@ def _revocations(draft: Draft) -> None:
         for node in roles:
             after = f"revoke {node['value']}" if again else doors[-1]
             step = catalogue.revoke(node["value"], after=after, again=again)
-            draft.add(replace(step, impact=draft.incident.impact("principal", node["value"])), nodes=[node])
+            draft.add(step, nodes=[node])
     stays = [key for key in draft.steps if key.split(" ")[0] in ("key", "trust", "revoke-again")]
     stops = [
         f"stop {node['value']}" for node in of(draft, "resource", ":instance/", ("compromised", "attacker_created"))
@@ -289,13 +311,9 @@ def _revocations(draft: Draft) -> None:
 
 
 def _described(step: Step, incident: Incident, technique_of: TechniqueOf) -> Step:
-    """Step with the techniques that its evidence shows, and with what it does to others."""
+    """Step with the techniques that its evidence shows."""
     found = {technique_of(act.source, act.name) for act in incident.history if act.event_id in step.why}
-    return replace(
-        step,
-        techniques=tuple(sorted(one for one in found if one)),
-        impact=step.impact or "Nothing else is known to depend on it.",
-    )
+    return replace(step, techniques=tuple(sorted(one for one in found if one)))
 
 
 def _denies(step: Step) -> bool:

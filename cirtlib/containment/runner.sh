@@ -93,6 +93,7 @@ prepare() { # the state folder: bound to this plan, readable by nobody else
   fi
   printf '%s\n' "$PLAN" >"$STATE_DIR/plan"
   local file # a later plan must not take away the way back from this one
+  [ "$SCRIPT" != hub_updates.sh ] || return 0
   for file in plan.json verify.sh rollback.sh; do
     if [ -f "$1/$file" ] && [ ! -f "$STATE_DIR/$file" ]; then cp -- "$1/$file" "$STATE_DIR/$file"; fi
   done
@@ -161,7 +162,7 @@ enter() { # before an account's first step: the right account, and a caller that
 }
 
 begin() { # step account region title: is it to be looked at in this run?
-  STEP=$1 ACCOUNT=$2 REGION=$3 BROKEN='' REFUSED=''
+  STEP=$1 ACCOUNT=$2 REGION=$3 BROKEN='' REFUSED='' OUTPUTS=()
   NOW='(the time when the step runs)'
   [ "$ONLY_STEPS" = ' ' ] || case "$ONLY_STEPS" in *" $1 "*) ;; *) return 1 ;; esac
   [ "$ONLY_ACCOUNTS" = ' ' ] || case "$ONLY_ACCOUNTS" in *" $2 "*) ;; *) return 1 ;; esac
@@ -238,7 +239,7 @@ capture() { # name expected service operation json query: save the state first; 
 
 answer() { # like aws_call with a query; what is not there is null
   aws_call "$@" && return 0
-  if grep -q -e 'NoSuchEntity' -e 'NotFound' "$STATE_DIR/error"; then
+  if grep -q -e 'NoSuch' -e 'NotFound' "$STATE_DIR/error"; then
     printf 'null'
     return 0
   fi
@@ -255,23 +256,64 @@ holds() {
   [ "$GOT" = "$EXPECTED" ]
 }
 
-change() { # service operation json
+change() { # service operation json: make the change, unless an earlier run made it, and see that it holds
+  if [ "$EXECUTE" = yes ]; then
+    if [ -f "$HOME_OF/started" ] && holds; then
+      finish "done by an earlier run"
+      return 0
+    fi
+    if [ -n "$BROKEN" ]; then
+      holds || die "$STEP: its target is no longer as the plan recorded it ($BROKEN). Look at it; then plan again, or --skip $STEP"
+      say "    it is so already: nothing to do"
+      : >"$HOME_OF/already"
+      finish "already so"
+      return 0
+    fi
+    rm -f -- "$HOME_OF/answer.json"
+  fi
+  perform "$@"
+  settle
+}
+
+puts_out() { # name query...: what later calls need of the answer; of several, each must be a text, a number or null
+  OUTPUTS=("$@")
+}
+
+perform() { # service operation json: the change itself; once an answer is saved, it is not made again
+  local query='' place names=() value
+  for ((place = 0; place < ${#OUTPUTS[@]}; place += 2)); do
+    names+=("${OUTPUTS[place]}")
+    query="$query${query:+, }${OUTPUTS[place + 1]}"
+  done
+  [ ${#names[@]} -le 1 ] || query="[$query]"
+  [ -z "$query" ] || set -- "$@" "$query"
   if [ "$EXECUTE" = no ]; then
-    print_call "    run: " "$1" "$2" "$3"
+    print_call "    run: " "$@"
+    return 0
+  fi
+  [ -z "$BROKEN" ] ||
+    die "$STEP: its target is no longer as the plan recorded it ($BROKEN). Look at it; then plan again, or --skip $STEP"
+  [ ! -f "$HOME_OF/answer.json" ] || return 0
+  note "run: $1 $2 $3"
+  : >"$HOME_OF/started"
+  aws_call "$@" >"$HOME_OF/answer.part" || die "$STEP failed: $(fault)"
+  if [ ${#names[@]} = 1 ]; then
+    cp -- "$HOME_OF/answer.part" "$HOME_OF/${names[0]}.json"
+  else # the AWS CLI gives a list one value a line, between brackets
+    place=2
+    for value in ${names[@]+"${names[@]}"}; do
+      sed -n "${place}p" "$HOME_OF/answer.part" | sed -e 's/^ *//' -e 's/,$//' >"$HOME_OF/$value.json"
+      place=$((place + 1))
+    done
+  fi
+  mv -- "$HOME_OF/answer.part" "$HOME_OF/answer.json"
+}
+
+settle() { # the check, until it holds
+  if [ "$EXECUTE" = no ]; then
     print_call "    then check that it says $EXPECTED: " "${CHECK[@]}"
     return 0
   fi
-  if [ -n "$BROKEN" ]; then
-    holds || die "$STEP: its target is no longer as the plan recorded it ($BROKEN). Look at it; then plan again, or --skip $STEP"
-    say "    it is so already: nothing to do"
-    : >"$HOME_OF/already"
-    finish "already so"
-    return 0
-  fi
-  note "run: $1 $2 $3"
-  local got
-  got=$(aws_call "$1" "$2" "$3") || die "$STEP failed: $(fault)"
-  printf '%s' "$got" >"$HOME_OF/answer.json"
   local try
   for try in 1 2 3 4 5; do
     holds && { finish "done"; return 0; }

@@ -1,6 +1,6 @@
 """Which nodes of the extent a plan can work on, and why it cannot on the others."""
 
-from cirtlib.containment import catalogue
+from cirtlib.containment import catalogue, outside
 from cirtlib.containment.history import about_role, about_user, gone
 from cirtlib.containment.incident import Draft, Node
 
@@ -16,6 +16,8 @@ def of(draft: Draft, kind: str, part: str, statuses: tuple[str, ...] = ()) -> li
                 "refused: case.yaml names it as a responder. If it is compromised, take it off `responders` and "
                 "respond with another identity"
             )
+        elif kind == "principal" and (why := outside.unreachable(draft.incident, node["value"])):
+            draft.reasons[node["id"]] = why
         else:
             found.append(node)
     return found
@@ -27,13 +29,8 @@ def editable_roles(draft: Draft, statuses: tuple[str, ...] = ("compromised", "at
     for node in of(draft, "principal", ":role/", statuses):
         role = node["value"]
         deleted = gone(draft.incident.history, "DeleteRole", roleName=catalogue.name_of(role))
-        if "/aws-service-role/" in role:
-            draft.reasons[node["id"]] = "a service-linked role cannot be edited: disable it in its service"
-        elif "/AWSReservedSSO_" in role:
-            draft.reasons[node["id"]] = (
-                "a role of IAM Identity Center cannot be edited: disable the user there, delete its sessions, and "
-                "deny by the permission set's inline policy"
-            )
+        if why := outside.uneditable(draft.incident, role):
+            draft.reasons[node["id"]] = why
         elif deleted and deleted.account == role.split(":")[4]:
             draft.reasons[node["id"]] = f"deleted by event {deleted.event_id}"
         else:

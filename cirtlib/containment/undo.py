@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cirtlib.containment import catalogue
+from cirtlib.containment import catalogue, outside
 from cirtlib.containment.history import Act, about_role, about_user
 from cirtlib.containment.incident import Draft, Node
 from cirtlib.containment.step import Step
@@ -37,7 +37,8 @@ def undo(draft: Draft) -> None:
             continue
         about = _about(draft, owner)
         for act in about:
-            if act.attacker and act.name in _GIVEN and not _undone(act, about):
+            kept = outside.quarantine(str(act.request.get("policyArn", "")))
+            if act.attacker and act.name in _GIVEN and not kept and not _undone(act, about):
                 draft.add(_step(act, owner, about), nodes=_nodes(draft, node, act), because=[act])
     for act in draft.incident.history:
         if act.attacker and act.name in _BY_HAND:

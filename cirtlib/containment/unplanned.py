@@ -1,5 +1,6 @@
 """What no step deals with, and why; and what gives service back."""
 
+from cirtlib.containment import outside
 from cirtlib.containment.catalogue import name_of
 from cirtlib.containment.history import Act, text
 from cirtlib.containment.incident import Draft, Node
@@ -66,10 +67,7 @@ def _covered(draft: Draft, node: Node, holder: str) -> bool:
 def _reason(draft: Draft, node: Node, holder: str) -> str:
     value, kind = str(node["value"]), node["kind"]
     if value.endswith(":root"):
-        return (
-            "no IAM policy binds root: change its password and MFA, delete its keys (in a member account by "
-            "centralised root access), and open a case with AWS Support"
-        )
+        return outside.root(draft.incident, value)
     if kind == "credential":
         return _lives_on(node, holder)
     if kind == "principal" and node["status"] == "changed":

@@ -129,8 +129,9 @@ def _seen(rows: list[Row]) -> str:
             days = sorted(row.day for row in own if row.day)
             text += (
                 f" {sum(row.events for row in own):,} {words} are of {len({row.account for row in own})} accounts and "
-                f"{len({row.region for row in own})} Regions, from {days[0]} to {days[-1]}."
+                f"{len({row.region for row in own})} Regions"
             )
+            text += f", from {days[0]} to {days[-1]}." if days else "."  # lookups that found nothing new have no day
             partial = {row.extent for row in own} - {"all"}
             if partial:
                 text += f" Of them {len(partial)} lookups cover only what they were asked for."

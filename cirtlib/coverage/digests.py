@@ -23,7 +23,7 @@ _FAULTS = {
     chain.DIGEST_CHANGED: ("failed", "digest false"),
     chain.SIGNATURE_INVALID: ("failed", "digest false"),
 }
-_FALSE = (chain.DIGEST_CHANGED, chain.SIGNATURE_INVALID, chain.DIGEST_MISSING)
+FALSE = (chain.DIGEST_CHANGED, chain.SIGNATURE_INVALID, chain.DIGEST_MISSING)
 
 
 def rows(held: Held, read: list[Row]) -> list[Row]:
@@ -44,7 +44,7 @@ def _days(frame: pd.DataFrame) -> pd.Series:
 
 def _empty(frame: pd.DataFrame, seen: set[tuple[Any, ...]]) -> list[Row]:
     """Days whose digests name no file, where nothing was read either."""
-    sound = frame[frame["kind"].eq("digest") & ~frame["verdict"].isin(_FALSE)]
+    sound = frame[frame["kind"].eq("digest") & ~frame["verdict"].isin(FALSE)]
     named = set(map(tuple, frame.loc[frame["kind"].eq("log"), ["account", "region", "day"]].to_numpy()))
     counts = sound.groupby(["account", "region", "day"], sort=True).size()
     return [

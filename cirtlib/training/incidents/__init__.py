@@ -44,6 +44,10 @@ class Incident:
         (from, to, kind) of what was minted, created and changed.
     verdicts
         attacker or owner, by (event_id, account_id).
+    kinds
+        The entry and the hops, in their order.
+    before
+        What stood in the accounts when the attack began: account -> kind -> things, see emulate.py.
     """
 
     records: list[Json]
@@ -53,6 +57,7 @@ class Incident:
     edges: set[tuple[str, str, str]] = field(default_factory=set)
     verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
     kinds: list[str] = field(default_factory=list)
+    before: dict[str, dict[str, list[Json]]] = field(default_factory=dict)
 
 
 def incident(seed: int) -> Incident:
@@ -144,6 +149,7 @@ def _told(raid: Raid, seed: tuple[str, str]) -> Incident:
         raid.edges,
         {(event, account): "attacker" for event, account, _ in raid.events} | dict.fromkeys(raid.owner, "owner"),
         raid.kinds,
+        raid.world.before,
     )
 
 

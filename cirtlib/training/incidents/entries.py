@@ -67,6 +67,7 @@ def _of_service(raid: Raid, service: str, name: str) -> Hand:
 def guessed_password(raid: Raid) -> Hand:
     """A user's password: a sign-in to the console without MFA."""
     person = raid.world.rng.choice(raid.world.people)
+    raid.world.had(person.account, "passwords", UserName=person.name)
     return signed_in(raid, person, Place(raid.world.thief.address, BROWSER))
 
 

@@ -132,7 +132,7 @@ def console_session(raid: Raid, owner: Person | Duty, place: Place, at: dt.datet
 
 def federated(raid: Raid, provider: str, name: str, account: str) -> Hand:
     """Take on a role through an identity provider (AssumeRoleWithSAML or AssumeRoleWithWebIdentity)."""
-    role = raid.world.duty(f"federated-{alphanumeric(raid.world.rng, 4)}", account)
+    role = raid.world.duty(f"federated-{alphanumeric(raid.world.rng, 4)}", account, taken_by=provider)
     at, who = raid.wait(), "someone@example.com"
     answer: Json = {"credentials": credentials(raid.world.rng, at), "assumedRoleUser": assumed(role.arn, role.id, who)}
     request: Json = {"roleArn": role.arn, "roleSessionName": who}

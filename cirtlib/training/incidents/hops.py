@@ -211,10 +211,13 @@ def command_line_login(raid: Raid, hand: Hand) -> Hand:
 def new_instance(raid: Raid, hand: Hand) -> Hand:
     """An instance of the attacker's own with a role, and the credentials of its role."""
     instance, at = ec2_id(raid.world.rng, "i"), raid.now
-    launch = changes.Launch(REGION, hand.account, ec2_id(raid.world.rng, "ami"), "t3.large", (instance,))
+    role = raid.world.duty(f"node-{alphanumeric(raid.world.rng, 4)}", hand.account, taken_by="ec2.amazonaws.com")
+    profile = f"arn:aws:iam::{hand.account}:instance-profile/{role.name}"
+    raid.world.had(hand.account, "profiles", InstanceProfileName=role.name, Roles=[role.name])
+    image = ec2_id(raid.world.rng, "ami")
+    launch = changes.Launch(REGION, hand.account, image, "t3.large", (instance,), profile=profile)
     raid.do(hand, changes.run_instances(raid.world.rng, launch, at))
     raid.effect(hand, "created", f"resource:arn:aws:ec2:{REGION}:{hand.account}:instance/{instance}")
-    role = raid.world.duty(f"node-{alphanumeric(raid.world.rng, 4)}", hand.account)
     begun = raid.wait()
     key = minted_by(raid.world, "ec2", role, begun, name=instance)
     made = f"resource:arn:aws:ec2:{REGION}:{hand.account}:instance/{instance}"
@@ -225,7 +228,7 @@ def new_instance(raid: Raid, hand: Hand) -> Hand:
 def new_function(raid: Raid, hand: Hand) -> Hand:
     """A function of the attacker's own, and what it does."""
     name = f"fn-{alphanumeric(raid.world.rng, 5)}"
-    role = raid.world.duty(f"lambda-{alphanumeric(raid.world.rng, 4)}", hand.account)
+    role = raid.world.duty(f"lambda-{alphanumeric(raid.world.rng, 4)}", hand.account, taken_by="lambda.amazonaws.com")
     arn = f"arn:aws:lambda:{REGION}:{hand.account}:function:{name}"
     raid.do(
         hand,
@@ -287,7 +290,7 @@ def own_provider(raid: Raid, hand: Hand) -> Hand:
             "iam",
             "CreateOpenIDConnectProvider",
             REGION,
-            {"url": f"https://{provider.rpartition('/')[2]}"},
+            {"url": f"https://{provider.rpartition('/')[2]}", "clientIDList": ["sts.amazonaws.com"]},
             {"openIDConnectProviderArn": provider},
             read_only=False,
         ),
@@ -305,7 +308,7 @@ def pod_identity(raid: Raid, hand: Hand) -> Hand:
     raid.note(
         hand, raid.world.say(hand.make(), Call("eks-auth", "AssumeRoleForPodIdentity", REGION, request), hand.place, at)
     )
-    role = raid.world.duty(f"pod-{alphanumeric(raid.world.rng, 4)}", hand.account)
+    role = raid.world.duty(f"pod-{alphanumeric(raid.world.rng, 4)}", hand.account, taken_by="pods.eks.amazonaws.com")
     key = minted_by(raid.world, "pods.eks", role, at, name=name)
     raid.minted(hand, f"access_key:{key}")
     return in_role(raid, role, key, name, at=at)

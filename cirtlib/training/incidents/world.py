@@ -3,6 +3,7 @@
 import datetime as dt
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from cirtlib.training import names
 from cirtlib.training.identifiers import access_key, ec2_id, guid, unique_id
@@ -57,6 +58,18 @@ class Duty:
     account: str
     id: str
     path: str = "/"
+    taken_by: str = ""  # a service, an identity provider, or people of all accounts
+
+    @property
+    def trust(self) -> Json:
+        """The role's trust policy."""
+        how, who = "sts:AssumeRole", {"AWS": f"arn:aws:iam::{self.account}:root"}
+        if self.taken_by.endswith(".amazonaws.com"):
+            who = {"Service": self.taken_by}
+        elif self.taken_by:
+            how = "sts:AssumeRoleWithSAML" if ":saml-provider/" in self.taken_by else "sts:AssumeRoleWithWebIdentity"
+            who = {"Federated": self.taken_by}
+        return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": who, "Action": how}]}
 
     @property
     def arn(self) -> str:
@@ -71,7 +84,10 @@ class Duty:
 
 @dataclass
 class World:
-    """The organization of one incident, with its book of records."""
+    """The organization of one incident, with its book of records.
+
+    `before` is what stood in the accounts when the attack began: account -> kind -> things, see emulate.py.
+    """
 
     rng: random.Random
     book: Book
@@ -79,6 +95,7 @@ class World:
     people: list[Person] = field(default_factory=list)
     roles: list[Duty] = field(default_factory=list)
     servers: list[tuple[str, Duty]] = field(default_factory=list)
+    before: dict[str, dict[str, list[Json]]] = field(default_factory=dict)
     agent: str = "aws-cli/2.17.0 md/awscrt#1.0.0"
     thief: Place = field(default_factory=lambda: Place(THIEF, "python-requests/2.32.3"))
 
@@ -95,9 +112,16 @@ class World:
         """A new access key id."""
         return access_key(self.rng, prefix)
 
-    def duty(self, name: str, account: str, path: str = "/") -> Duty:
-        """A new role."""
-        return Duty(name, account, self.id("AROA"), path)
+    def duty(self, name: str, account: str, path: str = "/", *, taken_by: str = "", new: bool = False) -> Duty:
+        """A role that was there before the attack, unless it is `new`."""
+        role = Duty(name, account, self.id("AROA"), path, taken_by)
+        if not new:
+            self.had(account, "roles", RoleName=name, Path=path, RoleId=role.id, trust=role.trust)
+        return role
+
+    def had(self, account: str, kind: str, **thing: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Note what stood in an account when the attack began."""
+        self.before.setdefault(account, {}).setdefault(kind, []).append(thing)
 
     def say(self, caller: Caller, call: Call, place: Place, at: dt.datetime) -> Json:
         """Write one record."""
@@ -111,13 +135,17 @@ def found(rng: random.Random) -> World:
     crew = [name.login for name in names.crew(rng, rng.randint(4, 7))]
     for index, name in enumerate(crew):
         account = accounts[index % len(accounts)] if index > 2 else accounts[0]
-        world.people.append(Person(name, account, world.id("AIDA"), world.key("AKIA")))
+        person = Person(name, account, world.id("AIDA"), world.key("AKIA"))
+        world.people.append(person)
+        keys = [{"AccessKeyId": person.key, "Status": "Active"}]
+        world.had(account, "users", UserName=name, UserId=person.id, keys=keys)
     for account in accounts:
         for name in rng.sample(["deploy", "audit", "data", "ops", "build", "reader"], 3):
             path = rng.choice(["/", "/team/"])
             world.roles.append(world.duty(f"{name}-{account[:3]}", account, path))
-        role = world.duty(f"server-{account[:3]}", account)
+        role = world.duty(f"server-{account[:3]}", account, taken_by="ec2.amazonaws.com")
         world.servers.append((ec2_id(rng, "i"), role))
+        world.had(account, "instances", InstanceId=world.servers[-1][0], Role=role.name)
     for index, role in enumerate(world.roles):  # each is seen at least once, so that its whole ARN is
         person = world.people[index % len(world.people)]
         at_work(world, person, role, START + dt.timedelta(hours=7, minutes=index))
