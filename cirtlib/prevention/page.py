@@ -105,7 +105,7 @@ def _stopped(table: pd.DataFrame) -> list[str]:
     lines = ["## Had these policies stood", ""]
     lines += [
         "Calls in these logs that succeeded, and that a statement would have denied; each counts once, at the first",
-        "that denies it. A role of yours among the others is what the statement breaks: exempt it, or change how it works.",
+        "that denies it. A role of yours among the others is what the statement breaks: exempt it, or change it.",
         "",
     ]
     for row in table.itertuples():
