@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import boto3
+import pandas as pd
 import parliament
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from cirtlib.cli import main
 from cirtlib.containment.validate import api_faults
 from cirtlib.errors import PlanError
 from cirtlib.policy import Request, evaluate
-from cirtlib.prevention import PIPELINE, controls, page, policies, prevention, write
+from cirtlib.prevention import PIPELINE, controls, page, policies, prevention, rehearsal, rehearse, write
 from cirtlib.prevention.signs import Sign, Signs
 
 RESPONDER = "arn:aws:iam::111122223333:role/IncidentResponder"
@@ -43,6 +44,7 @@ class Loader(yaml.SafeLoader):
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: f"{suffix} {node.value}")
 TEMPLATE = yaml.load(controls.template(), Loader)
+NOTHING = pd.DataFrame(columns=rehearsal.COLUMNS)
 
 
 def denied(action, resource="*", **context):
@@ -285,7 +287,7 @@ def test_a_gap_is_shown_by_its_sign():
 def test_hostile_names_stay_text(own_incident):
     """A role or an id from a log ends no code span and starts no markup."""
     evil = Signs({"event:StopLogging": Sign("StopLogging", 1, ("`<img src=x>\u202e`",))}, (), (), {"arn:`evil`": ()})
-    text = page.markdown(own_incident, evil, controls.gaps(evil), policies.Documents({}, {}, EXEMPT))
+    text = page.markdown(own_incident, evil, controls.gaps(evil), (policies.Documents({}, {}, EXEMPT), NOTHING))
     assert "`'<img src=x>\\u202e'`" in text
     assert "`arn:'evil'`" in text
 
@@ -311,6 +313,23 @@ def test_exposed_credentials(own_incident):
     assert {"IAM.3", "IAM.8", "IAM.19"} <= set(keys["security_hub"])
     assert "RequireMfa" in " ".join(by_control(frame, "MFA for every IAM user")["artefacts"])
     assert any("trust/" in one for one in by_control(frame, "MFA in the trust policy")["artefacts"])
+
+
+def test_rehearsal_names_whom_it_would_stop(own_incident):
+    """The attacker's calls that a guard-rail stops are cited, and so is the role of ours that it would break."""
+    table = rehearse(own_incident).set_index("statement")
+    judged = scope.load(own_incident).verdicts
+    mine = set(judged[judged["verdict"] == "attacker"]["event_id"])
+    for name in ("DenyStoppingLogging", "DenyNewUsersAndKeys", "DenyWideningIdentities", "DenySharing"):
+        assert table.loc[name, "attacker_calls"] >= 1
+        assert set(table.loc[name, "evidence"]) <= mine
+    assert not mine & {one for ids in table["other_events"] for one in ids}
+    (pipeline,) = table.loc["DenyNewUsersAndKeys", "others"]
+    assert "/ci-" in pipeline
+    freed = rehearse(own_incident, pipeline=pipeline).set_index("statement")
+    assert freed.loc["DenyNewUsersAndKeys", "other_calls"] == 0
+    assert freed.loc["DenyNewUsersAndKeys", "attacker_calls"] == table.loc["DenyNewUsersAndKeys", "attacker_calls"]
+    assert "ProtectExemptRoles" not in table.index  # a record does not tell the resource as policies name it
 
 
 def test_files_of_an_incident(own_incident, monkeypatch):

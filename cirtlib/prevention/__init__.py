@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from cirtlib.case import Case
-from cirtlib.prevention import controls, page, policies, signs
+from cirtlib.prevention import controls, page, policies, rehearsal, signs
 from cirtlib.prevention.controls import Control, Gap
 from cirtlib.prevention.policies import PIPELINE, Documents
 
-__all__ = ["PIPELINE", "Control", "Gap", "prevention", "write"]
+__all__ = ["PIPELINE", "Control", "Gap", "prevention", "rehearse", "write"]
 
 
 def prevention(case: Case) -> pd.DataFrame:
@@ -57,6 +57,21 @@ def _table(gaps: tuple[Gap, ...], made: Documents) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def rehearse(case: Case, *, pipeline: str = PIPELINE) -> pd.DataFrame:
+    """Say which successful calls in the logs the guard-rails would have denied, the attacker's and others'.
+
+    Returns
+    -------
+    DataFrame
+        One row per statement that was judged: statement (its Sid), attacker_calls, evidence (first event ids of them),
+        other_calls, others (ARNs of who made them, most calls first), other_events (first ids). Statements that hang on
+        a resource, or on what a record does not tell, are not judged.
+    """
+    seen = signs.look(case)
+    made = policies.documents(seen, controls.gaps(seen), responders=case.responders, pipeline=pipeline)
+    return rehearsal.rehearse(case, made)
+
+
 def write(case: Case, *, pipeline: str = PIPELINE) -> pd.DataFrame:
     """Write prevent.md, prevent.json, prevent.yaml (CloudFormation), scps/ and trust/ into out/plan/prevent/.
 
@@ -86,7 +101,7 @@ def write(case: Case, *, pipeline: str = PIPELINE) -> pd.DataFrame:
     files |= {name: _json(content) for name, (_, content) in made.trust.items()}
     files["prevent.yaml"] = controls.template()
     files["prevent.json"] = _json(json.loads(table.to_json(orient="records")))
-    files["prevent.md"] = page.markdown(case, seen, gaps, made)
+    files["prevent.md"] = page.markdown(case, seen, gaps, (made, rehearsal.rehearse(case, made)))
     _save(case.out / "plan" / "prevent", files)
     return table
 

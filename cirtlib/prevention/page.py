@@ -1,5 +1,7 @@
 """prevent.md: the gaps, with their evidence, and the controls as check boxes."""
 
+import pandas as pd
+
 from cirtlib.case import Case
 from cirtlib.containment import scripts
 from cirtlib.prevention import controls, policies
@@ -9,6 +11,7 @@ from cirtlib.prevention.signs import Sign, Signs
 from cirtlib.text import visible
 
 _SHOWN = 6
+_FEW = 3
 _CALL = "by hand: "
 
 _SCPS = """\
@@ -60,8 +63,9 @@ def shown(sign: Sign) -> str:
     return sign.text + (f" ({sign.count:,} times)" if sign.count > 1 and " " not in sign.text else "")
 
 
-def markdown(case: Case, seen: Signs, gaps: tuple[Gap, ...], made: Documents) -> str:
-    """Text of prevent.md."""
+def markdown(case: Case, seen: Signs, gaps: tuple[Gap, ...], tried: tuple[Documents, pd.DataFrame]) -> str:
+    """Text of prevent.md; `tried` is the policies and their rehearsal."""
+    made, stopped = tried
     lines = [f"# Prevention: {_code(case.title or case.name)}", ""]
     lines += [
         "What made this incident possible, and what keeps it from happening again. Each control has a box to tick. No",
@@ -71,7 +75,7 @@ def markdown(case: Case, seen: Signs, gaps: tuple[Gap, ...], made: Documents) ->
     for gap in gaps:
         lines += _section(gap, seen, made)
     lines += [_SCPS.format(exempted=", ".join(_code(one) for one in made.exempted)), _TEMPLATE]
-    lines += [*_files(made), *_missing(case, seen, made)]
+    lines += [*_stopped(stopped), *_files(made), *_missing(case, seen, made)]
     return "\n".join(lines)
 
 
@@ -96,6 +100,28 @@ def _calls(control: Control, seen: Signs) -> list[str]:
     return [scripts.command({**control.call, "parameters": given}, "us-east-1") for given in filled]
 
 
+def _stopped(table: pd.DataFrame) -> list[str]:
+    """What the statements would have denied of the calls in the logs."""
+    lines = ["## Had these policies stood", ""]
+    lines += [
+        "Calls in these logs that succeeded, and that a statement would have denied; each counts once, at the first",
+        "that denies it. A role of yours among the others is what the statement breaks: exempt it, or change it.",
+        "",
+    ]
+    for row in table.itertuples():
+        others = f" (by {_few(row.others)}: {_few(row.other_events)})" if row.other_calls else ""
+        mine = f" ({_few(row.evidence)})" if row.attacker_calls else ""
+        lines.append(
+            f"* `{row.statement}`: {row.attacker_calls:,} of the attacker{mine}, {row.other_calls:,} of others{others}."
+        )
+    return [*lines, ""]
+
+
+def _few(texts: list[str]) -> str:
+    more = len(texts) - _FEW
+    return ", ".join(_code(one) for one in texts[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _files(made: Documents) -> list[str]:
     lines = ["## Files", ""]
     for name, content in made.scps.items():
@@ -109,7 +135,8 @@ def _missing(case: Case, seen: Signs, made: Documents) -> list[str]:
     lines = ["## What was not checked", ""]
     lines += [
         "* Whether a control is in place already: ask Security Hub and your organization's policies.",
-        "* Whom a service control policy would stop besides the attacker: the test OU shows it.",
+        "* Whom a service control policy would stop that these logs do not show, and statements on single resources or",
+        "  on IMDSv2 at launch: the test OU shows it.",
         "* What a linter of identity policies cannot tell of SCPs: AWS checks that when you create them.",
     ]
     named = {role for role, _ in made.trust.values()}
