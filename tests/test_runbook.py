@@ -120,13 +120,16 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
                                    "evaded_by": "a new session"},))  # fmt: skip
     whole = replace(
         plan, steps=(*plan.steps[:7], first, *plan.steps[8:]), exposed=("Port 22 of i-1 stays open.",),
-        effect={"says": ["All 12 calls of the attacker are stopped."],
-                "attacker": {"possible": [{"call": "s3:GetObject", "why": "public | bucket"}]}},
+        effect={"says": ["All 12 calls of the attacker are stopped."], "unknown_share": 0.0, "attacker": {
+            "calls": 12, "possible": [{"call": "s3:GetObject", "why": "public | bucket", "event_ids": ["e1", "e2"]}],
+            "unknown": []}},
     )  # fmt: skip
     text = runbook(whole)
     top, rest = text.split("## How to run it with the scripts")
     assert "- All 12 calls of the attacker are stopped." in top
-    assert "| s3:GetObject | public \\| bucket |" in top
+    assert "### Calls of the attacker that stay possible, and why" in top
+    assert "| s3:GetObject | public \\| bucket | e1, e2 |" in top
+    assert "could not be judged" not in top
     assert "1,500 calls, about 187.5 a day" in top
     assert "hours (UTC): 8-10, 14" in top
     assert f"Live sessions. ({first.id})" in top

@@ -42,6 +42,14 @@ _ORDER = (
     "The order matters: everything is denied and the doors are closed before sessions are revoked, or those minted in "
     "between would live again when the deny is lifted."
 )
+_TITLES = {
+    "attacker.by_step": "Calls of the attacker that are stopped, by the step that stops them",
+    "attacker.possible": "Calls of the attacker that stay possible, and why",
+    "attacker.unknown": "Calls of the attacker that could not be judged",
+    "legitimate.broken": "Calls of others that stop",
+    "legitimate.unknown": "Calls of others that could not be judged",
+}
+_LISTED = 5  # of a list in a sentence
 _ROWS = 40  # of one table of the effect; plan.json has all
 
 
@@ -100,14 +108,8 @@ def _effect(plan: Plan) -> list[Block]:
     found += [Items([[one] for one in ([says] if isinstance(says, str) else says)])] if says else []
     if not plan.effect:
         found.append(Paragraph(["What it stops was not worked out call by call: see what each step does not stop."]))
-    mine, others = plan.effect.get("attacker", {}), plan.effect.get("legitimate", {})
-    for name, value in (
-        ("the attacker's calls, by the step that stops them", mine.get("by_step", [])),
-        ("calls of the attacker's that are still possible", mine.get("possible", [])),
-        ("rightful calls that break", others.get("broken", [])),
-        ("what could not be judged", [*mine.get("unknown", []), *others.get("unknown", [])]),
-    ):
-        found += _part(name, value) if value else []
+    for path, rows in _tables(plan.effect):
+        found += _table(_TITLES.get(path) or path.replace(".", ": ").replace("_", " "), rows)
     found += [Heading(3, ["Who else uses the targets"]), *_usage(plan)]
     limits: dict[str, list[str]] = {}
     for step in plan.steps:
@@ -121,17 +123,30 @@ def _effect(plan: Plan) -> list[Block]:
     return found
 
 
-def _part(name: str, rows: list[dict[str, Any]]) -> list[Block]:
-    """One part of the effect as a table."""
-    head = list(dict.fromkeys(key for one in rows for key in one))
-    cells: list[list[Words]] = [[[_said(one.get(key, ""))] for key in head] for one in rows[:_ROWS]]
-    more = [Paragraph([f"And {len(rows) - _ROWS:,} more rows in plan.json."])] if len(rows) > _ROWS else []
-    return [Heading(3, [name[:1].upper() + name[1:]]), Table([key.replace("_", " ") for key in head], cells), *more]
+def _tables(value: dict[str, Any], path: str = "") -> list[tuple[str, list[dict[str, Any]]]]:
+    """Lists of objects anywhere in the effect, with their place (`attacker.possible`); empty ones are left out."""
+    found: list[tuple[str, list[dict[str, Any]]]] = []
+    for name, one in value.items():
+        place = f"{path}.{name}" if path else name
+        if isinstance(one, dict):
+            found += _tables(one, place)
+        elif isinstance(one, list) and one and all(isinstance(item, dict) for item in one):
+            found.append((place, one))
+    return found
+
+
+def _table(title: str, values: list[dict[str, Any]]) -> list[Block]:
+    head = list(dict.fromkeys(key for one in values for key in one))
+    rows: list[list[Words]] = [[[_said(one.get(key))] for key in head] for one in values[:_ROWS]]
+    more = len(values) - len(rows)
+    rest: list[Block] = [Paragraph([f"And {more:,} more rows in plan.json."])] if more else []
+    return [Heading(3, [title]), Table([key.replace("_", " ") for key in head], rows), *rest]
 
 
 def _said(value: Any) -> str:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
-        return ", ".join(_said(one) for one in value)
+        more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+        return ", ".join(_said(one) for one in value[:_LISTED]) + more
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     if value is None:
@@ -162,8 +177,7 @@ def use(step: Step) -> str:
     parts = [f"{used['calls']:,} calls, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
     for name in ("callers", "services", "sessions"):
         if used[name]:
-            more = f" and {len(used[name]) - 5} more" if len(used[name]) > 5 else ""
-            parts.append(f"{name}: {', '.join(used[name][:5])}{more}")
+            parts.append(f"{name}: {_said(used[name])}")
     parts += [f"hours (UTC): {_hours(used['hours'])}"] if used["hours"] else []
     return "; ".join(parts) + "."
 
