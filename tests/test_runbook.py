@@ -11,6 +11,7 @@ from cirtlib.containment.planning import build
 from cirtlib.containment.render import save
 from cirtlib.containment.runbook import folders, runbook, runbook_html, use
 from tests import plan_sample as sample
+from tests import test_brake
 from tests.by_hand import COMMANDS, sections, typed
 from tests.fake_aws import FakeAws
 from tests.hostile import HOSTILE, everywhere, small
@@ -48,8 +49,10 @@ def test_every_step_is_whole(plan):
     assert "${" not in text
 
 
-def test_the_runbook_followed_by_hand(plan, tmp_path):
+@pytest.mark.parametrize("kind", ["plan", "brake"])
+def test_the_runbook_followed_by_hand(kind, plan, tmp_path):
     """Typing the commands in their order asks AWS the same as contain.sh does, and the scripts know what was done."""
+    plan = plan if kind == "plan" else build(test_brake.incident()).brakes[0]
     save(plan, tmp_path / "hand")
     save(plan, tmp_path / "script")
     text = (tmp_path / "hand" / "runbook.md").read_text(encoding="utf-8")
@@ -157,7 +160,7 @@ def test_brakes_are_pointed_to_and_only_by_decision(plan):
     assert "[brake\\-1" not in text
     assert "(brake-1-freeze/runbook.md)" in text
     assert text.index("Emergency brakes: only by decision") < text.index("## How to run it with the scripts")
-    assert "Approved by the account owner: the same brake" in text
+    assert text.count("Approved by the incident lead and the account owner: Freeze, knowing") == 2
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -65,7 +65,8 @@ def runbook_html(plan: Plan) -> str:
 
 def folders(plan: Plan) -> dict[str, Plan]:
     """Subfolder -> emergency plan that is exported there."""
-    slugs = [re.sub(r"[^a-z0-9]+", "-", brake.title.lower()).strip("-")[:40].strip("-") for brake in plan.brakes]
+    titles = [brake.title.lower().removeprefix("emergency brake") for brake in plan.brakes]
+    slugs = [re.sub(r"[^a-z0-9]+", "-", title).strip("-")[:80].strip("-") for title in titles]
     names = [
         f"brake-{slug}" if slug and slugs.count(slug) == 1 else f"brake-{number}-{slug}".rstrip("-")
         for number, slug in enumerate(slugs, 1)
@@ -174,7 +175,8 @@ def use(step: Step) -> str:
         return ""
     if not used["calls"]:
         return "Nobody else used it in the baseline."
-    parts = [f"{used['calls']:,} calls, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
+    calls = f"{used['calls']:,} call{'s' if used['calls'] != 1 else ''}"
+    parts = [f"{calls}, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
     for name in ("callers", "services", "sessions"):
         if used[name]:
             parts.append(f"{name}: {_said(used[name])}")
@@ -204,15 +206,17 @@ def _brakes(plan: Plan) -> list[Block]:
     if not plan.brakes:
         return []
     rows: list[Words] = [
-        [Strong(brake.title), ": ", File(f"{folder}/runbook.md"), f", {len(brake.steps)} steps. "]
+        [Strong(brake.title), ": ", File(f"{folder}/runbook.md"), f", {len(brake.steps)} steps."]
         for folder, brake in folders(plan).items()
     ]
     return [
         Heading(2, ["Emergency brakes: only by decision"]),
         Paragraph([_BRAKES]),
         Items(rows),
-        Approval(approval.LEAD, ["pull the brake named here: ______________________."]),
-        Approval(approval.ACCOUNT_OWNER, ["the same brake, knowing what its runbook says it breaks."]),
+        *(
+            Approval(approval.BRAKE, [brake.title, ", knowing what its runbook says it breaks."])
+            for brake in plan.brakes
+        ),
     ]
 
 
@@ -270,16 +274,17 @@ def _phases(plan: Plan) -> list[Block]:
 
 def _section(step: Step, *, switch: bool) -> list[Block]:
     techniques = f" Techniques: {', '.join(step.techniques)}." if step.techniques else ""
-    why: list[Any] = [word for one in step.why for word in (Code(one), ", ")][:-1] or ["see the scope"]
+    why: list[Any] = ["events and findings ", *[word for one in step.why for word in (Code(one), ", ")][:-1]]
+    why = why if step.why else ["see the scope"]
     covers: list[Any] = [word for one in step.nodes for word in (Code(one), ", ")][:-1]
     account = [Strong(f"account {step.account}") if switch else f"account {step.account}"]
     facts: list[Words] = [["Target: ", Code(step.target), ", ", *account, f", Region {step.region}."]]
-    facts += [["Why (", step.confidence, "): events and findings ", *why, f".{techniques}"]]
+    facts += [["Why (", step.confidence, "): ", *why, f".{techniques}"]]
     facts += [["Covers: ", *covers, "."]] if covers else []
     facts += [["Before it: ", one] for one in step.prerequisites]
     facts += [["After: ", *_steps(list(step.depends_on)), "."]] if step.depends_on else []
-    if step.wait:
-        facts += [[Strong(f"Wait until {step.wait['seconds']} seconds after "), To(step.wait["after"]), " ran."]]
+    if step.wait and step.wait["seconds"]:
+        facts += [[Strong(f"Wait until {step.wait['seconds']} seconds after"), " ", To(step.wait["after"]), " ran."]]
     facts += [["Impact: ", step.impact]]
     facts += [["Used by others: ", use(step)]] if use(step) else []
     facts += [["Side effect: ", one] for one in step.side_effects]
