@@ -4,7 +4,7 @@ import re
 
 COMMANDS = re.compile(r"^~~~bash\n(.*?)\n~~~$", re.DOTALL | re.MULTILINE)
 NOTE = re.compile(r"^- \[ \] \*\*Note\*\* that it is done: `(.*)`$", re.MULTILINE)
-ACCOUNT = re.compile(r"[ *]account (\d{12})")
+ACCOUNT = re.compile(r"^- Target: .*[ *]account (\d{12})\W", re.MULTILINE)
 
 
 def sections(text):

@@ -11,6 +11,7 @@ from cirtlib.containment.planning import build
 from cirtlib.containment.render import save
 from cirtlib.containment.runbook import folders, runbook, runbook_html, use
 from tests import plan_sample as sample
+from tests import test_brake
 from tests.by_hand import COMMANDS, sections, typed
 from tests.fake_aws import FakeAws
 from tests.hostile import HOSTILE, everywhere, small
@@ -48,8 +49,10 @@ def test_every_step_is_whole(plan):
     assert "${" not in text
 
 
-def test_the_runbook_followed_by_hand(plan, tmp_path):
+@pytest.mark.parametrize("kind", ["plan", "brake"])
+def test_the_runbook_followed_by_hand(kind, plan, tmp_path):
     """Typing the commands in their order asks AWS the same as contain.sh does, and the scripts know what was done."""
+    plan = plan if kind == "plan" else build(test_brake.incident()).brakes[0]
     save(plan, tmp_path / "hand")
     save(plan, tmp_path / "script")
     text = (tmp_path / "hand" / "runbook.md").read_text(encoding="utf-8")
@@ -120,13 +123,16 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
                                    "evaded_by": "a new session"},))  # fmt: skip
     whole = replace(
         plan, steps=(*plan.steps[:7], first, *plan.steps[8:]), exposed=("Port 22 of i-1 stays open.",),
-        effect={"says": ["All 12 calls of the attacker are stopped."],
-                "attacker": {"possible": [{"call": "s3:GetObject", "why": "public | bucket"}]}},
+        effect={"says": ["All 12 calls of the attacker are stopped."], "unknown_share": 0.0, "attacker": {
+            "calls": 12, "possible": [{"call": "s3:GetObject", "why": "public | bucket", "event_ids": ["e1", "e2"]}],
+            "unknown": []}},
     )  # fmt: skip
     text = runbook(whole)
     top, rest = text.split("## How to run it with the scripts")
     assert "- All 12 calls of the attacker are stopped." in top
-    assert "| s3:GetObject | public \\| bucket |" in top
+    assert "### Calls of the attacker that stay possible, and why" in top
+    assert "| s3:GetObject | public \\| bucket | e1, e2 |" in top
+    assert "could not be judged" not in top
     assert "1,500 calls, about 187.5 a day" in top
     assert "hours (UTC): 8-10, 14" in top
     assert f"Live sessions. ({first.id})" in top
@@ -154,7 +160,7 @@ def test_brakes_are_pointed_to_and_only_by_decision(plan):
     assert "[brake\\-1" not in text
     assert "(brake-1-freeze/runbook.md)" in text
     assert text.index("Emergency brakes: only by decision") < text.index("## How to run it with the scripts")
-    assert "Approved by the account owner: the same brake" in text
+    assert text.count("Approved by the incident lead and the account owner: Freeze, knowing") == 2
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -3,6 +3,7 @@
 from cirtlib.containment.step import IRREVERSIBLE, Step
 
 LEAD, ACCOUNT_OWNER, APPLICATION_OWNER = "incident lead", "account owner", "application owner"
+BRAKE = "incident lead and the account owner"
 PHASES = {"preserve": LEAD, "contain": LEAD, "eradicate": ACCOUNT_OWNER, "recover": APPLICATION_OWNER}
 
 

@@ -40,7 +40,7 @@ def indicators(incident: Incident) -> str:
 
 def _seen(incident: Incident) -> list[dict[str, Any]]:
     """Addresses, user agents and host names of the attacker's calls, and how often others used the same."""
-    events, others = _attacker(incident), incident.others
+    events, others = _split(incident)
     rows = []
     for kind, column in _SEEN.items():
         if column not in events:
@@ -68,7 +68,7 @@ def _general(value: Any) -> Any:  # noqa: ANN401 - text, or what pandas has for 
 def _named(incident: Incident) -> list[dict[str, Any]]:
     """Keys that the attacker held, things that he made, and accounts that are not ours, as the scope names them."""
     rows = []
-    events, others = _attacker(incident), incident.others
+    events, others = _split(incident)
     for node in incident.scope["nodes"]:
         kind = _kind(node, incident)
         if not kind:
@@ -119,10 +119,12 @@ def _row(kind: str, value: str, found: pd.DataFrame, shared: int, sure: str, *, 
     }
 
 
-def _attacker(incident: Incident) -> pd.DataFrame:
-    """The attacker's events."""
+def _split(incident: Incident) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The attacker's events, and all others: those of which it is not clear whose they are among them."""
     mine = incident.verdicts.loc[incident.verdicts["verdict"] == "attacker", ["event_id", "account_id"]]
-    return incident.events.merge(mine.drop_duplicates(), on=["event_id", "account_id"])
+    keys = pd.MultiIndex.from_frame(incident.events[["event_id", "account_id"]])
+    attacker = keys.isin(pd.MultiIndex.from_frame(mine))
+    return incident.events[attacker], incident.events[~attacker]
 
 
 def _time(when: Any) -> str:  # noqa: ANN401 - Timestamp

@@ -69,7 +69,7 @@ def incident_of(case: Case, scope: scoping.Scope) -> Incident:
         verdicts=scope.verdicts,
         accounts=frozenset(seen | set(case.accounts)),
         responders=case.responders,
-        habits=usage.of_case(case, given, scope.verdicts),
+        habits=usage.of_case(case, scope.to_dict(), scope.verdicts),
         management=brake.management(case, events),
         trusts=responders.trusts(case),
         groups=responders.groups(case),

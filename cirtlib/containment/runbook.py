@@ -42,6 +42,14 @@ _ORDER = (
     "The order matters: everything is denied and the doors are closed before sessions are revoked, or those minted in "
     "between would live again when the deny is lifted."
 )
+_TITLES = {
+    "attacker.by_step": "Calls of the attacker that are stopped, by the step that stops them",
+    "attacker.possible": "Calls of the attacker that stay possible, and why",
+    "attacker.unknown": "Calls of the attacker that could not be judged",
+    "legitimate.broken": "Calls of others that stop",
+    "legitimate.unknown": "Calls of others that could not be judged",
+}
+_LISTED = 5  # of a list in a sentence
 _ROWS = 40  # of one table of the effect; plan.json has all
 
 
@@ -57,7 +65,8 @@ def runbook_html(plan: Plan) -> str:
 
 def folders(plan: Plan) -> dict[str, Plan]:
     """Subfolder -> emergency plan that is exported there."""
-    slugs = [re.sub(r"[^a-z0-9]+", "-", brake.title.lower()).strip("-")[:40].strip("-") for brake in plan.brakes]
+    titles = [brake.title.lower().removeprefix("emergency brake") for brake in plan.brakes]
+    slugs = [re.sub(r"[^a-z0-9]+", "-", title).strip("-")[:80].strip("-") for title in titles]
     names = [
         f"brake-{slug}" if slug and slugs.count(slug) == 1 else f"brake-{number}-{slug}".rstrip("-")
         for number, slug in enumerate(slugs, 1)
@@ -100,14 +109,8 @@ def _effect(plan: Plan) -> list[Block]:
     found += [Items([[one] for one in ([says] if isinstance(says, str) else says)])] if says else []
     if not plan.effect:
         found.append(Paragraph(["What it stops was not worked out call by call: see what each step does not stop."]))
-    mine, others = plan.effect.get("attacker", {}), plan.effect.get("legitimate", {})
-    for name, value in (
-        ("the attacker's calls, by the step that stops them", mine.get("by_step", [])),
-        ("calls of the attacker's that are still possible", mine.get("possible", [])),
-        ("rightful calls that break", others.get("broken", [])),
-        ("what could not be judged", [*mine.get("unknown", []), *others.get("unknown", [])]),
-    ):
-        found += _part(name, value) if value else []
+    for path, rows in _tables(plan.effect):
+        found += _table(_TITLES.get(path) or path.replace(".", ": ").replace("_", " "), rows)
     found += [Heading(3, ["Who else uses the targets"]), *_usage(plan)]
     limits: dict[str, list[str]] = {}
     for step in plan.steps:
@@ -121,17 +124,30 @@ def _effect(plan: Plan) -> list[Block]:
     return found
 
 
-def _part(name: str, rows: list[dict[str, Any]]) -> list[Block]:
-    """One part of the effect as a table."""
-    head = list(dict.fromkeys(key for one in rows for key in one))
-    cells: list[list[Words]] = [[[_said(one.get(key, ""))] for key in head] for one in rows[:_ROWS]]
-    more = [Paragraph([f"And {len(rows) - _ROWS:,} more rows in plan.json."])] if len(rows) > _ROWS else []
-    return [Heading(3, [name[:1].upper() + name[1:]]), Table([key.replace("_", " ") for key in head], cells), *more]
+def _tables(value: dict[str, Any], path: str = "") -> list[tuple[str, list[dict[str, Any]]]]:
+    """Lists of objects anywhere in the effect, with their place (`attacker.possible`); empty ones are left out."""
+    found: list[tuple[str, list[dict[str, Any]]]] = []
+    for name, one in value.items():
+        place = f"{path}.{name}" if path else name
+        if isinstance(one, dict):
+            found += _tables(one, place)
+        elif isinstance(one, list) and one and all(isinstance(item, dict) for item in one):
+            found.append((place, one))
+    return found
+
+
+def _table(title: str, values: list[dict[str, Any]]) -> list[Block]:
+    head = list(dict.fromkeys(key for one in values for key in one))
+    rows: list[list[Words]] = [[[_said(one.get(key))] for key in head] for one in values[:_ROWS]]
+    more = len(values) - len(rows)
+    rest: list[Block] = [Paragraph([f"And {more:,} more rows in plan.json."])] if more else []
+    return [Heading(3, [title]), Table([key.replace("_", " ") for key in head], rows), *rest]
 
 
 def _said(value: Any) -> str:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
-        return ", ".join(_said(one) for one in value)
+        more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+        return ", ".join(_said(one) for one in value[:_LISTED]) + more
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     if value is None:
@@ -159,11 +175,11 @@ def use(step: Step) -> str:
         return ""
     if not used["calls"]:
         return "Nobody else used it in the baseline."
-    parts = [f"{used['calls']:,} calls, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
+    calls = f"{used['calls']:,} call{'s' if used['calls'] != 1 else ''}"
+    parts = [f"{calls}, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
     for name in ("callers", "services", "sessions"):
         if used[name]:
-            more = f" and {len(used[name]) - 5} more" if len(used[name]) > 5 else ""
-            parts.append(f"{name}: {', '.join(used[name][:5])}{more}")
+            parts.append(f"{name}: {_said(used[name])}")
     parts += [f"hours (UTC): {_hours(used['hours'])}"] if used["hours"] else []
     return "; ".join(parts) + "."
 
@@ -190,15 +206,17 @@ def _brakes(plan: Plan) -> list[Block]:
     if not plan.brakes:
         return []
     rows: list[Words] = [
-        [Strong(brake.title), ": ", File(f"{folder}/runbook.md"), f", {len(brake.steps)} steps. "]
+        [Strong(brake.title), ": ", File(f"{folder}/runbook.md"), f", {len(brake.steps)} steps."]
         for folder, brake in folders(plan).items()
     ]
     return [
         Heading(2, ["Emergency brakes: only by decision"]),
         Paragraph([_BRAKES]),
         Items(rows),
-        Approval(approval.LEAD, ["pull the brake named here: ______________________."]),
-        Approval(approval.ACCOUNT_OWNER, ["the same brake, knowing what its runbook says it breaks."]),
+        *(
+            Approval(approval.BRAKE, [brake.title, ", knowing what its runbook says it breaks."])
+            for brake in plan.brakes
+        ),
     ]
 
 
@@ -256,16 +274,17 @@ def _phases(plan: Plan) -> list[Block]:
 
 def _section(step: Step, *, switch: bool) -> list[Block]:
     techniques = f" Techniques: {', '.join(step.techniques)}." if step.techniques else ""
-    why: list[Any] = [word for one in step.why for word in (Code(one), ", ")][:-1] or ["see the scope"]
+    why: list[Any] = ["events and findings ", *[word for one in step.why for word in (Code(one), ", ")][:-1]]
+    why = why if step.why else ["see the scope"]
     covers: list[Any] = [word for one in step.nodes for word in (Code(one), ", ")][:-1]
     account = [Strong(f"account {step.account}") if switch else f"account {step.account}"]
     facts: list[Words] = [["Target: ", Code(step.target), ", ", *account, f", Region {step.region}."]]
-    facts += [["Why (", step.confidence, "): events and findings ", *why, f".{techniques}"]]
+    facts += [["Why (", step.confidence, "): ", *why, f".{techniques}"]]
     facts += [["Covers: ", *covers, "."]] if covers else []
     facts += [["Before it: ", one] for one in step.prerequisites]
     facts += [["After: ", *_steps(list(step.depends_on)), "."]] if step.depends_on else []
-    if step.wait:
-        facts += [[Strong(f"Wait until {step.wait['seconds']} seconds after "), To(step.wait["after"]), " ran."]]
+    if step.wait and step.wait["seconds"]:
+        facts += [[Strong(f"Wait until {step.wait['seconds']} seconds after"), " ", To(step.wait["after"]), " ran."]]
     facts += [["Impact: ", step.impact]]
     facts += [["Used by others: ", use(step)]] if use(step) else []
     facts += [["Side effect: ", one] for one in step.side_effects]
