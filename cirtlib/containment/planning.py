@@ -18,6 +18,7 @@ from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
+from cirtlib.containment.instances import instances
 from cirtlib.containment.prevention import measures
 from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
@@ -64,7 +65,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     draft = Draft(incident)
     _logging(draft)
     plan_rows(draft, preserve=True)
-    _instances(draft)
+    instances(draft)
     users = _users(draft)
     _keys(draft, users)
     _denied_users(draft, users)
@@ -128,26 +129,6 @@ def _logging(draft: Draft) -> None:
             draft.reasons[node["id"]] = (
                 "it was deleted: make it again by hand (CreateTrail, PutEventSelectors, StartLogging)"
             )
-
-
-def _instances(draft: Draft) -> None:
-    """Keep the instances that the attacker ran or held: no termination, and a copy of their volumes."""
-    for node in of(draft, "resource", ":instance/"):
-        instance_id = node["value"].rsplit("/", 1)[-1]
-        about = [
-            act
-            for act in draft.incident.history
-            if act.source == "ec2.amazonaws.com"
-            and instance_id
-            in items((act.response if act.name == "RunInstances" else act.request).get("instancesSet"), "instanceId")
-        ]
-        ended = [act for act in about if act.name == "TerminateInstances"]
-        if ended:
-            draft.reasons[node["id"]] = f"terminated by event {ended[-1].event_id}; its volumes may be gone"
-            continue
-        because = [act for act in about if act.attacker]
-        draft.add(resources.protect(node["value"]), nodes=[node], because=because)
-        draft.add(resources.snapshot_volumes(node["value"], case=draft.incident.name), nodes=[node], because=because)
 
 
 def _long_term(draft: Draft) -> list[Node]:
