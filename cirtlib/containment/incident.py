@@ -13,6 +13,8 @@ import yaml
 from cirtlib import identity
 from cirtlib.containment.history import Act, acts
 from cirtlib.containment.step import Step
+from cirtlib.exposure import Instance
+from cirtlib.snapshot import Snapshot
 from cirtlib.text import visible
 
 EXTENT = ("compromised", "attacker_created", "changed")
@@ -34,6 +36,14 @@ class Incident:
         Columns event_id, account_id, verdict.
     accounts
         The accounts that are ours.
+    confirmed
+        Ids of nodes that the analyst named or confirmed: seeds, and `confirmed` of case.yaml.
+    ways_in
+        Instances that somebody came into, with what lay open.
+    states
+        The latest snapshot of each account that has one.
+    findings
+        Every version of every finding; None where nobody looked.
     """
 
     name: str
@@ -44,6 +54,10 @@ class Incident:
     verdicts: pd.DataFrame
     accounts: frozenset[str] = frozenset()
     responders: tuple[str, ...] = ()
+    confirmed: frozenset[str] = frozenset()
+    ways_in: tuple[Instance, ...] = ()
+    states: tuple[Snapshot, ...] = ()
+    findings: pd.DataFrame | None = None
 
     @cached_property
     def extent(self) -> list[Node]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from cirtlib import queries, techniques
+from cirtlib import exposure, queries, snapshot, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.containment import catalogue, resources
@@ -18,7 +18,7 @@ from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
-from cirtlib.containment.instances import instances
+from cirtlib.containment.instances import instances, isolate_instances
 from cirtlib.containment.prevention import measures
 from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
@@ -56,6 +56,10 @@ def plan(case: Case, *, scope: scoping.Scope | None = None) -> Plan:
         verdicts=scope.verdicts,
         accounts=frozenset(seen | set(case.accounts)),
         responders=case.responders,
+        confirmed=frozenset({*given["seeds"], *(one.node for one in case.confirmed)}),
+        ways_in=exposure.way_in(case).instances,
+        states=tuple(snapshot.latest(case)),
+        findings=queries.findings(case),
     )
     return build(incident, technique_of=lambda source, name: techniques.describe(source, name).technique)
 
@@ -71,6 +75,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     _denied_users(draft, users)
     _denied_roles(draft)
     close_doors(draft)
+    isolate_instances(draft)
     _shares(draft)
     plan_policies(draft)
     plan_rows(draft, preserve=False)
