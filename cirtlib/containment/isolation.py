@@ -223,8 +223,8 @@ def metadata_off(instance: str) -> Step:
         side_effects=("Programs on the instance lose their credentials when those at hand expire, at most 6 hours.",),
         does_not_stop=(
             (
-                "Credentials that it handed out live until they expire, wherever they were taken to: the role's sessions "
-                "are revoked in steps of their own."
+                "Credentials that it handed out live until they expire, wherever they were taken to: the role's "
+                "sessions are revoked in steps of their own."
             ),
         ),
     )
