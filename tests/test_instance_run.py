@@ -19,8 +19,8 @@ pytestmark = pytest.mark.integration
 class Run:
     """What the exported plan said, and the accounts before it and after each script."""
 
-    def __init__(self, folder, emulated):
-        self.folder, self.emulated = folder, emulated
+    def __init__(self, folder, emulated, instance_arn):
+        self.folder, self.emulated, self.instance_arn = folder, emulated, instance_arn
         self.plan = json.loads((folder / "plan.json").read_text())
         self.codes, self.said, self.states = {}, {}, {"attacked": emulated.state()}
 
@@ -32,7 +32,9 @@ class Run:
         ]
         environment = self.emulated.environment()
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        command = ["bash", str(self.folder / script), "--execute", *given, "--wait", "0", *options]
+        mine = [step["id"] for step in self.plan["steps"] if step["target"] == self.instance_arn]
+        only = [part for step in mine for part in ("--step", step)]
+        command = ["bash", str(self.folder / script), "--execute", *given, *only, *options]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=1800)
         self.codes[stage], self.said[stage] = done.returncode, done.stdout + done.stderr
         self.states[stage] = self.emulated.state()
@@ -67,7 +69,7 @@ def run(tmp_path_factory):
     containment.write(case)
     state = json.loads((made.truth.parent / "state_after.json").read_text())
     with serve(state, work / "aws") as emulated:
-        result = Run(case.out / "plan", emulated)
+        result = Run(case.out / "plan", emulated, instance)
         result.suspected, result.confirmed = suspected, instance
         result.call("contain.sh", stage="contained")
         result.call("verify.sh", stage="verified")
@@ -103,10 +105,9 @@ def test_the_instance_is_cut_off_and_kept(run):
 
 
 def test_no_other_instance_changed(run):
-    """Instances that no step names are as they were; so are all security groups that were there."""
-    targets = {step["target"].rsplit("/", 1)[-1] for step in run.plan["steps"]}
+    """Instances that no step that ran names are as they were; so are all security groups that were there."""
     before, after = run.instances("attacked"), run.instances("contained")
-    others = before.keys() - targets
+    others = before.keys() - {run.confirmed.rsplit("/", 1)[-1]}
     assert others
     assert all(before[name] == after[name] for name in others)
     for account, content in run.states["attacked"]["accounts"].items():
@@ -116,7 +117,8 @@ def test_no_other_instance_changed(run):
 
 def test_rollback_opens_nothing_by_itself(run):
     """Without the switch the instance stays isolated; with it groups, profile and metadata are as they were."""
-    assert run.codes["rolled back"] == 0, run.said["rolled back"][-3000:]
+    assert run.codes["rolled back"] == 1, run.said["rolled back"][-3000:]
+    assert "REFUSED" in run.said["rolled back"]
     assert run.instance("rolled back", run.confirmed)["Isolated"]
     assert run.codes["reopened"] == 0, run.said["reopened"][-3000:]
     assert run.instance("reopened", run.confirmed) == run.instance("attacked", run.confirmed)

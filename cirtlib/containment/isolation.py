@@ -13,9 +13,9 @@ from cirtlib.text import visible
 
 _TRACKED = (
     (
-        "Connections that are open when the group changes may live on (tracked flows: up to 5 days idle on older types, "
-        "350 seconds on newer Nitro types). Nothing here proves that they ended: look in the VPC flow logs, or stop the "
-        "instance."
+        "Connections that are open when the group changes may live on: tracked flows stay up to 5 days idle on older "
+        "types, 350 seconds on newer Nitro types. Nothing here proves that they ended: look in the VPC flow logs, or "
+        "stop the instance."
     ),
     (
         "Flows through a NAT gateway, a Network Load Balancer, PrivateLink, a transit gateway or Network Firewall are "

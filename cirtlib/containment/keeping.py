@@ -118,7 +118,8 @@ def stop_on_shutdown(instance: str) -> Step:
             "ec2",
             "ModifyInstanceAttribute",
             InstanceId=instance_id,
-            InstanceInitiatedShutdownBehavior={"Value": value},
+            Attribute="instanceInitiatedShutdownBehavior",
+            Value=value,
         )
 
     return Step(
