@@ -34,9 +34,10 @@ STAGES = """
     reconcile
     timeline plots
     policy
+    display exposure
     containment
-    display redaction notebook
-    overview facts narrative headline affected impact aftermath appendix story exposure buttons plan_board
+    redaction notebook
+    overview facts narrative headline affected impact aftermath appendix story buttons plan_board
     prevention
     kernel page report lab
     investigation

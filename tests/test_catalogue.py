@@ -5,7 +5,7 @@ import json
 import jmespath
 import pytest
 
-from cirtlib.containment import catalogue, resources
+from cirtlib.containment import catalogue, keeping, resources
 from cirtlib.containment.restore import CLOSED, Trust
 from cirtlib.containment.step import NOW, Ref, call, number, quoted, read
 from cirtlib.containment.validate import api_faults, step_faults
@@ -27,8 +27,8 @@ STEPS = [
     catalogue.leave_group(MADE, "admins"),
     catalogue.delete_login_profile(MADE),
     resources.start_logging(TRAIL),
-    resources.protect(INSTANCE),
-    resources.snapshot_volumes(INSTANCE, case="ir-001"),
+    keeping.protect(INSTANCE),
+    keeping.snapshot_volumes(INSTANCE, case="ir-001"),
     resources.stop(INSTANCE),
     resources.unshare(SNAPSHOT, account="111122223333", users=[FOREIGN], groups=["all"]),
 ]

@@ -33,11 +33,11 @@ def test_order(plan):
     """Logging, evidence, keys, denies, doors, shares, sessions revoked and revoked again, then what was made."""
     words = [step.id.split("-", 1)[1] for step in plan.steps]
     assert words == [
-        "start-logging", "protect", "snapshot", "deactivate-key", "deactivate-key", "deny", "deny", "deny", "deny",
-        "close-door", "unshare", "revoke", "revoke", "revoke-again", "revoke-again", "detach-policy",
-        "delete-password", "stop",
+        "start-logging", "record", "protect", "keep-volumes", "snapshot", "deactivate-key", "deactivate-key", "deny",
+        "deny", "deny", "deny", "close-door", "isolation-group", "isolation-rules", "isolate", "metadata", "unshare",
+        "revoke", "revoke", "revoke-again", "revoke-again", "detach-policy", "delete-password", "stop",
     ]  # fmt: skip
-    assert [step.order for step in plan.steps] == list(range(1, 19))
+    assert [step.order for step in plan.steps] == list(range(1, 25))
 
 
 def test_every_node_has_a_step_or_a_reason(plan):
@@ -67,7 +67,7 @@ def test_sessions_are_revoked_after_every_door(plan):
     assert [step.target for step in revocations] == [DEV, PARTNER, DEV, PARTNER]
     assert min(step.order for step in revocations) > max(doors)
     assert [step.wait["seconds"] for step in revocations] == [60, 60, 300, 300]
-    assert [step.wait["after"] for step in revocations[:3]] == ["10-close-door", "10-close-door", revocations[0].id]
+    assert [step.wait["after"] for step in revocations[:3]] == ["12-close-door", "12-close-door", revocations[0].id]
 
 
 def test_temporary_credentials_are_ended_by_the_revocation(plan):

@@ -15,6 +15,8 @@ from cirtlib import identity
 from cirtlib.containment.history import Act, acts
 from cirtlib.containment.step import Step
 from cirtlib.containment.usage import Habits
+from cirtlib.exposure import Instance
+from cirtlib.snapshot import Snapshot
 
 EXTENT = ("compromised", "attacker_created", "changed")
 _WHY_LIMIT = 20
@@ -41,6 +43,14 @@ class Incident:
         The organization's management account, and where that is known from; two empty texts where nothing says it.
     trusts, groups
         Trust policies of roles, and groups of users, by ARN, as account snapshots have them.
+    confirmed
+        Ids of nodes that the analyst named or confirmed: seeds, and `confirmed` of case.yaml.
+    ways_in
+        Instances that somebody came into, with what lay open.
+    states
+        The latest snapshot of each account that has one.
+    findings
+        Every version of every finding; None where nobody looked.
     """
 
     name: str
@@ -55,6 +65,10 @@ class Incident:
     management: tuple[str, str] = ("", "")
     trusts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    confirmed: frozenset[str] = frozenset()
+    ways_in: tuple[Instance, ...] = ()
+    states: tuple[Snapshot, ...] = ()
+    findings: pd.DataFrame | None = None
 
     @cached_property
     def extent(self) -> list[Node]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
-from cirtlib import queries, techniques
+from cirtlib import exposure, queries, snapshot, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
 from cirtlib.containment import brake, catalogue, effect, narrower, outside, resources, responders, usage
@@ -18,6 +18,7 @@ from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
+from cirtlib.containment.instances import instances, isolate_instances
 from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
 from cirtlib.containment.targets import editable_roles, made_by_attacker, of
@@ -69,10 +70,14 @@ def incident_of(case: Case, scope: scoping.Scope) -> Incident:
         verdicts=scope.verdicts,
         accounts=frozenset(seen | set(case.accounts)),
         responders=case.responders,
-        habits=usage.of_case(case, scope.to_dict(), scope.verdicts),
+        habits=usage.of_case(case, given, scope.verdicts),
         management=brake.management(case, events),
         trusts=responders.trusts(case),
         groups=responders.groups(case),
+        confirmed=frozenset({*given["seeds"], *(one.node for one in case.confirmed)}),
+        ways_in=exposure.way_in(case).instances,
+        states=tuple(snapshot.latest(case)),
+        findings=queries.findings(case),
     )
 
 
@@ -81,12 +86,13 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     draft = Draft(incident)
     _logging(draft)
     plan_rows(draft, preserve=True)
-    _instances(draft)
+    instances(draft)
     users = _users(draft)
     _keys(draft, users)
     _denied_users(draft, users)
     _denied_roles(draft)
     close_doors(draft)
+    isolate_instances(draft)
     _shares(draft)
     plan_policies(draft)
     plan_rows(draft, preserve=False)
@@ -147,7 +153,7 @@ def _destroying(draft: Draft) -> bool:
 
 def _turn(step: Step, *, late: bool) -> float:
     """Where a step stands in the order; `late`: copies are made after the credentials are stopped."""
-    copies = step.key.partition(" ")[0] in ("protect", "snapshot")
+    copies = step.phase == "preserve" and ":instance/" in step.target
     return PHASES.index("contain") + 0.5 if late and copies else PHASES.index(step.phase)
 
 
@@ -182,26 +188,6 @@ def _logging(draft: Draft) -> None:
             draft.reasons[node["id"]] = (
                 "it was deleted: make it again by hand (CreateTrail, PutEventSelectors, StartLogging)"
             )
-
-
-def _instances(draft: Draft) -> None:
-    """Keep the instances that the attacker ran or held: no termination, and a copy of their volumes."""
-    for node in of(draft, "resource", ":instance/"):
-        instance_id = node["value"].rsplit("/", 1)[-1]
-        about = [
-            act
-            for act in draft.incident.history
-            if act.source == "ec2.amazonaws.com"
-            and instance_id
-            in items((act.response if act.name == "RunInstances" else act.request).get("instancesSet"), "instanceId")
-        ]
-        ended = [act for act in about if act.name == "TerminateInstances"]
-        if ended:
-            draft.reasons[node["id"]] = f"terminated by event {ended[-1].event_id}; its volumes may be gone"
-            continue
-        because = [act for act in about if act.attacker]
-        draft.add(resources.protect(node["value"]), nodes=[node], because=because)
-        draft.add(resources.snapshot_volumes(node["value"], case=draft.incident.name), nodes=[node], because=because)
 
 
 def _long_term(draft: Draft) -> list[Node]:

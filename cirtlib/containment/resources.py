@@ -1,9 +1,8 @@
-"""What can be done about resources: trails, snapshots and instances."""
+"""What can be done about resources: trails turned on, snapshots taken back, instances stopped."""
 
+from cirtlib.containment.keeping import place
 from cirtlib.containment.step import Step, call, quoted, read
 from cirtlib.text import visible
-
-CASE_TAG, SOURCE_TAG = "cirt-case", "cirt-source"
 
 
 def start_logging(trail: str) -> Step:
@@ -29,77 +28,9 @@ def start_logging(trail: str) -> Step:
     )
 
 
-def _instance(arn: str) -> tuple[str, str, str]:
-    parts = arn.split(":")
-    return parts[3], parts[4], arn.rsplit("/", 1)[-1]
-
-
-def protect(instance: str) -> Step:
-    """Refuse termination of an instance: it is evidence."""
-    region, account, instance_id = _instance(instance)
-    flag = read(
-        call("ec2", "DescribeInstanceAttribute", InstanceId=instance_id, Attribute="disableApiTermination"),
-        "DisableApiTermination.Value",
-    )
-
-    def change(*, on: bool) -> dict[str, object]:
-        return call("ec2", "ModifyInstanceAttribute", InstanceId=instance_id, DisableApiTermination={"Value": on})
-
-    return Step(
-        key=f"protect {instance}",
-        phase="preserve",
-        title=f"Protect instance {visible(instance_id)} from termination",
-        target=instance,
-        account=account,
-        region=region,
-        api=change(on=True),
-        captures={"protected": {**flag, "expected": False}},
-        verify={**flag, "expected": True},
-        rollback={"api": change(on=False)},
-        rollback_note="Only when its volumes are no longer needed as evidence.",
-        side_effects=("Auto scaling and spot interruption can still end it.",),
-    )
-
-
-def snapshot_volumes(instance: str, *, case: str) -> Step:
-    """Snapshot all volumes of an instance at one moment, tagged with the case."""
-    region, account, instance_id = _instance(instance)
-    tags = [{"Key": CASE_TAG, "Value": case[:256]}, {"Key": SOURCE_TAG, "Value": instance_id}]
-    mine = [{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in tags]
-    describe = call("ec2", "DescribeInstances", InstanceIds=[instance_id])
-    there = quoted(["pending", "running", "stopping", "stopped"])
-    return Step(
-        key=f"snapshot {instance}",
-        phase="preserve",
-        title=f"Snapshot the volumes of instance {visible(instance_id)}",
-        target=instance,
-        account=account,
-        region=region,
-        api=call(
-            "ec2",
-            "CreateSnapshots",
-            InstanceSpecification={"InstanceId": instance_id},
-            Description=f"Evidence of case {case}"[:255],
-            TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}],
-        ),
-        captures={
-            "instance": read(describe, "Reservations[0].Instances[0]"),
-            "there": read(describe, f"contains({there}, Reservations[0].Instances[0].State.Name)", expected=True),
-        },
-        outputs={"snapshots": "Snapshots[].SnapshotId"},
-        verify=read(
-            call("ec2", "DescribeSnapshots", OwnerIds=["self"], Filters=mine), "length(Snapshots) > `0`", expected=True
-        ),
-        rollback_note="The snapshots are evidence and stay.",
-        side_effects=(
-            "Crash-consistent copies without memory: take memory first where it matters and can be reached.",
-        ),
-    )
-
-
 def stop(instance: str, *, reopens: bool = True) -> Step:
     """Stop an instance; never terminate it."""
-    region, account, instance_id = _instance(instance)
+    region, account, instance_id = place(instance)
     state = read(call("ec2", "DescribeInstances", InstanceIds=[instance_id]), "Reservations[0].Instances[0].State.Name")
     running = quoted(["pending", "running"])
     stopping = quoted(["stopping", "stopped"])
@@ -117,6 +48,7 @@ def stop(instance: str, *, reopens: bool = True) -> Step:
         rollback_note="What the attacker runs on it would run again.",
         reopens=reopens,
         side_effects=("Memory and instance-store volumes are lost.",),
+        prerequisites=("Its memory was taken (or nobody needs it): stopping it loses it.",),
         depends_on=(f"protect {instance}", f"snapshot {instance}"),
     )
 

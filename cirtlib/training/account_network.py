@@ -78,6 +78,33 @@ def read_network(account: str, region: str, one: Any) -> State:  # noqa: ANN401 
     }
 
 
+def read_held(one: Any) -> State:  # noqa: ANN401 - moto has no types
+    """What a response changes on an instance; nothing where it is as a launch leaves it."""
+    tags = {tag["key"]: tag["value"] for tag in one.get_tags() if tag["key"].startswith("cirt-")}
+    kept = sorted(name for name, volume in one.block_device_mapping.items() if not volume.delete_on_termination)
+    groups = [[group.name for group in card.group_set] for card in one.nics.values()]
+    held = {
+        "Tags": tags,
+        "KeptVolumes": kept,
+        "ShutdownBehavior": one.instance_initiated_shutdown_behavior.replace("stop", ""),
+        "Metadata": one.metadata_options.http_endpoint.replace("enabled", ""),
+        "Isolated": groups if any(name.startswith("cirt-") for names in groups for name in names) else [],
+    }
+    return {name: value for name, value in held.items() if value}
+
+
+def read_isolation(account: str) -> State:
+    """Groups that a response made, each with how many rules let something out; nothing where there is none."""
+    found = {
+        group.name: len(group.egress_rules)
+        for ec2 in get_backend("ec2")[account].values()
+        for groups in ec2.groups.values()
+        for group in groups.values()
+        if group.name.startswith("cirt-")
+    }
+    return {"isolation_groups": found} if found else {}
+
+
 def read_groups(account: str, wanted: set[str]) -> list[State]:
     """Security groups of these VPCs, but for the default ones."""
     return [

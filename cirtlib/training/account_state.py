@@ -5,7 +5,16 @@ import os
 from typing import Any
 
 from cirtlib.errors import TrainingError
-from cirtlib.training.account_network import finish, load_network, placed, read_groups, read_network, read_profiles
+from cirtlib.training.account_network import (
+    finish,
+    load_network,
+    placed,
+    read_groups,
+    read_held,
+    read_isolation,
+    read_network,
+    read_profiles,
+)
 
 try:
     from moto.backends import get_backend
@@ -240,6 +249,7 @@ def _read_compute(account: str) -> State:
                     "State": one._state.name,
                     "Protected": str(one.disable_api_termination).lower() == "true",
                     **read_network(account, region, one),
+                    **read_held(one),
                 }
                 for one in reservation.instances
             ]
@@ -255,7 +265,7 @@ def _read_compute(account: str) -> State:
         ]
     vpcs = {one["VpcId"] for one in instances if "VpcId" in one}
     networked = {"groups": read_groups(account, vpcs), "profiles": read_profiles(account)} if vpcs else {}
-    return {"instances": instances, "snapshots": snapshots} | networked
+    return {"instances": instances, "snapshots": snapshots} | networked | read_isolation(account)
 
 
 def _in_force(policy: Any) -> str:  # noqa: ANN401 - moto has no types
