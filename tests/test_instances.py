@@ -6,12 +6,14 @@ import boto3
 import plan_sample as sample
 import pytest
 from moto import mock_aws
+from moto.backends import get_backend
 from plan_runner import Runner
 
 from cirtlib.containment import isolation, keeping
 from cirtlib.containment.planning import build
 from cirtlib.containment.step import number
 from cirtlib.containment.validate import step_faults
+from cirtlib.training.account_network import own_groups
 
 REGION = "us-east-1"
 SUSPECT = f"arn:aws:ec2:{REGION}:{sample.HOME}:instance/i-0a1b2c3d4e5f60009"
@@ -48,6 +50,8 @@ def machine():
         ec2.attach_network_interface(
             NetworkInterfaceId=card["NetworkInterfaceId"], InstanceId=made["InstanceId"], DeviceIndex=1
         )
+        (reservation,) = get_backend("ec2")["123456789012"][REGION].reservations.values()
+        own_groups(reservation.instances[0])
         yield ec2, f"arn:aws:ec2:{REGION}:{sample.HOME}:instance/{made['InstanceId']}", group
 
 

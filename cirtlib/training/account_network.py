@@ -41,6 +41,7 @@ def finish(account: str, made: Any, instance: State) -> None:  # noqa: ANN401 - 
     """Give a new instance the ids and the public address of the scenario, and its profile."""
     ec2 = get_backend("ec2")[account][instance["Region"]]
     made.id = instance["InstanceId"]
+    own_groups(made)
     if "VpcId" not in instance:
         return
     card = made.nics[0]
@@ -49,6 +50,13 @@ def finish(account: str, made: Any, instance: State) -> None:  # noqa: ANN401 - 
     card.public_ip = instance["PublicIpAddress"]
     ec2.enis[card.id] = card
     ec2.associate_iam_instance_profile(made.id, iam_instance_profile_arn=instance["IamInstanceProfile"])
+
+
+def own_groups(made: Any) -> None:  # noqa: ANN401 - moto has no types
+    """Let the interfaces of an instance alone hold its groups: moto never takes the launch's groups off them."""
+    for card in made.nics.values():
+        card._group_set = list(card.group_set)
+    made.security_groups = []
 
 
 def read_network(account: str, region: str, one: Any) -> State:  # noqa: ANN401 - moto has no types
