@@ -143,7 +143,10 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
     assert "**Narrower, instead of this step**: Deny a session" in section
     assert "- Only when: the door is shut" in section
     assert "- Evaded by: a new session" in section
-    assert "and 2 more" in use(first)
+    assert "sessions: s0, s1, s2, s3, s4 and others" in use(first)
+    assert "- Used by others: 1,500 calls" in section
+    told = replace(first, impact="It was used for 1,500 calls.")
+    assert "Used by others" not in sections(runbook(replace(plan, steps=(told,))))[told.id]
 
 
 def test_nothing_worked_out_is_said(plan):

@@ -137,17 +137,19 @@ def _tables(value: dict[str, Any], path: str = "") -> list[tuple[str, list[dict[
 
 
 def _table(title: str, values: list[dict[str, Any]]) -> list[Block]:
-    head = list(dict.fromkeys(key for one in values for key in one))
-    rows: list[list[Words]] = [[[_said(one.get(key))] for key in head] for one in values[:_ROWS]]
+    head = sorted(dict.fromkeys(key for one in values for key in one), key=lambda key: key == "event_ids")
+    rows: list[list[Words]] = [
+        [[_said(one.get(key), 2 if key == "event_ids" else _LISTED)] for key in head] for one in values[:_ROWS]
+    ]
     more = len(values) - len(rows)
     rest: list[Block] = [Paragraph([f"And {more:,} more rows in plan.json."])] if more else []
     return [Heading(3, [title]), Table([key.replace("_", " ") for key in head], rows), *rest]
 
 
-def _said(value: Any) -> str:  # noqa: ANN401 - any JSON
+def _said(value: Any, listed: int = _LISTED) -> str:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
-        more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
-        return ", ".join(_said(one) for one in value[:_LISTED]) + more
+        more = " and others" if len(value) > listed else ""
+        return ", ".join(_said(one) for one in value[:listed]) + more
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     if value is None:
@@ -286,7 +288,8 @@ def _section(step: Step, *, switch: bool) -> list[Block]:
     if step.wait and step.wait["seconds"]:
         facts += [[Strong(f"Wait until {step.wait['seconds']} seconds after"), " ", To(step.wait["after"]), " ran."]]
     facts += [["Impact: ", step.impact]]
-    facts += [["Used by others: ", use(step)]] if use(step) else []
+    if step.used_by and f"{step.used_by['calls']:,} call" not in step.impact:  # the impact mostly tells it
+        facts += [["Used by others: ", use(step)]]
     facts += [["Side effect: ", one] for one in step.side_effects]
     facts += [["It does not stop: ", one] for one in step.does_not_stop]
     facts += [["Needs: ", Code(", ".join(step.permissions)), "."]]
