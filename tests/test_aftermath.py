@@ -167,6 +167,7 @@ def test_after_recovery_new_sessions_are_the_rightful_users(case: Case) -> None:
     assert "rolled back at 2026-06-11T12:05:00Z" in " ".join(result.standing["reason"])
     result = after(case, (8, SESSION, "s3:ListBuckets", FROM_THIEF))
     assert (result.verdict, kinds(result)) == ("not contained", {"access": 1, "rightful": 1})
+    assert result.calls.iloc[0]["step"] == "04-revoke"  # the revocation should have stopped it
 
 
 def test_while_the_deny_stands_no_new_session_works(case: Case) -> None:
