@@ -130,6 +130,7 @@ RUNS: dict[str, Sequence[str]] = {
     "impact": ("{case}",),
     "lab": ("{case}",),
     "note": ("{case}", "seen"),
+    "prevent": ("{case}",),
     "questions list": (),
     "reconcile": ("{case}",),
     "record": ("{case}", "{event}"),
