@@ -30,7 +30,9 @@ from tests.plan_sample import DEV, HOME, MADE, SECOND, USER
 
 @pytest.fixture(scope="module")
 def plan():
-    return build(sample.incident())
+    """The plan of the sample, less the step that only records a machine: its many reads say nothing of the scripts."""
+    made = build(sample.incident())
+    return replace(made, steps=tuple(step for step in made.steps if not step.id.endswith("-record")))
 
 
 @pytest.fixture
