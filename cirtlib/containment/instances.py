@@ -5,6 +5,7 @@ confirms it.
 """
 
 from cirtlib.containment import isolation, keeping
+from cirtlib.containment.asr import close_way_in
 from cirtlib.containment.incident import Draft, Node
 from cirtlib.containment.machines import Machine, machine
 from cirtlib.containment.targets import of
@@ -55,6 +56,7 @@ def isolate_instances(draft: Draft) -> None:
             steps.append(isolation.take_profile(arn))
         for step in steps:
             draft.add(step, nodes=[node], because=because)
+        close_way_in(draft, node, known)
 
 
 def _in_hand(draft: Draft) -> list[Node]:
