@@ -28,8 +28,8 @@ NEVER = {"EC2.4": "its runbook terminates instances", "CloudTrail.1": "no stoppe
 NEVER["CloudTrail.3"] = NEVER["CloudTrail.1"]
 _LEAVES = (
     (
-        "ASR takes away only rules whose source is exactly 0.0.0.0/0 or ::/0, and only on the ports that its control lists: "
-        "narrower or split ranges, egress, and connections that are open stay. It isolates nothing."
+        "ASR takes away only rules whose source is exactly 0.0.0.0/0 or ::/0, and only on the ports that its "
+        "control lists: narrower or split ranges, egress, and connections that are open stay. It isolates nothing."
     ),
 )
 

@@ -19,6 +19,7 @@ from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
 from cirtlib.containment.instances import instances, isolate_instances
+from cirtlib.containment.recovering import recovered, still_reachable
 from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
 from cirtlib.containment.targets import editable_roles, made_by_attacker, of
@@ -120,7 +121,8 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
             *outside.foreign(incident, steps),
             *exposed,
         ),
-        recovery=(*recovery(steps), *rotations(incident.history)),
+        recovery=(*recovery(steps), *rotations(incident.history), *recovered(draft)),
+        exposed=still_reachable(draft),
         warnings=(*responders.unusual(incident), *alerts, *urgent, *draft.warnings, *remarks),
         brakes=brakes,
         contained_callers=tuple(_caller(step) for step in steps if _denies(step)),
