@@ -201,9 +201,10 @@ def metadata_off(instance: str) -> Step:
     region, account, instance_id = place(instance)
     endpoint = described(instance_id, "@.MetadataOptions.HttpEndpoint")
 
-    def change(value: str) -> dict[str, object]:
-        return call("ec2", "ModifyInstanceMetadataOptions", InstanceId=instance_id, HttpEndpoint=value)
+    def change(value: str, **more: Ref) -> dict[str, object]:
+        return call("ec2", "ModifyInstanceMetadataOptions", InstanceId=instance_id, HttpEndpoint=value, **more)
 
+    back = {"HttpTokens": Ref("${self.tokens}"), "HttpPutResponseHopLimit": Ref("${self.hops}")}
     return Step(
         key=f"metadata {instance}",
         phase="contain",
@@ -213,11 +214,12 @@ def metadata_off(instance: str) -> Step:
         region=region,
         api=change("disabled"),
         captures={
-            "options": described(instance_id, "@.MetadataOptions"),
+            "tokens": described(instance_id, "@.MetadataOptions.HttpTokens"),
+            "hops": described(instance_id, "@.MetadataOptions.HttpPutResponseHopLimit"),
             "endpoint": {**endpoint, "expected": "enabled"},
         },
         verify={**endpoint, "expected": "disabled"},
-        rollback={"api": change("enabled")},
+        rollback={"api": change("enabled", **back)},
         rollback_note="Whoever is on the instance gets credentials of its role again.",
         reopens=True,
         side_effects=("Programs on the instance lose their credentials when those at hand expire, at most 6 hours.",),

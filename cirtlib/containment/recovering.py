@@ -4,6 +4,7 @@ Both are proposals in words; nothing here is run.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ from cirtlib.text import visible
 MARGIN = timedelta(hours=24)
 # Services most of whose operations have actions of other names: those of the same name.
 _SAME_NAME = {"s3": {"GetObject", "PutObject", "DeleteObject"}, "lambda": {"GetFunction", "ListFunctions"}}
+_MOST_RESOURCES = 20
+_ARN = re.compile(r'"(arn:[^"\\*?]+)"')
 _COPIES = ("CreateSnapshot", "CreateSnapshots", "CreateImage")
 
 
@@ -116,34 +119,45 @@ def _kept(state: Snapshot, known: Machine) -> Iterator[tuple[datetime, str, str]
 
 
 def least_privilege(others: pd.DataFrame, role: str) -> str:
-    """A policy document of the calls that a role made when it was not in the attacker's hands, as JSON, with its basis.
+    """A policy document of what a role did when it was not in the attacker's hands, as JSON, with its basis.
 
-    Resources are not narrowed: the records name them for few calls only.
+    Actions are those whose events have their name; resources are those that the records name, objects as all of their
+    bucket. Where they name none, or many, it is every resource, and that is said.
     """
     mine = others[(others["principal"] == role) & (others["outcome"] == "ok")]
-    actions: dict[str, set[str]] = defaultdict(set)
+    used: dict[str, set[str]] = {}
     unknown = set()
-    for source, name in mine[["event_source", "event_name"]].drop_duplicates().itertuples(index=False, name=None):
+    for (source, name), rows in mine.groupby(["event_source", "event_name"], sort=True):
         service = str(source).removesuffix(".amazonaws.com")
-        (actions[service].add(str(name)) if _is_action(service, str(name)) else unknown.add(f"{service}:{name}"))
-    if not actions:
+        if _is_action(service, str(name)):
+            used[f"{service}:{name}"] = _resources(service, rows)
+        else:
+            unknown.add(f"{service}:{name}")
+    if not used:
         return "not known: no record shows what the role did before the attack"
-    statements: list[dict[str, Any]] = [
-        {
-            "Sid": f"Used{''.join(part.title() for part in service.split('-'))}",
-            "Effect": "Allow",
-            "Action": sorted(f"{service}:{name}" for name in names),
-            "Resource": "*",
-        }
-        for service, names in sorted(actions.items())
-    ]
-    document = json.dumps({"Version": "2012-10-17", "Statement": statements}, sort_keys=True)
-    rest = f" Not turned into actions: {', '.join(visible(one) for one in sorted(unknown))}." if unknown else ""
+    statements: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for action, arns in used.items():
+        statements[tuple(sorted(arns)) if 0 < len(arns) <= _MOST_RESOURCES else ("*",)].append(action)
+    content = [{"Effect": "Allow", "Action": names, "Resource": list(arns)} for arns, names in statements.items()]
+    document = json.dumps({"Version": "2012-10-17", "Statement": content}, sort_keys=True)
+    wide = statements.get(("*",), [])
+    rest = f" On every resource, for the records name none or too many: {', '.join(wide)}." if wide else ""
+    rest += f" Not turned into actions: {', '.join(visible(one) for one in sorted(unknown))}." if unknown else ""
     return (
         f"A proposal from {len(mine)} calls that are not the attacker's, {mine['event_time'].min():%Y-%m-%d} to "
-        f"{mine['event_time'].max():%Y-%m-%d}: {document} . Calls that were not logged (data events) or come rarely "
-        f"are not in it; its owner narrows the resources.{rest}"
+        f"{mine['event_time'].max():%Y-%m-%d}: {document} . Calls that were not logged, or come rarely, are not in "
+        f"it.{rest}"
     )
+
+
+def _resources(service: str, rows: pd.DataFrame) -> set[str]:
+    """ARNs of a service that records name in `resources` or the request; of S3 objects, all those of their bucket."""
+    named = [one["arn"] for listed in rows.get("resources", ()) if isinstance(listed, list) for one in listed]
+    named += [match for text in rows["request"].dropna() for match in _ARN.findall(text)]
+    found = {str(arn) for arn in named if arn and str(arn).split(":")[2:3] == [service]}
+    if service == "s3":
+        return {f"{arn.partition('/')[0]}/*" for arn in found if "/" in arn}
+    return found
 
 
 def _is_action(service: str, name: str) -> bool:

@@ -21,6 +21,7 @@ from cirtlib.errors import TrainingError
 from cirtlib.training.account_evidence import Logs, deliver_findings, enabled_regions, organization_id, trail_bucket
 from cirtlib.training.account_state import State, backend, load, read, reset
 from cirtlib.training.front import Clock, Deny, Faults, Log, Served, front
+from cirtlib.training.front_automation import automation
 from cirtlib.training.front_cloudtrail import History, Keys, cloudtrail
 from cirtlib.training.front_guardduty import enable_detectors, guardduty, read_guardduty
 from cirtlib.training.front_hub import read_hub, security_hub
@@ -216,6 +217,7 @@ def _served(evidence: Evidence, clock: Clock) -> dict[tuple[str, str], Served]:
         **guardduty(found),
         **security_hub(read_hub(evidence.get("findings"), clock)),
         **settings(clock, enabled_regions(folders)),
+        **automation(clock),
     }
 
 
