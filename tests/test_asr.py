@@ -5,9 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import boto3
 import parliament
 import plan_sample as sample
 import pytest
+from moto import mock_aws
+from plan_runner import Runner
 
 from cirtlib.containment import asr, recovering
 from cirtlib.containment.incident import Draft
@@ -194,3 +197,27 @@ def test_least_privilege_passes_the_linter():
     assert allowed == {"kms:Decrypt": [key], "s3:GetObject": [f"{bucket}/*"]}
     assert "Not turned into actions: s3:ListBuckets" in text
     assert not parliament.analyze_policy_string(document).findings
+
+
+def test_the_direct_call_closes_that_rule_alone():
+    """On moto: the world's rule goes, the others stay; rolled back it is there again."""
+    with mock_aws():
+        ec2 = boto3.client("ec2", region_name="us-east-1")
+        group = ec2.create_security_group(GroupName="open", Description="open")["GroupId"]
+        wide = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+        narrow = {**wide, "IpRanges": [{"CidrIp": "192.0.2.0/24"}]}
+        web = {**wide, "FromPort": 443, "ToPort": 443}
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[wide, narrow, web])
+        known = machine(sample.incident(), ARN)
+        (step,) = number([asr.revoke(known, Rule(group, "0.0.0.0/0", 22, 22), others=())])
+
+        def rules():
+            found = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
+            rows = [one for one in found["SecurityGroupRules"] if not one["IsEgress"]]
+            return sorted((one["FromPort"], one["CidrIpv4"]) for one in rows)
+
+        before, run = rules(), Runner()
+        run.contain(step)
+        assert rules() == [(22, "192.0.2.0/24"), (443, "0.0.0.0/0")]
+        run.rollback(step)
+        assert rules() == before

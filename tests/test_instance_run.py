@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jmespath
 import pytest
+from botocore import xform_name
 
-from cirtlib import containment, decisions, scope
+from cirtlib import containment, decisions, queries, scope
 from cirtlib.case import load_case
 from cirtlib.collect import collect
+from cirtlib.containment import asr
+from cirtlib.containment.step import call
 from cirtlib.intake import start
 
 pytestmark = pytest.mark.integration
@@ -47,6 +51,36 @@ class Run:
         return {one["InstanceId"]: one for account in found for one in account["instances"]}
 
 
+def aws(emulated, step, api):
+    """Answer of one call of a step, by the AWS CLI."""
+    command = [str(Path(sys.executable).parent / "aws")]
+    command += ["--profile", emulated.profiles[step.account], "--region", step.region, api["service"]]
+    command += [xform_name(api["operation"], "-"), "--cli-input-json", json.dumps(api["parameters"])]
+    done = subprocess.run(command, env=emulated.environment(), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def by_asr(case, emulated):
+    """The plan's step that closes the way in, by ASR's runbook: status and the group's rules before and after."""
+    (direct,) = [step for step in containment.plan(case).steps if step.key.startswith("close-port")]
+    findings = queries.findings(case).set_index("finding_id")
+    (name,) = [one for one in direct.why if one in findings.index]
+    finding = json.loads(findings.loc[name, "details"])
+    control = finding["Compliance"]["SecurityControlId"]
+    role = f"arn:aws:iam::{direct.account}:role/SO0111-Remediate-SC-2.0.0-{control}"
+    step = asr.by_asr(finding, direct, f"ASR-SC_2.0.0_{asr.runbooks()[control]}", role, actions=())
+    before = aws(emulated, step, step.verify["api"])
+    started = aws(emulated, step, step.api)
+    ended = aws(emulated, step, call("ssm", "GetAutomationExecution", **started))
+    after = aws(emulated, step, step.verify["api"])
+    return {
+        "status": ended["AutomationExecution"]["AutomationExecutionStatus"],
+        "before": jmespath.search(step.verify["jmespath"], before),
+        "after": jmespath.search(step.verify["jmespath"], after),
+        "expected": step.verify["expected"],
+    }
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     from cirtlib.training.account import serve
@@ -69,8 +103,10 @@ def run(tmp_path_factory):
     containment.write(case)
     state = json.loads((made.truth.parent / "state_after.json").read_text())
     with serve(state, work / "aws") as emulated:
+        closed = by_asr(case, emulated)
         result = Run(case.out / "plan", emulated, instance)
         result.suspected, result.confirmed = suspected, instance
+        result.asr = closed
         result.call("contain.sh", stage="contained")
         result.call("verify.sh", stage="verified")
         result.call("rollback.sh", stage="rolled back")
@@ -102,6 +138,11 @@ def test_the_instance_is_cut_off_and_kept(run):
     assert one["KeptVolumes"]
     assert "IamInstanceProfile" not in one
     assert len(account["snapshots"]) > len(run.states["attacked"]["accounts"][run.confirmed.split(":")[4]]["snapshots"])
+
+
+def test_asr_closes_the_way_in(run):
+    """The runbook ends well, and the port that was open to the world is closed."""
+    assert (run.asr["status"], run.asr["before"], run.asr["after"]) == ("Success", 1, run.asr["expected"])
 
 
 def test_no_other_instance_changed(run):
