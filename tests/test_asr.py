@@ -176,13 +176,13 @@ def test_what_stays_open_is_told():
     made = draft(snapshot())
     one = isolate(ARN, "cirt-isolation-x", index=0, of=1)
     made.steps[one.key] = one
-    text = "\n".join(recovering.exposed(made))
+    text = "\n".join(recovering.still_reachable(made))
     assert f"{BESIDE} at 198.51.100.7" in text
     assert "port 22" in text
     assert TAKEN not in text.replace(BESIDE, "")
     bare = draft()
     bare.steps[one.key] = one
-    assert recovering.exposed(bare) == (f"Account {sample.HOME}: not known, no account snapshot",)
+    assert recovering.still_reachable(bare) == (f"Account {sample.HOME}: not known, no account snapshot",)
 
 
 def test_least_privilege_passes_the_linter():
