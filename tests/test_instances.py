@@ -136,3 +136,42 @@ def test_a_confirmed_lead_is_isolated_and_runs_on():
     assert "shutdown" in words
     assert "stop" not in words
     assert not [text for text in plan.warnings if SUSPECT in text]
+
+
+class Answers:
+    """An account snapshot by hand that shows who sends the suspect traffic, and its Auto Scaling group."""
+
+    account, taken_at = sample.HOME, "2026-06-12T08:00:00Z"
+    target_group = f"arn:aws:elasticloadbalancing:{REGION}:{sample.HOME}:targetgroup/web/0123456789abcdef"
+    security_groups, roles, snapshots = [], [], []
+
+    def __init__(self):
+        self.id = SUSPECT.rsplit("/", 1)[1]
+        tags = [{"Key": "aws:autoscaling:groupName", "Value": "web"}]
+        cards = [{"NetworkInterfaceId": f"eni-0a1b2c3d4e5f6000{n}"} for n in (1, 2)]
+        self.instances = [{"InstanceId": self.id, "Tags": tags, "NetworkInterfaces": cards}]
+
+    def pages(self, call, *, region=None, target=None):
+        health = {"TargetHealthDescriptions": [{"Target": {"Id": self.id, "Port": 8080}}]}
+        return [(REGION, self.target_group, health)] if call == "elbv2.DescribeTargetHealth" else []
+
+    def rows(self, call, member, *, region=None):
+        classic = [{"LoadBalancerName": "old", "Instances": [{"InstanceId": self.id}]}]
+        return classic if call == "elb.DescribeLoadBalancers" else []
+
+
+def test_it_leaves_its_scaling_group_and_load_balancers():
+    """What the snapshot shows of them becomes steps that can be undone; each interface is isolated by its own step."""
+    plan = suspicion(confirmed=frozenset({f"resource:{SUSPECT}"}), states=(Answers(),))
+    steps = [step for step in plan.steps if step.target == SUSPECT]
+    by = {step.api["operation"]: step for step in steps}
+    leave = ["DetachInstances", "DeregisterTargets", "DeregisterInstancesFromLoadBalancer"]
+    assert [by[name].rollback["api"]["operation"] for name in leave] == [
+        "AttachInstances", "RegisterTargets", "RegisterInstancesWithLoadBalancer",
+    ]  # fmt: skip
+    assert by["DetachInstances"].api["parameters"]["AutoScalingGroupName"] == "web"
+    assert by["DeregisterTargets"].api["parameters"]["Targets"] == [{"Id": Answers().id, "Port": 8080}]
+    assert max(by[name].order for name in leave) < by["ModifyNetworkInterfaceAttribute"].order
+    cards = [step for step in steps if step.api["operation"] == "ModifyNetworkInterfaceAttribute"]
+    assert ["60001" in cards[0].title, "60002" in cards[1].title] == [True, True]
+    assert not [fault for step in steps for fault in step_faults(step)]
