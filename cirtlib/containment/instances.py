@@ -4,6 +4,8 @@ What the attacker made or held, and what the analyst confirmed, gets steps; a le
 confirms it.
 """
 
+from dataclasses import replace
+
 from cirtlib.containment import isolation, keeping
 from cirtlib.containment.asr import close_way_in
 from cirtlib.containment.incident import Draft, Node
@@ -29,7 +31,7 @@ def instances(draft: Draft) -> None:
         steps += [keeping.keep_volumes(arn), keeping.snapshot_volumes(arn, case=draft.incident.name)]
         steps += [keeping.leave_scaling_group(arn, known.scaling_group)] if known.scaling_group else []
         for step in steps:
-            draft.add(step, nodes=[node], because=because)
+            draft.add(replace(step, why=known.evidence), nodes=[node], because=because)
     for node in _suspected(draft):
         draft.warnings.append(_suspicion(draft, node))
 
@@ -55,7 +57,7 @@ def isolate_instances(draft: Draft) -> None:
         if known.path.of_kind("instance profile") or known.path.of_kind("role"):
             steps.append(isolation.take_profile(arn))
         for step in steps:
-            draft.add(step, nodes=[node], because=because)
+            draft.add(replace(step, why=known.evidence), nodes=[node], because=because)
         close_way_in(draft, node, known)
 
 

@@ -9,6 +9,8 @@ from cirtlib.exposure import Instance
 from cirtlib.exposure.path import Path
 from cirtlib.snapshot import Snapshot
 
+_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -46,9 +48,13 @@ class Machine:
         """Id of the instance."""
         return self.path.instance
 
-    def launched(self) -> dict[str, Any]:
-        """Parameters of the RunInstances that started it; empty when no record shows it."""
-        return next((act.request for act in self.acts if act.name == "RunInstances"), {})
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the findings on it and of what the attacker did with its role: why it is in a plan at all."""
+        if self.way_in is None:
+            return ()
+        did = [event for act in self.way_in.acts if act["verdict"] == "attacker" for event in act["ids"]]
+        return tuple(dict.fromkeys([*(sign.finding for sign in self.way_in.signs), *did]))[:_SHOWN]
 
 
 def machine(incident: Incident, arn: str) -> Machine:
