@@ -72,7 +72,7 @@ def test_the_runbook_followed_by_hand(kind, plan, tmp_path):
     start = 'set -eu\ncd "$(dirname "$0")"\n'
     (tmp_path / "hand" / "typed.sh").write_text(start + "\n".join(lines), encoding="utf-8")
     done = hand.run("typed.sh")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert script.run("contain.sh", "--execute", "--wait", "0").returncode == 0
 
     def asked(aws):
@@ -141,6 +141,8 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
     assert "- Before it: A profile." in section
     assert "- It does not stop: Live sessions." in section
     assert "**Narrower, instead of this step**: Deny a session" in section
+    assert section.index("**Narrower") < section.index("**Run**")
+    assert section.index("**Undo") < section.index("**Only instead of this step:** Deny a session")
     assert "- Only when: the door is shut" in section
     assert "- Evaded by: a new session" in section
     assert "sessions: s0, s1, s2, s3, s4 and others" in use(first)

@@ -33,9 +33,12 @@ def test_it_can_be_ticked_signed_and_printed(browser, tmp_path):
     boxes.nth(1).check()
     shown = "getComputedStyle(document.querySelector('.progress'), '::after').content"
     assert page.evaluate(shown).startswith("counter")
-    page.get_by_label("Name").first.fill("Alice")
-    page.locator("a.step").first.click()
-    assert page.url.endswith("#01-start-logging")
+    page.get_by_label("Name", exact=True).first.fill("Alice")
+    link = page.locator("a.step").first
+    wanted = link.get_attribute("href")
+    link.click()
+    assert page.url.endswith(wanted)
+    assert page.locator(f"[id='{wanted[1:]}']").count() == 1
     page.emulate_media(media="print")
     assert not page.locator(".progress").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

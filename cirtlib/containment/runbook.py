@@ -296,22 +296,26 @@ def _section(step: Step, *, switch: bool) -> list[Block]:
     found: list[Block] = [Heading(3, [f"{step.id}: ", step.title], step.id), Items(facts)]
     if approval.of_step(step):
         found.append(Approval(approval.of_step(step), [f"{step.id}, for {approval.reason(step)}"]))
-    return [*found, *step_commands(step), *_narrower(step), *undo_commands(step)]
+    return [*found, *_narrower(step), *step_commands(step), *undo_commands(step), *_narrower_commands(step)]
 
 
 def _narrower(step: Step) -> list[Block]:
-    """Narrower ways, for people to choose instead: no script runs them."""
+    """Narrower ways, told before the step is run: people choose them, no script runs them."""
+    return [
+        Items([
+            [Strong("Narrower, instead of this step"), ": ", one["title"], " (its command stands at the step's end)"],
+            ["Only when: ", one["only_when"]],
+            ["Evaded by: ", one["evaded_by"]],
+        ])
+        for one in step.alternatives
+    ]  # fmt: skip
+
+
+def _narrower_commands(step: Step) -> list[Block]:
+    """Commands of the narrower ways, after all others, so that nobody who types them in order runs both."""
     found: list[Block] = []
     for one in step.alternatives:
-        found.append(
-            Items(
-                [
-                    [Strong("Narrower, instead of this step"), ": ", one["title"]],
-                    ["Only when: ", one["only_when"]],
-                    ["Evaded by: ", one["evaded_by"]],
-                ]
-            )
-        )
+        found.append(Paragraph([Strong("Only instead of this step:"), " ", one["title"]]))
         found.append(Commands(scripts.command(one["api"], step.region)))
     return found
 
