@@ -26,7 +26,7 @@ def look(emulated, regions):
     """Return (account, kind, id) -> what the API shows of it: IAM, trails, and EC2 in these Regions."""
     seen = {}
     for account, profile in emulated.profiles.items():
-        session = boto3.Session(**_credentials(emulated, profile))
+        session = boto3.Session(region_name="us-east-1", **_credentials(emulated, profile))
         for kind, name, shown in [*_identities(session, emulated), *_trails(session, emulated)]:
             seen[account, kind, name] = shown
         for region in regions:

@@ -42,3 +42,71 @@ class Scripts:
         """Let the run have been this long ago."""
         for file in self.folder.glob("state-*/*/epoch"):
             file.write_text(str(int(file.read_text()) - seconds))
+
+_ADDRESS = {"instance": {"NetworkInterfaces", "PublicDnsName", "PublicIpAddress"}, "interface": {"Association"}}
+"""What differs once a machine was stopped: AWS takes its public address, and gives another at the next start."""
+
+_FIELDS = {
+    "StartLogging": {"trail": {"IsLogging"}},
+    "UpdateAccessKey": {"key": {"Status"}},
+    "AttachUserPolicy": {"user": {"AttachedManagedPolicies"}},
+    "DetachUserPolicy": {"user": {"AttachedManagedPolicies"}},
+    "AttachRolePolicy": {"role": {"AttachedManagedPolicies"}},
+    "PutRolePolicy": {"role": {"RolePolicyList"}},
+    "UpdateAssumeRolePolicy": {"role": {"AssumeRolePolicyDocument"}},
+    "ModifySnapshotAttribute": {"snapshot": {"shared"}},
+    "CreateTags": {"instance": {"Tags"}},
+    "ModifyInstanceAttribute": {"instance": {"disableApiTermination"}},
+    "keep-volumes": {"instance": {"BlockDeviceMappings"}},
+    "ModifyNetworkInterfaceAttribute": {"instance": {"NetworkInterfaces"}, "interface": {"Groups"}},
+    "ModifyInstanceMetadataOptions": {"instance": {"MetadataOptions"}},
+    "StopInstances": {
+        "instance": {"State", "StateReason", "StateTransitionReason"} | _ADDRESS["instance"],
+        "interface": _ADDRESS["interface"],
+    },
+    "restarted": _ADDRESS,
+    "CreateSecurityGroup": {"group": {"made"}},
+    "RevokeSecurityGroupEgress": {},
+    "CreateSnapshots": {"snapshot": {"made"}},
+}
+"""Operation, or end of a step's id, -> kind -> fields of `tests.accounts_seen.look` that it changes."""
+
+
+def expected(run, steps, *, restarted=()):
+    """What `changes` must find after these steps: kind and id of each thing -> the fields that they change.
+
+    `restarted`: steps that stopped a machine which runs again.
+    """
+    found = {}
+    for step, word in [*((step, "") for step in steps), *((step, "restarted") for step in restarted)]:
+        row = word or step["id"].partition("-")[2]
+        for kind, fields in _FIELDS[row if row in _FIELDS else step["api"]["operation"]].items():
+            for name in _names(run, step, kind):
+                found.setdefault((kind, name), set()).update(fields)
+    return found
+
+
+def _names(run, step, kind):
+    """Ids of the things of a kind that a step is about; what it makes is looked up by its name or its volume."""
+    before, after = ({key[1:]: one for key, one in run.seen[stage].items()} for stage in ("attacked", "contained"))
+    made = {name: one for (of, name), one in after.items() if of == kind and (of, name) not in before}
+    if kind == "key":
+        return [step["api"]["parameters"]["AccessKeyId"]]
+    if step["target"].startswith(("arn:aws:iam:", "arn:aws:cloudtrail:")):
+        return [step["target"]]
+    target = step["target"].rpartition("/")[2]
+    if kind == "group":
+        wanted = step["api"]["parameters"]["GroupName"]
+        return _one_each([wanted], made, "GroupName")
+    if step["api"]["operation"] == "CreateSnapshots":
+        disks = before["instance", target]["BlockDeviceMappings"]
+        return _one_each([disk["Ebs"]["VolumeId"] for disk in disks], made, "VolumeId")
+    if kind == "interface":
+        return [one["NetworkInterfaceId"] for one in before["instance", target]["NetworkInterfaces"]]
+    return [target]
+
+
+def _one_each(wanted, made, field):
+    found = [[name for name, one in made.items() if one[field] == value] for value in wanted]
+    assert all(len(names) == 1 for names in found), f"{wanted} -> {found}"
+    return [names[0] for names in found]
