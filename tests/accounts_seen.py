@@ -90,7 +90,5 @@ def _machines(ec2):
                     one[attribute] = answer.get(attribute[0].upper() + attribute[1:])
             yield kind, one[name], one
     for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
-        permission = ec2.describe_snapshot_attribute(
-            SnapshotId=one["SnapshotId"], Attribute="createVolumePermission"
-        )
+        permission = ec2.describe_snapshot_attribute(SnapshotId=one["SnapshotId"], Attribute="createVolumePermission")
         yield "snapshot", one["SnapshotId"], {**one, "shared": permission["CreateVolumePermissions"]}

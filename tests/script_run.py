@@ -43,6 +43,7 @@ class Scripts:
         for file in self.folder.glob("state-*/*/epoch"):
             file.write_text(str(int(file.read_text()) - seconds))
 
+
 _ADDRESS = {"instance": {"NetworkInterfaces", "PublicDnsName", "PublicIpAddress"}, "interface": {"Association"}}
 """What differs once a machine was stopped: AWS takes its public address, and gives another at the next start."""
 
