@@ -1,10 +1,7 @@
 """The plan of the training incident, run with the AWS CLI against emulated accounts that hold its state."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +9,9 @@ import pytest
 
 from cirtlib import containment, scope
 from cirtlib.case import load_case
+from tests.accounts_seen import changes
+from tests.script_run import Scripts, expected
+from tests.warm_aws import warm
 
 pytestmark = pytest.mark.integration
 DENY, REVOKE = "arn:aws:iam::aws:policy/AWSDenyAll", "AWSRevokeOlderSessions"
@@ -21,24 +21,13 @@ def cut_off(role):
     return role["inline"][REVOKE]["Statement"][0]["Condition"]["DateLessThan"]["aws:TokenIssueTime"]
 
 
-class Run:
-    """The exported plan, the accounts before it and after each stage, and what the scripts said."""
+class Run(Scripts):
+    """The plan's scripts, and what is true of the incident."""
 
-    def __init__(self, folder, truth, state, before):
-        self.folder, self.truth, self.before = folder, truth, before
-        self.plan = json.loads((folder / "plan.json").read_text())
-        self.states, self.said, self.idle = {"attacked": state}, {}, []
+    def __init__(self, truth, before, *given):
+        super().__init__(*given, regions=("us-east-1", "ap-northeast-3"))
+        self.truth, self.before, self.idle = truth, before, []
         self.values = {(one["kind"], one["value"]) for one in truth["extent"]}
-
-    def call(self, emulated, script, *options):
-        profiles = [f"{account}={profile}" for account, profile in emulated.profiles.items()]
-        given = [part for one in profiles for part in ("--profile-for", one)]
-        environment = emulated.environment()
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        command = ["bash", str(self.folder / script), "--execute", *given, *options]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=1800)
-        self.said[script] = result.stdout + result.stderr
-        return result
 
     def find(self, stage, kind, arn):
         """User or role with this ARN at a stage."""
@@ -47,12 +36,6 @@ class Run:
 
     def in_extent(self, kind):
         return sorted(value for node_kind, value in self.values if node_kind == "principal" and f":{kind}/" in value)
-
-
-def age(folder, seconds):
-    """Let the run have been this long ago."""
-    for file in folder.glob("state-*/*/epoch"):
-        file.write_text(str(int(file.read_text()) - seconds))
 
 
 @pytest.fixture(scope="module")
@@ -72,48 +55,48 @@ def run(incident, tmp_path_factory):
     seen = {}
 
     def watch(request):
-        if request.split(" ")[1].startswith(("Get", "List", "Describe")):
+        if not changes_something(request):
             return
         now = json.dumps(read(list(after["accounts"])), sort_keys=True)
         if now == seen.get("state"):
             result.idle.append(request)
         seen["state"] = now
 
-    result = Run(case.out / "plan", truth, after, before)
-    with serve(after, work / "aws", watch=watch) as emulated:
-        result.states["attacked"] = emulated.state()
+    with serve(after, work / "aws", watch=watch) as emulated, warm(work / "bin") as commands:
+        result = Run(truth, before, case.out / "plan", emulated, commands)
         seen["state"] = json.dumps(result.states["attacked"], sort_keys=True)
         first = [step["id"] for step in result.plan["steps"] if step["account"]][:2]
         few = [option for step_id in first for option in ("--step", step_id)]
-        result.verified_before = result.call(emulated, "verify.sh", *few).returncode
+        result.call("verify.sh", *few, stage="not yet")
         role = next(one for one in result.in_extent("role") if "devRole" in one)
         backend("sts", role.split(":")[4]).assume_role("us-east-1", "thief", role, "", 3600, "")
         result.minted = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        result.contained = result.call(emulated, "contain.sh", "--wait", "0").returncode
-        result.states["contained"] = emulated.state()
-        result.requests = list(emulated.requests)
-        result.verified = result.call(emulated, "verify.sh").returncode
-        result.rolled_back = result.call(emulated, "rollback.sh").returncode
-        result.refused = result.said["rollback.sh"]
-        result.states["rolled back"] = emulated.state()
-        age(result.folder, 37 * 3600)
-        result.late = result.call(emulated, "rollback.sh").returncode
-        result.states["long after"] = emulated.state()
+        result.call("contain.sh", "--wait", "0", stage="contained")
+        result.requests = [one for one in emulated.requests if changes_something(one)]
+        result.call("verify.sh", stage="verified")
+        result.call("rollback.sh", stage="rolled back")
+        result.age(37 * 3600)
+        result.call("rollback.sh", stage="long after")
+        result.call("rollback.sh", "--reopen-attacker-access", stage="reopened")
     return result
+
+
+def changes_something(request):
+    return not request.split(" ")[1].startswith(("Get", "List", "Describe"))
 
 
 def test_contained(run):
     """contain.sh ends well; verify.sh fails before it and passes after it."""
-    assert run.contained == 0, run.said["contain.sh"]
-    assert run.verified_before == 1
-    assert run.verified == 0, run.said["verify.sh"]
+    assert run.codes["contained"] == 0, run.said["contained"][-3000:]
+    assert run.codes["not yet"] == 1
+    assert run.codes["verified"] == 0, run.said["verified"][-3000:]
+    assert changes(run.seen["contained"], run.seen["verified"]) == {}
 
 
 def test_each_step_changed_something(run):
     """Every change that was asked for changed the state of the accounts."""
     assert run.idle == []
-    changes = [one for one in run.requests if not one.split(" ")[1].startswith(("Get", "List", "Describe"))]
-    assert len(changes) == len(run.plan["steps"])
+    assert len(run.requests) == len(run.plan["steps"])
 
 
 def test_trail_is_logging(run):
@@ -172,24 +155,14 @@ def test_what_the_attacker_made_is_powerless(run):
 
 
 def test_nobody_else_is_touched(run):
-    """Users, roles and instances outside the extent are exactly as they were."""
-    targets = {step["target"] for step in run.plan["steps"]}
-    for account, content in run.states["attacked"]["accounts"].items():
-        now = run.states["contained"]["accounts"][account]
-        for kind in ("users", "roles"):
-            assert [one for one in content[kind] if one["Arn"] not in targets] == [
-                one for one in now[kind] if one["Arn"] not in targets
-            ]
-        assert content["policies"] == now["policies"]
-        kept = {one.rsplit("/", 1)[-1] for one in targets}
-        outside = [one for one in content["instances"] if one["InstanceId"] not in kept]
-        assert outside == [one for one in now["instances"] if one["InstanceId"] not in kept]
+    """Of all that the API shows of users, roles, policies, machines and networks, only what a step changes differs."""
+    assert changes(run.seen["attacked"], run.seen["contained"]) == expected(run, run.plan["steps"])
 
 
 def test_rollback_refuses_to_let_the_attacker_in(run):
     """After the rollback the keys are still Inactive, made users denied, trust closed, sessions revoked, logging on."""
-    assert run.rolled_back == 0, run.refused
-    assert "REFUSED" in run.refused
+    assert run.codes["rolled back"] == 0, run.said["rolled back"][-3000:]
+    assert "REFUSED" in run.said["rolled back"]
     for stage in ("rolled back", "long after"):
         for arn in run.in_extent("user"):
             assert {key["Status"] for key in run.find(stage, "users", arn)["keys"]} == {"Inactive"}
@@ -209,7 +182,7 @@ def test_rollback_refuses_to_let_the_attacker_in(run):
 
 def test_rollback_brings_the_rightful_state_back(run):
     """Roles work again at once, sessions from before excepted; a day and a half later all is as before the attack."""
-    assert run.late == 0, run.said["rollback.sh"]
+    assert run.codes["long after"] == 0, run.said["long after"][-3000:]
     for arn in run.in_extent("role"):
         before = run.find("attacked", "roles", arn)["attached"]
         assert run.find("rolled back", "roles", arn)["attached"] == before
@@ -221,3 +194,28 @@ def test_rollback_brings_the_rightful_state_back(run):
     for arn in owners:
         assert run.find("rolled back", "users", arn)["attached"] == [*known[arn]["attached"], DENY]
         assert run.find("long after", "users", arn)["attached"] == known[arn]["attached"]
+
+
+def test_rollback_undoes_all_that_lets_nobody_in_and_nothing_else(run):
+    """What is left of the plan after each rollback, of everything that the API shows."""
+    known = {user["Arn"] for account in run.before["accounts"].values() for user in account["users"]}
+    steps = {step["id"]: step for step in run.plan["steps"]}
+    for step in run.steps("record", "protect", "keep-volumes"):
+        del steps[step["id"]]
+    for step in run.steps("deny"):
+        if ":role/" in step["target"]:
+            del steps[step["id"]]
+    assert changes(run.seen["attacked"], run.seen["rolled back"]) == expected(run, steps.values())
+    for step in run.steps("revoke", "revoke-again"):
+        del steps[step["id"]]
+    for step in run.steps("deny"):
+        if step["target"] in known:
+            del steps[step["id"]]
+    assert changes(run.seen["attacked"], run.seen["long after"]) == expected(run, steps.values())
+
+
+def test_only_the_switch_gives_everything_back(run):
+    """With it all is as found, but logging, which stays on, snapshots, and the addresses of machines started anew."""
+    assert run.codes["reopened"] == 0, run.said["reopened"][-3000:]
+    left = expected(run, run.steps("start-logging", "snapshot"), restarted=run.steps("stop"))
+    assert changes(run.seen["attacked"], run.seen["reopened"]) == left

@@ -17,6 +17,8 @@ def load_network(account: str, content: State) -> None:
     for profile in content.get("profiles", []):
         iam = get_backend("iam")[account]["aws"]
         iam.create_instance_profile(profile["InstanceProfileName"], "/", profile["Roles"])
+    for region in {instance["Region"] for instance in content.get("instances", [])}:
+        _keep_metadata_options(get_backend("ec2")[account][region])
     for instance in content.get("instances", []):
         if "VpcId" in instance:
             _load_place(get_backend("ec2")[account][instance["Region"]], instance)
@@ -57,6 +59,24 @@ def own_groups(made: Any) -> None:  # noqa: ANN401 - moto has no types
     for card in made.nics.values():
         card._group_set = list(card.group_set)
     made.security_groups = []
+
+
+def _keep_metadata_options(ec2: Any) -> None:  # noqa: ANN401 - moto has no types
+    """Let a change of metadata options leave those that it does not name, as AWS does: moto would drop them."""
+    modify = ec2.modify_instance_metadata_options
+
+    def keeping(instance_id: str, **asked: object) -> object:
+        now = ec2.get_instance(instance_id).metadata_options
+        held = {
+            "http_tokens": now.http_tokens,
+            "hop_limit": now.http_put_response_hop_limit,
+            "http_endpoint": now.http_endpoint,
+            "http_protocol": now.http_protocol_ipv6,
+            "metadata_tags": now.instance_metadata_tags,
+        }
+        return modify(instance_id, **held | {name: value for name, value in asked.items() if value is not None})
+
+    ec2.modify_instance_metadata_options = keeping
 
 
 def read_network(account: str, region: str, one: Any) -> State:  # noqa: ANN401 - moto has no types
