@@ -58,7 +58,7 @@ class Act:
         return self.verdict == "attacker"
 
 
-def acts(log: Log, verdicts: pd.DataFrame, wanted: set[str]) -> list[Act]:
+def acts(log: Log, verdicts: pd.DataFrame, wanted: set[str], instances: set[str]) -> list[Act]:
     """Successful events that set state, in order of time; of what only reads or enters, the attacker's alone.
 
     Parameters
@@ -69,6 +69,8 @@ def acts(log: Log, verdicts: pd.DataFrame, wanted: set[str]) -> list[Act]:
         Columns event_id, account_id, verdict: whose act each judged event was.
     wanted
         Names of events beside `STATE_EVENTS`.
+    instances
+        Ids of the instances whose launches are asked for, whoever launched them.
     """
     judged = dict(zip(zip(verdicts["event_id"], verdicts["account_id"], strict=True), verdicts["verdict"], strict=True))
     columns = ["event_id", "event_time", "account_id", "region", "event_source", "event_name", "principal"]
@@ -76,10 +78,12 @@ def acts(log: Log, verdicts: pd.DataFrame, wanted: set[str]) -> list[Act]:
     where = f"""
         outcome = 'ok' AND event_name IN (SELECT unnest($names::VARCHAR[]))
         AND (event_name NOT IN (SELECT unnest($attackers::VARCHAR[])) OR {ATTACKER})
+        AND (event_name <> 'RunInstances' OR {ATTACKER} OR list_has_any(
+            regexp_extract_all(response, '"instanceId"\\s*:\\s*"([^"]+)"', 1), $instances::VARCHAR[]))
     """
     names, attackers = sorted(STATE_EVENTS | wanted), sorted(_OF_THE_ATTACKER - wanted)
-    rows = log.rows(columns, where, names=names, attackers=attackers).itertuples(index=False, name=None)
-    return [_act(row, judged) for row in rows]
+    found = log.rows(columns, where, names=names, attackers=attackers, instances=sorted(instances))
+    return [_act(row, judged) for row in found.itertuples(index=False, name=None)]
 
 
 def _act(row: tuple[Any, ...], judged: dict[tuple[str, str], str]) -> Act:

@@ -81,7 +81,9 @@ class Incident:
     @cached_property
     def history(self) -> list[Act]:
         """Events that set state, in order of time: what steps ask for, and whatever an attacker can make or change."""
-        return acts(self.log, self.verdicts, _asked())
+        named = [node["value"] for node in self.scope["nodes"]] + sorted(self.confirmed)
+        instances = {value.rsplit("/", 1)[-1] for value in named if ":instance/" in value}
+        return acts(self.log, self.verdicts, _asked(), instances | {one.path.instance for one in self.ways_in})
 
     @cached_property
     def log(self) -> Log:
