@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from cirtlib.containment import brake
+from cirtlib.containment.log import Log
 from cirtlib.containment.planning import build
 from cirtlib.errors import PlanError
 from tests import plan_sample as sample
@@ -228,9 +229,9 @@ def test_the_management_account_is_known_from_answers_only(own_incident):
     events = sample.Log()
     fake = f"arn:aws:organizations::{FOREIGN}:account/o-exampleorgid/{HOME}"
     events.add("organizations:DescribePolicy", request={"policyId": fake})
-    assert brake.management(own_incident, events.events())[0] != FOREIGN
+    assert brake.management(own_incident, Log(events.events(), events.verdicts()))[0] != FOREIGN
     true = f"arn:aws:organizations::{MANAGER}:policy/o-exampleorgid/service_control_policy/p-1"
     events.add("organizations:CreatePolicy", response={"policy": {"policySummary": {"arn": true}}})
-    assert brake.management(own_incident, events.events()) == (MANAGER, "event e-002")
+    assert brake.management(own_incident, Log(events.events(), events.verdicts())) == (MANAGER, "event e-002")
     named = replace(own_incident, known={"accounts": {"management": ["210987654321"]}})
-    assert brake.management(named, events.events())[0] == "210987654321"
+    assert brake.management(named, Log(events.events(), events.verdicts()))[0] == "210987654321"

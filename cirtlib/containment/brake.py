@@ -23,6 +23,7 @@ from cirtlib.containment import usage
 from cirtlib.containment.catalogue import iam_region, name_of
 from cirtlib.containment.history import Act
 from cirtlib.containment.incident import Incident
+from cirtlib.containment.log import Log
 from cirtlib.containment.responders import identity, refuse_lock_out
 from cirtlib.containment.step import Plan, Ref, Step, call, number, quoted, read
 from cirtlib.containment.validate import check
@@ -112,10 +113,7 @@ def recognised(incident: Incident, account: str) -> dict[str, list[str]]:
     calls = {
         (f"{source}.amazonaws.com", name) for source, all_ in _data()["administrator_calls"].items() for name in all_
     }
-    events, verdicts = incident.events, incident.verdicts
-    wanted = events[events["event_name"].isin({name for _, name in calls}) & (events["outcome"] == "ok")]
-    mine = verdicts.loc[verdicts["verdict"] == "attacker", ["event_id", "account_id"]].drop_duplicates()
-    found = wanted.merge(mine).query("account_id == @account").sort_values(["event_time", "event_id"])
+    found = incident.log.attackers.query("outcome == 'ok' and account_id == @account")
     for source, name, event in found[["event_source", "event_name", "event_id"]].itertuples(index=False, name=None):
         if (source, name) in calls:
             signs.setdefault(str(name), []).append(str(event))
@@ -145,7 +143,7 @@ def _listed(value: Any) -> list[str]:  # noqa: ANN401 - any JSON value
     return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
-def management(case: Case, events: pd.DataFrame) -> tuple[str, str]:
+def management(case: Case, log: Log) -> tuple[str, str]:
     """Management account of the organization, and where that is known from; ("", "") where nothing says it.
 
     case.yaml comes first (an account named `management` under `known.accounts`), then account snapshots, then answers
@@ -162,7 +160,8 @@ def management(case: Case, events: pd.DataFrame) -> tuple[str, str]:
         trails = [str(trail["TrailARN"]).split(":")[4] for trail in one.trails if trail.get("IsOrganizationTrail")]
         for account in (*told, *trails):
             return str(account), f"the snapshot of account {one.account} of {one.taken_at}"
-    answers = events[events["event_source"] == "organizations.amazonaws.com"].dropna(subset=["response"])
+    where = "event_source = 'organizations.amazonaws.com' AND response IS NOT NULL"
+    answers = log.rows(["event_id", "response"], where)
     found = {
         match[1]: str(event)
         for event, text in answers[["event_id", "response"]].itertuples(index=False, name=None)
@@ -224,7 +223,7 @@ def _exempt(incident: Incident) -> list[str]:
     for arn in incident.responders:
         name, _ = identity(incident, arn)
         # the path of a session's role is known only where a record shows it
-        unknown = name != arn and not incident.events["principal"].eq(name).any()
+        unknown = name != arn and incident.log.rows(["event_id"], "principal = $name", name=name).empty
         if unknown or not _ROLE_OR_USER.fullmatch(name):
             raise PlanError(
                 f"No emergency brake: the responder {visible(arn)} of case.yaml is not the ARN of one role or user, "

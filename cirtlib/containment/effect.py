@@ -30,6 +30,28 @@ _WHO = [
     "event_name", "account_id", "caller_account", "invoked_by", "source_identity", "sign_in_session", "_role",
 ]  # fmt: skip
 _SHOWN = 5
+# Each call once: of the records that two accounts keep of it, the one that names its caller by ARN.
+_GROUPED = f"""
+    WITH once AS (
+        SELECT *, CASE WHEN starts_with(event_name, 'AssumeRole') AND json_valid(request)
+                       THEN request ->> '$.roleArn' END AS _role
+        FROM events
+        WHERE outcome = 'ok' AND (
+            shared_event_id IS NULL OR coalesce(starts_with(principal, 'arn:'), false) OR shared_event_id NOT IN (
+                SELECT shared_event_id FROM events
+                WHERE outcome = 'ok' AND starts_with(principal, 'arn:') AND shared_event_id IS NOT NULL
+            )
+        )
+    )
+    SELECT
+        {", ".join(_WHO)}, coalesce(verdict = 'attacker', false) AS mine, count(*) AS count,
+        min(event_id, {_SHOWN}) AS event_ids, min(event_time) AS first, max(event_time) AS last
+    FROM once LEFT JOIN judged USING (event_id, account_id)
+    WHERE coalesce(verdict, '') = 'attacker'
+       OR (coalesce(verdict, '') <> 'unclear' AND principal_type IS DISTINCT FROM 'AWSService')
+    GROUP BY ALL
+    ORDER BY min((event_time, event_id, account_id))
+"""  # noqa: S608 - ours
 
 
 @dataclass(frozen=True)
@@ -99,36 +121,10 @@ def judge(incident: Incident, plan: Plan) -> dict[str, Any]:
 
 def _calls(incident: Incident) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Successful calls of the attacker's, and of everybody else, each as groups of equal calls: `_WHO`, count, ids."""
-    columns = [name for name in _WHO if name in incident.events]
-    frame = _once(incident.events[incident.events["outcome"] == "ok"])
-    roles = frame["request"].where(frame["event_name"].str.startswith("AssumeRole", na=False))
-    frame = frame.assign(_role=roles.map(lambda text: (document(text) or {}).get("roleArn"), na_action="ignore"))
-    verdicts = incident.verdicts.drop_duplicates(["event_id", "account_id"])
-    frame = frame.merge(verdicts[["event_id", "account_id", "verdict"]], on=["event_id", "account_id"], how="left")
-    by_attacker = frame["verdict"] == "attacker"
-    called = frame["principal_type"].ne("AWSService") if "principal_type" in frame else True
-    mine, others = frame[by_attacker], frame[~by_attacker & frame["verdict"].ne("unclear") & called]
-    return _grouped(mine, [*columns, "_role"]), _grouped(others, [*columns, "_role"])
-
-
-def _once(frame: pd.DataFrame) -> pd.DataFrame:
-    """Each call once: of the records that two accounts keep of it, the one that names its caller by ARN."""
-    if "shared_event_id" not in frame:
-        return frame
-    named = frame["principal"].str.startswith("arn:", na=False)
-    twin = frame["shared_event_id"].isin(frame.loc[named, "shared_event_id"].dropna()) & ~named
-    return frame[~twin]
-
-
-def _grouped(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    found = frame.groupby(columns, dropna=False, sort=False, observed=True).agg(
-        count=("event_id", "size"), event_ids=("event_id", lambda ids: sorted(ids)[:_SHOWN]),
-        first=("event_time", "min"), last=("event_time", "max"),
-    ).reset_index()  # fmt: skip
-    for name in _WHO:
-        if name not in found:
-            found[name] = None
-    return found.astype(object).where(found.notna(), None)
+    found = incident.log.ask(_GROUPED)
+    found = found.astype(object).where(found.notna(), None)
+    mine = found["mine"].astype(bool)
+    return found[mine], found[~mine]
 
 
 def _sorted(plan: Plan) -> _Steps:

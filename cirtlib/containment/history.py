@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from cirtlib.containment.log import ATTACKER, Log
 from cirtlib.trust import document
 
 # Only events that set state which a step changes or a restore needs; everything else stays out of memory.
@@ -24,6 +25,11 @@ STATE_EVENTS = {
 }  # fmt: skip
 
 
+# Of these a plan asks only what the attacker did; everybody else does them all day.
+_OF_THE_ATTACKER = {
+    "AssumeRole", "DeleteObject", "DeleteObjects", "GetSecretValue", "BatchGetSecretValue", "GetParameter",
+    "GetParameters",
+}  # fmt: skip
 # Calls of IAM that are about their caller when they name no user.
 _OF_ONESELF = re.compile("AccessKey|LoginProfile|SigningCertificate|ServiceSpecificCredential")
 
@@ -52,24 +58,32 @@ class Act:
         return self.verdict == "attacker"
 
 
-def acts(events: pd.DataFrame, verdicts: pd.DataFrame, wanted: set[str]) -> list[Act]:
-    """Successful events that set state, in order of time.
+def acts(log: Log, verdicts: pd.DataFrame, wanted: set[str], instances: set[str]) -> list[Act]:
+    """Successful events that set state, in order of time; of what only reads or enters, the attacker's alone.
 
     Parameters
     ----------
-    events
-        The canonical events table.
+    log
+        The events.
     verdicts
         Columns event_id, account_id, verdict: whose act each judged event was.
     wanted
         Names of events beside `STATE_EVENTS`.
+    instances
+        Ids of the instances whose launches are asked for, whoever launched them.
     """
-    found = events[events["event_name"].isin(STATE_EVENTS | wanted) & (events["outcome"] == "ok")]
     judged = dict(zip(zip(verdicts["event_id"], verdicts["account_id"], strict=True), verdicts["verdict"], strict=True))
     columns = ["event_id", "event_time", "account_id", "region", "event_source", "event_name", "principal"]
     columns += ["user_name", "access_key_id", "minted_key", "request", "response"]
-    rows = found[columns].sort_values(["event_time", "event_id", "account_id"]).itertuples(index=False, name=None)
-    return [_act(row, judged) for row in rows]
+    where = f"""
+        outcome = 'ok' AND event_name IN (SELECT unnest($names::VARCHAR[]))
+        AND (event_name NOT IN (SELECT unnest($attackers::VARCHAR[])) OR {ATTACKER})
+        AND (event_name <> 'RunInstances' OR {ATTACKER} OR list_has_any(
+            regexp_extract_all(response, '"instanceId"\\s*:\\s*"([^"]+)"', 1), $instances::VARCHAR[]))
+    """
+    names, attackers = sorted(STATE_EVENTS | wanted), sorted(_OF_THE_ATTACKER - wanted)
+    found = log.rows(columns, where, names=names, attackers=attackers, instances=sorted(instances))
+    return [_act(row, judged) for row in found.itertuples(index=False, name=None)]
 
 
 def _act(row: tuple[Any, ...], judged: dict[tuple[str, str], str]) -> Act:
@@ -102,10 +116,9 @@ def items(value: object, inner: str) -> list[str]:
     return [str(row[inner]) for row in rows or [] if isinstance(row, dict) and inner in row]
 
 
-def key_users(events: pd.DataFrame, history: list[Act], keys: set[str]) -> dict[str, str]:
+def key_users(log: Log, history: list[Act], keys: set[str]) -> dict[str, str]:
     """User ARN of each of these long-term keys, as far as an event tells it: by its use, or by its creation."""
-    used = events[events["access_key_id"].isin(keys) & (events["principal_type"] == "IAMUser")]
-    found = dict(zip(used["access_key_id"], used["principal"], strict=True))
+    found = log.last_by_key("access_key_id", "principal", keys, "principal_type = 'IAMUser'")
     for act in history:
         if act.name == "CreateAccessKey" and act.minted_key in keys and act.minted_key not in found:
             found[act.minted_key] = user_of(act, history)

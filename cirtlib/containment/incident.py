@@ -8,11 +8,13 @@ from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pandas as pd
 import yaml
 
 from cirtlib import identity
 from cirtlib.containment.history import Act, acts
+from cirtlib.containment.log import Log
 from cirtlib.containment.step import Step
 from cirtlib.containment.usage import Habits
 from cirtlib.exposure import Instance
@@ -32,7 +34,7 @@ class Incident:
     scope
         The scope's JSON.
     events
-        The canonical events table.
+        A connection that has the case's relation `events`, or that table itself; it is read through `log`.
     verdicts
         Columns event_id, account_id, verdict.
     accounts
@@ -57,7 +59,7 @@ class Incident:
     title: str
     as_of: datetime
     scope: dict[str, Any]
-    events: pd.DataFrame
+    events: duckdb.DuckDBPyConnection | pd.DataFrame
     verdicts: pd.DataFrame
     accounts: frozenset[str] = frozenset()
     responders: tuple[str, ...] = ()
@@ -79,20 +81,19 @@ class Incident:
     @cached_property
     def history(self) -> list[Act]:
         """Events that set state, in order of time: what steps ask for, and whatever an attacker can make or change."""
-        return acts(self.events, self.verdicts, _asked())
+        named = [node["value"] for node in self.scope["nodes"]] + sorted(self.confirmed)
+        instances = {value.rsplit("/", 1)[-1] for value in named if ":instance/" in value}
+        return acts(self.log, self.verdicts, _asked(), instances | {one.path.instance for one in self.ways_in})
 
     @cached_property
-    def others(self) -> pd.DataFrame:
-        """Events that are not the attacker's."""
-        mine = self.verdicts[self.verdicts["verdict"] == "attacker"][["event_id", "account_id"]].drop_duplicates()
-        joined = self.events[["event_id", "account_id"]].merge(mine, how="left", indicator=True)
-        return self.events[(joined["_merge"] == "left_only").to_numpy()]
+    def log(self) -> Log:
+        """The events, to be asked."""
+        return Log(self.events, self.verdicts)
 
     @cached_property
     def names(self) -> identity.Names:
         """Resolver of the bare names in requests to ARNs."""
-        columns = [name for name in ("principal", "role_arn", "minted_principal") if name in self.events]
-        return identity.Names(sorted({one for name in columns for one in self.events[name].dropna().unique()}))
+        return identity.Names(self.log.values("principal", "role_arn", "minted_principal"))
 
     def effects(self, act: Act) -> list[Node]:
         """Nodes of the extent that an event made or changed."""

@@ -5,6 +5,7 @@ for searching: the first can be forged, the others may be a partner's.
 """
 
 import re
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -40,21 +41,21 @@ def indicators(incident: Incident) -> str:
 
 def _seen(incident: Incident) -> list[dict[str, Any]]:
     """Addresses, user agents and host names of the attacker's calls, and how often others used the same."""
-    events, others = _split(incident)
-    rows = []
+    events, rows = incident.log.attackers, []
     for kind, column in _SEEN.items():
-        if column not in events:
-            continue
         mine = events
-        if kind == "address" and "source_ip_kind" in events:
+        others: Counter[str] = Counter()
+        for value, count in incident.log.counts_of_others(column).items():
+            others[_general(value)] += count
+        if kind == "address":
             mine = events[events["source_ip_kind"].isin(["public", "private"])]
         for value, found in mine.groupby(mine[column].map(_general), sort=True):
-            shared = int((others[column].map(_general) == value).sum())
+            shared = others[value]
             if kind == "tls_host" and shared:
                 continue  # an endpoint of AWS that everybody calls
             row = _row(kind, str(value), found, shared, "certain")
             if kind == "address" and not shared:
-                public = "source_ip_kind" not in found or (found["source_ip_kind"] == "public").all()
+                public = (found["source_ip_kind"] == "public").all()
                 row |= {"block": "yes"} if public else {"note": _PRIVATE}
             rows.append(row)
     return rows
@@ -68,7 +69,7 @@ def _general(value: Any) -> Any:  # noqa: ANN401 - text, or what pandas has for 
 def _named(incident: Incident) -> list[dict[str, Any]]:
     """Keys that the attacker held, things that he made, and accounts that are not ours, as the scope names them."""
     rows = []
-    events, others = _split(incident)
+    events, others = incident.log.attackers, incident.log.counts_of_others("access_key_id")
     for node in incident.scope["nodes"]:
         kind = _kind(node, incident)
         if not kind:
@@ -79,7 +80,7 @@ def _named(incident: Incident) -> list[dict[str, Any]]:
         shared = 0
         if kind == "access_key":
             about |= events["access_key_id"] == node["value"]
-            shared = int((others["access_key_id"] == node["value"]).sum())
+            shared = others.get(node["value"], 0)
         sure = str(node.get("confidence") or "")
         rows.append(_row(kind, str(node["value"]), events[about], shared, sure, seen=str(node.get("first_seen") or "")))
     return rows
@@ -117,14 +118,6 @@ def _row(kind: str, value: str, found: pd.DataFrame, shared: int, sure: str, *, 
         "note": note,
         "event_ids": "; ".join([*ids[:_IDS], *more]),
     }
-
-
-def _split(incident: Incident) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The attacker's events, and all others: those of which it is not clear whose they are among them."""
-    mine = incident.verdicts.loc[incident.verdicts["verdict"] == "attacker", ["event_id", "account_id"]]
-    keys = pd.MultiIndex.from_frame(incident.events[["event_id", "account_id"]])
-    attacker = keys.isin(pd.MultiIndex.from_frame(mine))
-    return incident.events[attacker], incident.events[~attacker]
 
 
 def _time(when: Any) -> str:  # noqa: ANN401 - Timestamp

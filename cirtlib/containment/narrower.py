@@ -21,10 +21,6 @@ POLICY = "cirt-deny-session"
 _MOST = 10  # sessions in one document
 # Values go into a policy document, where ${...} would be a variable.
 _PLAIN = re.compile(r"[\w+=,.@:/-]{2,256}")
-_COLUMNS = [
-    "event_id", "account_id", "principal", "principal_id", "source_identity", "sign_in_session", "access_key_id",
-    "minted_principal", "event_name",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,11 +64,8 @@ def _word(step: Step) -> str:
 
 def _attackers(incident: Incident, identities: set[str]) -> pd.DataFrame:
     """The attacker's acts as these identities, or that obtained sessions of them."""
-    events = incident.events
-    about = events[events["principal"].isin(identities) | events["minted_principal"].isin(identities)]
-    verdicts = incident.verdicts
-    mine = verdicts.loc[verdicts["verdict"] == "attacker", ["event_id", "account_id"]].drop_duplicates()
-    return about.reindex(columns=_COLUMNS).merge(mine)
+    events = incident.log.attackers
+    return events[events["principal"].isin(identities) | events["minted_principal"].isin(identities)]
 
 
 def _closed_by(step: Step, acts: pd.DataFrame, steps: tuple[Step, ...]) -> tuple[str, ...]:

@@ -57,9 +57,8 @@ def _identity_center(incident: Incident, role: str) -> str:
     account = role.split(":")[4]
     permission_set = _SSO.fullmatch(name_of(role))
     found = permission_set[1] if permission_set else "PERMISSION-SET"
-    events, verdicts = incident.events, incident.verdicts
-    mine = verdicts.loc[verdicts["verdict"] == "attacker", ["event_id", "account_id"]].drop_duplicates()
-    users = events[events["principal"] == role].merge(mine)["session_name"].dropna().unique()
+    events = incident.log.attackers
+    users = events.loc[events["principal"] == role, "session_name"].dropna().unique()
     users = sorted(one for one in map(str, users) if _NAME.fullmatch(one))[:_SHOWN]
     find = [
         f"`aws identitystore list-users --identity-store-id ID --filters AttributePath=UserName,AttributeValue="
@@ -150,8 +149,7 @@ def exposure(incident: Incident) -> tuple[list[dict[str, str]], list[str]]:
 
 
 def _by(incident: Incident, act: Act) -> str:
-    columns = ["event_id", "account_id", "source_ip_kind", "invoked_by"]
-    rows = incident.events.loc[incident.events["event_id"] == act.event_id].reindex(columns=columns)
+    rows = incident.log.rows(["source_ip_kind", "invoked_by"], "event_id = $event", event=act.event_id)
     own = rows["source_ip_kind"].isin(["aws_internal", "aws_service"]) | (rows["invoked_by"] == "AWS Internal")
     return "AWS" if own.any() else visible(act.principal or "somebody")
 

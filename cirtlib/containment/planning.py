@@ -19,6 +19,7 @@ from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
 from cirtlib.containment.incident import Draft, Incident, Node
 from cirtlib.containment.instances import instances, isolate_instances
+from cirtlib.containment.log import Log
 from cirtlib.containment.recovering import recovered, still_reachable
 from cirtlib.containment.rows import plan_rows
 from cirtlib.containment.step import PHASES, Plan, Step, call, number, read
@@ -26,6 +27,7 @@ from cirtlib.containment.targets import editable_roles, made_by_attacker, of
 from cirtlib.containment.undo import undo
 from cirtlib.containment.unplanned import recovery, rotations, state_reasons
 from cirtlib.containment.validate import check
+from cirtlib.engine import duckdb as engine
 from cirtlib.text import visible
 
 # Calls that destroy what cannot be made again, by the beginning of their names.
@@ -60,8 +62,9 @@ def plan_for(incident: Incident) -> Plan:
 
 def incident_of(case: Case, scope: scoping.Scope) -> Incident:
     """What a plan is made from: the case, its scope and its events."""
-    events, given = queries.events(case), scope.to_dict()
-    seen = {account for account in events["account_id"].dropna().unique() if str(account).isdigit()}
+    events, given = engine.connect(case), scope.to_dict()
+    log = Log(events, scope.verdicts)
+    seen = {account for account in log.values("account_id") if account.isdigit()}
     return Incident(
         name=case.name,
         title=case.title or case.name,
@@ -72,7 +75,7 @@ def incident_of(case: Case, scope: scoping.Scope) -> Incident:
         accounts=frozenset(seen | set(case.accounts)),
         responders=case.responders,
         habits=usage.of_case(case, given, scope.verdicts),
-        management=brake.management(case, events),
+        management=brake.management(case, log),
         trusts=responders.trusts(case),
         groups=responders.groups(case),
         confirmed=frozenset({*given["seeds"], *(one.node for one in case.confirmed)}),
@@ -198,7 +201,7 @@ def _long_term(draft: Draft) -> list[Node]:
 
 def _users(draft: Draft) -> dict[str, str]:
     keys = {node["value"] for node in _long_term(draft)}
-    return key_users(draft.incident.events, draft.incident.history, keys)
+    return key_users(draft.incident.log, draft.incident.history, keys)
 
 
 def _keys(draft: Draft, users: dict[str, str]) -> None:

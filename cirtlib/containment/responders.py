@@ -114,8 +114,8 @@ class _Ways:
         known = changed or self._incident.trusts.get(role) or self._recorded(role)
         if known:
             return trust.principals(known)
-        events = self._incident.events
-        return {str(one) for one in events.loc[events["minted_principal"] == role, "principal"].dropna().unique()}
+        entries = self._incident.log.ask("SELECT DISTINCT principal FROM events WHERE minted_principal = $r", r=role)
+        return set(entries["principal"].dropna())
 
     def _recorded(self, role: str) -> dict[str, Any] | None:
         for act in reversed(about_role(self._incident.history, role)):
@@ -177,7 +177,7 @@ def unusual(incident: Incident) -> list[str]:
     for arn in incident.responders:
         name, session = identity(incident, arn)
         columns = ["event_id", "account_id", "event_time", "principal", "session_name", *_TRAITS]
-        own = incident.events.loc[incident.events["principal"] == name].reindex(columns=columns)
+        own = incident.log.rows(columns, "principal = $name", name=name)
         own = own[own["session_name"] == session] if session else own
         found = [*_judged(own, incident.verdicts), *_new(own, incident)]
         if found:

@@ -29,12 +29,10 @@ def _holders(draft: Draft) -> dict[str, str]:
     A credential that an answer issues without saying for whom (a token for the console) is its caller's.
     """
     keys = {node["value"] for node in draft.incident.extent if node["kind"] == "credential"}
-    events = draft.incident.events
-    minted = events[events["minted_key"].isin(keys)]
-    used = events[events["access_key_id"].isin(keys)]
-    found = dict(zip(minted["minted_key"], minted["minted_principal"].fillna(minted["principal"]), strict=True))
-    found |= dict(zip(used["access_key_id"], used["principal"], strict=True))
-    return {str(key): _stable(text(principal)) for key, principal in found.items()}
+    log = draft.incident.log
+    found = log.last_by_key("minted_key", "coalesce(minted_principal, principal)", keys)
+    found |= log.last_by_key("access_key_id", "principal", keys)
+    return {key: _stable(text(principal)) for key, principal in found.items()}
 
 
 def _stable(principal: str) -> str:
@@ -48,8 +46,8 @@ def _stable(principal: str) -> str:
 def _issuers(draft: Draft, node: Node) -> list[str]:
     """Users who made the tokens of a federated user."""
     keys = {one.removeprefix("access_key:") for one in draft.linked(node) if one.startswith("access_key:")}
-    events = draft.incident.events
-    return sorted({text(one) for one in events[events["minted_key"].isin(keys)]["principal"]})
+    where = "minted_key IN (SELECT unnest($keys::VARCHAR[]))"
+    return sorted({text(one) for one in draft.incident.log.rows(["principal"], where, keys=sorted(keys))["principal"]})
 
 
 def _covered(draft: Draft, node: Node, holder: str) -> bool:
