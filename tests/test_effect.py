@@ -6,7 +6,9 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
+from cirtlib.containment import effect
 from cirtlib.containment.planning import build
+from cirtlib.containment.step import NOW, Plan, Ref, Step, call, number, read
 from tests import plan_sample as sample
 from tests.plan_sample import BACKDOOR, DEV, FOREIGN, HOME, PARTNER, SECOND, START, TRUST, USER
 
@@ -122,3 +124,40 @@ def test_little_is_unknown():
     """Of the sample nothing is left without a judgement."""
     assert judged()["unknown_share"] == 0
     assert USER  # the sample's user is denied, so that its sessions are judged
+
+
+def denying(key, **condition):
+    """Step that puts a deny on devRole, under this condition."""
+    statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
+    policy = Ref(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    put = call("iam", "PutRolePolicy", RoleName="devRole", PolicyName=key, PolicyDocument=policy)
+    return Step(key, "contain", key, DEV, HOME, "us-east-1", put, read(put, "x"))
+
+
+def under(events, *steps):
+    """What becomes of the attacker's calls under these steps."""
+    incident = sample.incident(events=events)
+    frame = pd.DataFrame(events.rows)
+    frame["event_time"] = pd.to_datetime(frame["event_time"], utc=True)
+    object.__setattr__(incident, "events", frame)
+    return effect.judge(incident, Plan("ir-001", "t", "2026-06-12T09:00:00Z", number(list(steps))))["attacker"]
+
+
+@pytest.mark.parametrize(("name", "stopped"), [("i-0a1b2c3d4e5f60001", 0), ("eve", 1)])
+def test_a_revocation_does_not_reach_what_an_instance_gets_anew(name, stopped):
+    """An instance that stays on hands out credentials that are newer than the cut-off."""
+    events = sample.Log()
+    events.add("s3:ListBuckets", session_name=name, session_created=START, source_identity=None, sign_in_session=None)
+    found = under(events, denying("revoke", DateLessThan={"aws:TokenIssueTime": str(NOW)}))
+    assert found["stopped"] == stopped
+    assert ["hands out new" in one["why"] for one in found["possible"]] == [True] * (1 - stopped)
+
+
+def test_a_doubt_is_kept_when_a_later_deny_is_certain_not_to_apply():
+    """One deny by a key that no log tells, then one for another source identity: still not known."""
+    events = sample.Log()
+    events.add("s3:ListBuckets", session_created=START, source_identity="eve", sign_in_session=None)
+    doubtful = denying("one", StringEquals={"aws:PrincipalOrgID": "o-a1b2c3d4e5"})
+    other = denying("two", StringEquals={"aws:SourceIdentity": "mallory"})
+    assert [one["count"] for one in under(events, doubtful, other)["unknown"]] == [1]
+    assert [one["count"] for one in under(events, other, doubtful)["unknown"]] == [1]

@@ -8,6 +8,7 @@ touches is as possible as it was.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -52,6 +53,7 @@ _GROUPED = f"""
     GROUP BY ALL
     ORDER BY min((event_time, event_id, account_id))
 """  # noqa: S608 - ours
+_LATER = datetime(9999, 12, 31, 0, 0, 1, tzinfo=UTC)  # after the cut-off that stands for ${now}
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ def _judge(row: dict[str, Any], steps: _Steps) -> Judgement:
     if call.startswith("signin:") or row["event_name"] == "ConsoleLogin":
         return _sign_in(principal, steps)
     why = "no step contains its principal" if principal else "its record names nobody whom a step could contain"
+    if principal in steps.documents and _renewed(row, steps):
+        why = "its instance hands out new credentials, which no revocation reaches"
     return Judgement(POSSIBLE, why=why)
 
 
@@ -189,12 +193,22 @@ def _denied(row: dict[str, Any], call: str, principal: str, steps: _Steps) -> Ju
     documents = steps.documents.get(who, [])
     if not documents:
         return None
-    request = _request(row, call, who)
+    request = _request(row | {"session_created": _LATER} if _renewed(row, steps) else row, call, who)
+    doubt = None
     for step, policy in documents:
         found = evaluate(request, identity=[_ALL, policy])
         if found.result == "denied":
             return Judgement(STOPPED, step.id)
-    return Judgement(UNKNOWN, why=f"whether {found.by} applies to it is not known") if found.result == UNKNOWN else None
+        if found.result == UNKNOWN:
+            doubt = Judgement(UNKNOWN, why=f"whether {found.by} applies to it is not known")
+    return doubt
+
+
+def _renewed(row: dict[str, Any], steps: _Steps) -> bool:
+    """Whether the session is of an instance that stays on: it hands out credentials that are newer than any cut-off."""
+    name = str(row["session_name"] or "")
+    machine = steps.things.get(name)
+    return name.startswith("i-") and not (machine and machine.api["operation"] == "StopInstances")
 
 
 def _request(row: dict[str, Any], call: str, principal: str, resource: str = "*") -> Request:
