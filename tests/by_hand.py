@@ -26,6 +26,6 @@ def typed(text, profiles):
         if own != account:
             lines.append(look.replace("PROFILE=PROFILE", f"PROFILE={profiles[own]}"))
             account = own
-        forward = re.split(r"\*\*(?:Narrower|Undo|Not undone)", section)[0]
+        forward = re.split(r"\*\*(?:Undo|Not undone)", section)[0]
         lines += [*COMMANDS.findall(forward), *NOTE.findall(forward)]
     return lines

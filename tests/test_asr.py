@@ -191,7 +191,7 @@ def test_least_privilege_passes_the_linter():
     key, bucket = f"arn:aws:kms:us-east-1:{sample.HOME}:key/1", "arn:aws:s3:::amzn-s3-demo-bucket"
     log.add("kms:Decrypt", verdict="", request={"keyId": key})
     log.add("s3:GetObject", verdict="", request={"object": f"{bucket}/a/b.csv"})
-    text = recovering.least_privilege(sample.incident(events=log).others, sample.DEV)
+    text = recovering.least_privilege(sample.incident(events=log), sample.DEV)
     document = text[text.index("{") : text.rindex("}") + 1]
     allowed = {one["Action"][0]: one["Resource"] for one in json.loads(document)["Statement"]}
     assert allowed == {"kms:Decrypt": [key], "s3:GetObject": [f"{bucket}/*"]}

@@ -14,7 +14,8 @@ import pandas as pd
 
 from cirtlib.case import parse_time
 from cirtlib.containment.history import items
-from cirtlib.containment.incident import Draft
+from cirtlib.containment.incident import Draft, Incident
+from cirtlib.containment.log import ATTACKER
 from cirtlib.containment.machines import Machine, machine
 from cirtlib.containment.validate import service_model
 from cirtlib.snapshot import Snapshot
@@ -37,7 +38,7 @@ def recovered(draft: Draft) -> tuple[dict[str, str], ...]:
         known = machine(draft.incident, step.target)
         notes.append(_note(step.target, "Recovery point", recovery_point(draft, known)))
         for role in known.path.of_kind("role"):
-            text = least_privilege(draft.incident.others, role)
+            text = least_privilege(draft.incident, role)
             notes.append(_note(role, f"Least privilege for role {visible(role.rsplit('/', 1)[-1])}", text))
     return tuple(notes)
 
@@ -118,13 +119,14 @@ def _kept(state: Snapshot, known: Machine) -> Iterator[tuple[datetime, str, str]
                 yield parse_time(str(one["CreationDate"])), str(one["RecoveryPointArn"]), where
 
 
-def least_privilege(others: pd.DataFrame, role: str) -> str:
+def least_privilege(incident: Incident, role: str) -> str:
     """A policy document of what a role did when it was not in the attacker's hands, as JSON, with its basis.
 
     Actions are those whose events have their name; resources are those that the records name, objects as all of their
     bucket. Where they name none, or many, it is every resource, and that is said.
     """
-    mine = others[(others["principal"] == role) & (others["outcome"] == "ok")]
+    columns = ("event_time", "event_source", "event_name", "request", "resources")
+    mine = incident.log.rows(columns, f"principal = $role AND outcome = 'ok' AND NOT {ATTACKER}", role=role)
     used: dict[str, set[str]] = {}
     unknown = set()
     for (source, name), rows in mine.groupby(["event_source", "event_name"], sort=True):
@@ -152,7 +154,7 @@ def least_privilege(others: pd.DataFrame, role: str) -> str:
 
 def _resources(service: str, rows: pd.DataFrame) -> set[str]:
     """ARNs of a service that records name in `resources` or the request; of S3 objects, all those of their bucket."""
-    named = [one["arn"] for listed in rows.get("resources", ()) if isinstance(listed, list) for one in listed]
+    named = [one["arn"] for listed in rows["resources"] if hasattr(listed, "__iter__") for one in listed]
     named += [match for text in rows["request"].dropna() for match in _ARN.findall(text)]
     found = {str(arn) for arn in named if arn and str(arn).split(":")[2:3] == [service]}
     if service == "s3":
