@@ -227,6 +227,7 @@ def number(steps: list[Step]) -> tuple[Step, ...]:
                 step,
                 order=order,
                 id=ids[step.key],
+                row=step.row or _slug(step),
                 wait=wait,
                 depends_on=tuple(sorted(ids[key] for key in step.depends_on if key in ids)),
                 rollback=_named(_conditions(step.rollback, ids), names),
