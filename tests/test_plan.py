@@ -312,3 +312,16 @@ def test_secrets_that_were_read_are_made_anew():
     notes = {note["target"]: note for note in build(sample.incident(events=events)).recovery if not note["step"]}
     assert set(notes) == {"db", "/app/key", "/app/url"}
     assert event in notes["db"]["how"]
+
+
+def test_techniques_are_those_of_the_evidence():
+    """An event that a step cites tells its technique, also where somebody else made it."""
+    events = sample.log()
+    event = events.add(
+        "sts:AssumeRole", who="", key="", verdict="", request={"roleArn": sample.PARTNER}, account=SECOND
+    )
+    given = sample.scope()
+    given["edges"].append({"id": "x2", "from": "a", "to": f"principal:{sample.PARTNER}", "kind": "touched",
+                           "confidence": "certain", "evidence": [event], "evidence_count": 1})  # fmt: skip
+    plan = build(sample.incident(events=events, given=given), technique_of=lambda _, name: f"T-{name}")
+    assert "T-AssumeRole" in steps_of(plan, "AttachRolePolicy", sample.PARTNER)[0].techniques

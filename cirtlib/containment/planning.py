@@ -108,7 +108,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     state_reasons(draft)
     late = _destroying(draft)
     ordered = sorted(draft.steps.values(), key=lambda step: _turn(step, late=late))
-    described = [_described(step, incident, technique_of) for step in _with_evidence(ordered)]
+    described = _described(_with_evidence(ordered), incident, technique_of)
     steps = narrower.offer(number(usage.describe(described, incident.habits)), incident)
     responders.refuse_lock_out(incident, steps)
     outside.keep_quarantine(steps)
@@ -301,10 +301,18 @@ def _revocations(draft: Draft) -> None:
             draft.steps[deny.key] = replace(deny, rollback={**deny.rollback, "requires": (*stays, *stops)})
 
 
-def _described(step: Step, incident: Incident, technique_of: TechniqueOf) -> Step:
-    """Step with the techniques that its evidence shows."""
-    found = {technique_of(act.source, act.name) for act in incident.history if act.event_id in step.why}
-    return replace(step, techniques=tuple(sorted(one for one in found if one)))
+def _described(steps: list[Step], incident: Incident, technique_of: TechniqueOf) -> list[Step]:
+    """Steps with the techniques that their evidence shows, whoever's events it is."""
+    ids = sorted({one for step in steps for one in step.why})
+    columns = ("event_id", "event_source", "event_name")
+    known = incident.log.rows(columns, "event_id IN (SELECT unnest($ids::VARCHAR[])) AND outcome = 'ok'", ids=ids)
+    shows: dict[str, set[str]] = {}
+    for event_id, source, name in known.itertuples(index=False, name=None):
+        shows.setdefault(event_id, set()).add(technique_of(str(source), str(name)))
+    return [
+        replace(step, techniques=tuple(sorted({one for event in step.why for one in shows.get(event, ()) if one})))
+        for step in steps
+    ]
 
 
 def _denies(step: Step) -> bool:

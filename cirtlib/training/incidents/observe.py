@@ -76,7 +76,7 @@ def _compute(account: str) -> Iterator[tuple[str, Json]]:
                     "groups": sorted({group.id for card in one.nics.values() for group in card.group_set}),
                     "protected": str(one.disable_api_termination).lower(),
                     "user_data": one.user_data,
-                    "metadata": vars(one.metadata_options),
+                    "metadata": {name: value or "disabled" for name, value in vars(one.metadata_options).items()},
                     "tags": ec2.tags.get(one.id, {}),
                 },
             )
