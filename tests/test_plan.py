@@ -317,9 +317,7 @@ def test_secrets_that_were_read_are_made_anew():
 def test_techniques_are_those_of_the_evidence():
     """An event that a step cites tells its technique, also where somebody else made it."""
     events = sample.log()
-    event = events.add(
-        "sts:AssumeRole", who="", key="", verdict="", request={"roleArn": sample.PARTNER}, account=SECOND
-    )
+    event = events.add("s3:GetObject", who="", key="", verdict="", account=SECOND)
     given = sample.scope()
     given["edges"].append({"id": "x2", "from": "a", "to": f"principal:{sample.PARTNER}", "kind": "touched",
                            "confidence": "certain", "evidence": [event], "evidence_count": 1})  # fmt: skip
