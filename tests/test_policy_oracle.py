@@ -6,7 +6,9 @@ range", IAM user guide).
 """
 
 import json
+import os
 import random
+import subprocess
 from collections import Counter
 
 import pytest
@@ -261,6 +263,12 @@ def by_session(request, given):
 
 def test_ten_thousand_requests():
     """Allowed, denied and not allowed, over every operator and key: no disagreement, and little that is unknown."""
+    try:
+        iam_simulator.install()
+    except (iam_simulator.UnavailableError, OSError, subprocess.SubprocessError) as error:
+        if os.environ.get("CIRTLIB_REQUIRE_ORACLE"):
+            raise
+        pytest.skip(str(error))
     rng, counts = random.Random(7), Counter()
     cases = [case(rng, counts) for _ in range(CASES)]
     answers = iam_simulator.simulate([simulation for _, _, simulation in cases])
