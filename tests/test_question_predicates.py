@@ -14,6 +14,7 @@ VALUES = small.ASKED | {
     "regions": ["us-east-1", "ap-southeast-1"],
     "instances": ["i-0123456789abcdef0"],
     "minimum": "3",
+    "networks": ["192.0.2.0/24"],
 }
 
 # some 200 variants of the questions take about 20 s of a core

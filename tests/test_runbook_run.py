@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from cirtlib import containment
 from cirtlib.case import load_case
 from tests.by_hand import typed
+from tests.warm_aws import warm
 
 pytestmark = pytest.mark.integration
 
@@ -26,10 +26,10 @@ def test_typed_by_hand_it_contains(incident, tmp_path):
     shutil.copytree(case.path, tmp_path / "case", symlinks=True)
     plan = containment.write(load_case(tmp_path / "case"))
     folder = tmp_path / "case" / "out" / "plan"
-    with serve(attacked, tmp_path / "aws") as emulated:
+    with serve(attacked, tmp_path / "aws") as emulated, warm(tmp_path / "bin") as commands:
         before = emulated.state()
         environment = emulated.environment()
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment["PATH"] = f"{commands}{os.pathsep}{environment['PATH']}"
 
         def run(*command):
             return subprocess.run(
