@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 import ipywidgets as widgets
+import pandas as pd
 from IPython.display import display
 
 from cirtlib.case import Case
@@ -26,7 +27,8 @@ def review_plan(case: Case, plan: dict[str, Any]) -> Html:
     steps = plan["steps"]
     if steps:
         said = widgets.HTML()
-        rows = {step["id"]: _row(case, plan, step, said) for step in steps}
+        decided = review.reviewed(case, plan).set_index("id")
+        rows = {step["id"]: _row(case, plan, step, decided.loc[step["id"]], said) for step in steps}
         display(widgets.VBox([_filters(steps, rows), *rows.values(), said]))  # type: ignore[no-untyped-call]
     table = review.reviewed(case, plan)
     return show_table(table, "Steps, and what was decided on each", case=case, name="plan_review", rows=200)
@@ -49,10 +51,8 @@ def _filters(steps: list[dict[str, Any]], rows: dict[str, widgets.HBox]) -> widg
     return widgets.HBox([phase, account, word])
 
 
-def _row(case: Case, plan: dict[str, Any], step: dict[str, Any], said: widgets.HTML) -> widgets.HBox:
-    """One step: what it does and breaks, two boxes and a comment."""
-    table = review.reviewed(case, plan)
-    now = table[table["id"] == step["id"]].iloc[0]
+def _row(case: Case, plan: dict[str, Any], step: dict[str, Any], now: pd.Series, said: widgets.HTML) -> widgets.HBox:
+    """One step: what it does and breaks, two boxes and a comment; `now`: its row of what was decided."""
     approve = widgets.ToggleButtons(options=["", *review.DECISIONS], layout=widgets.Layout(width="auto"))
     approve.value = now["decision"] if now["decision"] in review.DECISIONS else ""
     comment = widgets.Text(placeholder="comment", value=str(now["comment"]))

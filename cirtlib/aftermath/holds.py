@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cirtlib.aftermath.runs import Carried
+from cirtlib.policy.conditions import listed
 from cirtlib.trust import document, statements
 
 KEY, DENY, CUT_OFF = "key deactivated", "principal denied", "sessions revoked"
@@ -100,10 +101,6 @@ def _is_deny_all(asked: dict[str, Any]) -> bool:
 def _denials(policy: object) -> Iterator[dict[str, Any]]:
     """Conditions of the statements that deny every action on everything."""
     for statement in statements(document(policy)):
-        everything = all(_texts(statement.get(name)) == ["*"] for name in ("Action", "Resource"))
+        everything = all(listed(statement.get(name)) == ["*"] for name in ("Action", "Resource"))
         if statement.get("Effect") == "Deny" and everything:
             yield statement.get("Condition") or {}
-
-
-def _texts(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]

@@ -28,6 +28,7 @@ from cirtlib.containment.responders import identity, refuse_lock_out
 from cirtlib.containment.step import Plan, Ref, Step, call, number, quoted, read
 from cirtlib.containment.validate import check
 from cirtlib.errors import PlanError
+from cirtlib.policy.conditions import listed
 from cirtlib.text import visible
 
 LONGEST = 5120  # characters of a service control policy
@@ -140,7 +141,7 @@ def _administrator(act: Act) -> str:
 
 
 def _listed(value: Any) -> list[str]:  # noqa: ANN401 - any JSON value
-    return [str(one) for one in (value if isinstance(value, list) else [value])]
+    return [str(one) for one in listed(value)]
 
 
 def management(case: Case, log: Log) -> tuple[str, str]:
@@ -150,7 +151,7 @@ def management(case: Case, log: Log) -> tuple[str, str]:
     of AWS Organizations in the events. A request is not asked: its caller wrote it.
     """
     named = (case.known.get("accounts") or {}).get("management") or []
-    for account in named if isinstance(named, list) else [named]:
+    for account in listed(named):
         return str(account), "case.yaml, known.accounts"
     for one in snapshot.latest(case):
         told = [

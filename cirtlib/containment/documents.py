@@ -13,11 +13,9 @@ from cirtlib.containment.history import Act
 from cirtlib.containment.incident import Draft
 from cirtlib.containment.restore import CLOSED, without
 from cirtlib.containment.rows import event, fill, settled, short, told
-from cirtlib.containment.step import IRREVERSIBLE, Ref, Step, call, quoted, read
+from cirtlib.containment.step import Ref, Step, call, quoted, read
 from cirtlib.text import visible
 from cirtlib.trust import document, principals
-
-_DOUBT = ("attacker", "unclear")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def plan_policies(draft: Draft) -> None:
             if over:
                 draft.reasons.setdefault(nodes[0]["id"], f"{over.name} settled it since (event {over.event_id})")
                 continue
-            earlier = [act for act in acts[: acts.index(mine[0])] if act.verdict not in _DOUBT]
+            earlier = [act for act in acts[: acts.index(mine[0])] if not act.in_doubt]
             last = earlier[-1] if earlier else None
             sides = (set(draft.incident.accounts), contained)
             step = step_of(row, mine[-1], last, node=nodes[0]["value"], sides=sides)
@@ -133,7 +131,7 @@ def step_of(row: Policy, act: Act, earlier: Act | None, *, node: str, sides: tup
         api=call(change["service"], change["operation"], **fill(change["parameters"], values)),
         captures={"policy": read(get, row.text), "as_recorded": read(get, still, expected=True)},
         verify=read(get, row.text, expected=None) if removed else read(get, gone, expected=True),
-        rollback={"api": call(row.put["service"], row.put["operation"], **back)} if row.put else IRREVERSIBLE,
+        rollback={"api": call(row.put["service"], row.put["operation"], **back)},
         rollback_note="The captured policy lets the attacker in.",
         reopens=True,
         side_effects=(

@@ -17,7 +17,7 @@ from cirtlib.containment.incident import Incident
 from cirtlib.containment.step import Plan, Step
 from cirtlib.policy import NOT_KNOWN, Request, evaluate
 from cirtlib.text import visible
-from cirtlib.trust import document
+from cirtlib.trust import document, statements
 
 STOPPED, ALIVE, EXPIRED, POSSIBLE, UNKNOWN = "stopped", "alive", "expired", "possible", "unknown"
 # They succeed under every deny, and give no access (IAM user guide, "Disabling permissions for temporary security
@@ -155,8 +155,7 @@ def _sorted(plan: Plan) -> _Steps:
 
 
 def _denies(policy: dict[str, Any]) -> bool:
-    given = policy.get("Statement")
-    return any(one.get("Effect") == "Deny" for one in (given if isinstance(given, list) else [given or {}]))
+    return any(one.get("Effect") == "Deny" for one in statements(policy))
 
 
 def _judge(row: dict[str, Any], steps: _Steps) -> Judgement:

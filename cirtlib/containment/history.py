@@ -57,6 +57,11 @@ class Act:
         """Whether the scope holds it for the attacker's."""
         return self.verdict == "attacker"
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is, or may be, the attacker's: what it set is no state from before the attack."""
+        return self.verdict in ("attacker", "unclear")
+
 
 def acts(log: Log, verdicts: pd.DataFrame, wanted: set[str], instances: set[str]) -> list[Act]:
     """Successful events that set state, in order of time; of what only reads or enters, the attacker's alone.

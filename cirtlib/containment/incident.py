@@ -79,6 +79,10 @@ class Incident:
         return sorted(nodes, key=lambda node: (node.get("first_seen") or "", node["id"]))
 
     @cached_property
+    def _by_id(self) -> dict[str, Node]:
+        return {node["id"]: node for node in self.extent}
+
+    @cached_property
     def history(self) -> list[Act]:
         """Events that set state, in order of time: what steps ask for, and whatever an attacker can make or change."""
         named = [node["value"] for node in self.scope["nodes"]] + sorted(self.confirmed)
@@ -102,8 +106,7 @@ class Incident:
             user_name=act.user_name or None,
         )  # fmt: skip
         found = identity.effects(row, {"request": act.request, "response": act.response}, self.names)
-        known = {node["id"]: node for node in self.extent}
-        return [known[one.node] for one in found if one.node in known]
+        return [self._by_id[one.node] for one in found if one.node in self._by_id]
 
     def node(self, kind: str, value: str) -> Node | None:
         """Node of the extent with this kind and value."""

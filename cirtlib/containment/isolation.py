@@ -7,7 +7,7 @@ the VPC's resolver nor the metadata service (EC2 user guide, connection tracking
 import re
 from typing import Any
 
-from cirtlib.containment.keeping import described, interfaces, place
+from cirtlib.containment.keeping import described, interfaces, place, profiles
 from cirtlib.containment.step import IRREVERSIBLE, Ref, Step, call, quoted, read
 from cirtlib.text import visible
 
@@ -235,11 +235,6 @@ def metadata_off(instance: str) -> Step:
 def take_profile(instance: str) -> Step:
     """Take the instance profile, and with it the role, from an instance."""
     region, account, instance_id = place(instance)
-    look = call(
-        "ec2",
-        "DescribeIamInstanceProfileAssociations",
-        Filters=[{"Name": "instance-id", "Values": [instance_id]}],
-    )
     own = "IamInstanceProfileAssociations[?State == 'associated' || State == 'associating']"
     back = call(
         "ec2",
@@ -256,11 +251,11 @@ def take_profile(instance: str) -> Step:
         region=region,
         api=call("ec2", "DisassociateIamInstanceProfile", AssociationId=Ref("${self.association}")),
         captures={
-            "association": read(look, f"{own}.AssociationId | [0]"),
-            "profile": read(look, f"{own}.IamInstanceProfile.Arn | [0]"),
-            "associated": read(look, f"length({own})", expected=1),
+            "association": profiles(instance_id, f"{own}.AssociationId | [0]"),
+            "profile": profiles(instance_id, f"{own}.IamInstanceProfile.Arn | [0]"),
+            "associated": profiles(instance_id, f"length({own})", expected=1),
         },
-        verify=read(look, f"length({own})", expected=0),
+        verify=profiles(instance_id, f"length({own})", expected=0),
         rollback={"api": back},
         rollback_note="Whoever is on the instance gets credentials of its role again.",
         reopens=True,

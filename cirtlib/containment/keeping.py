@@ -36,16 +36,17 @@ def interfaces(instance_id: str, jmespath: str, **expected: Any) -> dict[str, An
     return read(call("ec2", "DescribeNetworkInterfaces", Filters=mine), jmespath, **expected)
 
 
+def profiles(instance_id: str, jmespath: str, **expected: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON scalar
+    """Read of what associates an instance with a profile."""
+    mine = [{"Name": "instance-id", "Values": [instance_id]}]
+    return read(call("ec2", "DescribeIamInstanceProfileAssociations", Filters=mine), jmespath, **expected)
+
+
 def record(instance: str, *, case: str) -> Step:
     """Record all that AWS tells of an instance, then tag it with the case."""
     region, account, instance_id = place(instance)
     tag = {"Key": CASE_TAG, "Value": case[:256]}
     volumes = call("ec2", "DescribeVolumes", Filters=[{"Name": "attachment.instance-id", "Values": [instance_id]}])
-    profile = call(
-        "ec2",
-        "DescribeIamInstanceProfileAssociations",
-        Filters=[{"Name": "instance-id", "Values": [instance_id]}],
-    )
     tags = call("ec2", "DescribeTags", Filters=[{"Name": "resource-id", "Values": [instance_id]}])
     mine = f"length(Tags[?Key == {quoted(CASE_TAG)} && Value == {quoted(tag['Value'])}])"
     return Step(
@@ -66,7 +67,7 @@ def record(instance: str, *, case: str) -> Step:
             ),
             "volumes": read(volumes, "Volumes"),
             "console": read(call("ec2", "GetConsoleOutput", InstanceId=instance_id), "Output"),
-            "profile": read(profile, "IamInstanceProfileAssociations"),
+            "profile": profiles(instance_id, "IamInstanceProfileAssociations"),
             "interfaces": interfaces(instance_id, "NetworkInterfaces"),
             "untagged": read(tags, f"{mine} == `0`", expected=True),
         },

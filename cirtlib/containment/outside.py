@@ -49,6 +49,11 @@ def unreachable(incident: Incident, arn: str) -> str:
     account = trust.account_of(arn)
     if not incident.accounts or not account or account in incident.accounts:
         return ""
+    return of_account(account)
+
+
+def of_account(account: str) -> str:
+    """What is said of an identity of an account that is not ours."""
     return f"of account {account}, which this plan does not reach: tell its owner; its doors here are closed"
 
 

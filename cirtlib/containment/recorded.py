@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from cirtlib.containment.validate import service_model
+from cirtlib.policy.conditions import listed
 
 
 def parameters(service: str, operation: str, recorded: dict[str, Any]) -> dict[str, Any]:
@@ -51,4 +52,4 @@ def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
         for name in ("items", "item"):
             if name in value:
                 return _listed(value[name])
-    return value if isinstance(value, list) else [value]
+    return listed(value)

@@ -1,6 +1,6 @@
 """What can be done about resources: trails turned on, snapshots taken back, instances stopped."""
 
-from cirtlib.containment.keeping import place
+from cirtlib.containment.keeping import described, place
 from cirtlib.containment.step import Step, call, quoted, read
 from cirtlib.text import visible
 
@@ -31,7 +31,6 @@ def start_logging(trail: str) -> Step:
 def stop(instance: str, *, reopens: bool = True) -> Step:
     """Stop an instance; never terminate it."""
     region, account, instance_id = place(instance)
-    state = read(call("ec2", "DescribeInstances", InstanceIds=[instance_id]), "Reservations[0].Instances[0].State.Name")
     running = quoted(["pending", "running"])
     stopping = quoted(["stopping", "stopped"])
     return Step(
@@ -42,8 +41,8 @@ def stop(instance: str, *, reopens: bool = True) -> Step:
         account=account,
         region=region,
         api=call("ec2", "StopInstances", InstanceIds=[instance_id]),
-        captures={"running": read(state["api"], f"contains({running}, {state['jmespath']})", expected=True)},
-        verify=read(state["api"], f"contains({stopping}, {state['jmespath']})", expected=True),
+        captures={"running": described(instance_id, f"contains({running}, @.State.Name)", expected=True)},
+        verify=described(instance_id, f"contains({stopping}, @.State.Name)", expected=True),
         rollback={"api": call("ec2", "StartInstances", InstanceIds=[instance_id])},
         rollback_note="What the attacker runs on it would run again.",
         reopens=reopens,

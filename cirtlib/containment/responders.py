@@ -13,6 +13,7 @@ from cirtlib.containment.history import about_role
 from cirtlib.containment.incident import Incident
 from cirtlib.containment.step import Step
 from cirtlib.errors import PlanError
+from cirtlib.policy.conditions import listed
 from cirtlib.text import visible
 
 _SHOWN = 5  # events and values that a warning cites
@@ -136,7 +137,7 @@ def _document_faults(incident: Incident, step: Step) -> list[str]:
         guard_rail = service == "organizations"
         everybody = guard_rail or statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
         named = "Action" if "Action" in statement else "NotAction"
-        actions = [str(one).lower() for one in _listed(statement.get(named))]
+        actions = [str(one).lower() for one in listed(statement.get(named))]
         matched = any(fnmatch.fnmatchcase(f"{service}:{operation}".lower(), one) for one in actions)
         undoing = matched == (named == "Action")
         if (
@@ -155,7 +156,7 @@ def _document_faults(incident: Incident, step: Step) -> list[str]:
 def _spares(incident: Incident, statement: dict[str, Any]) -> bool:
     """Whether a denial leaves out every responder; one that has only other conditions is not judged."""
     conditions = {
-        (operator.removesuffix("IfExists"), key.lower()): _listed(value)
+        (operator.removesuffix("IfExists"), key.lower()): listed(value)
         for operator, block in (statement.get("Condition") or {}).items()
         for key, value in block.items()
     }
@@ -165,10 +166,6 @@ def _spares(incident: Incident, statement: dict[str, Any]) -> bool:
         return bool(conditions)
     wanted = [identity(incident, arn)[0] for arn in incident.responders]
     return all(any(fnmatch.fnmatchcase(arn, str(one)) for one in spared) for arn in wanted)
-
-
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
-    return value if isinstance(value, list) else [value]
 
 
 def unusual(incident: Incident) -> list[str]:

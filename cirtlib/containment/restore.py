@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cirtlib.containment.history import Act, about_role
+from cirtlib.policy.conditions import listed
 from cirtlib.trust import document, statements
 
 CLOSED = {
@@ -37,7 +38,7 @@ def trust(history: list[Act], role: str, *, own_accounts: set[str], contained: s
     if _owner_set_it_since(setting, changes[-1]):
         return None
     by = tuple(act.event_id for act in changes)
-    earlier = [act for act in setting[: setting.index(changes[0])] if act.verdict not in ("attacker", "unclear")]
+    earlier = [act for act in setting[: setting.index(changes[0])] if not act.in_doubt]
     for act in reversed(earlier):
         known = _trust_document(act)
         if known is not None:
@@ -66,7 +67,7 @@ def without(policy: dict[str, Any], *, own_accounts: set[str], contained: set[st
             kept.append(statement)
             continue
         named = {"AWS": principal} if isinstance(principal, str) else dict(principal or {})
-        all_aws = _listed(named.pop("AWS", []))
+        all_aws = listed(named.pop("AWS", []))
         aws = [one for one in all_aws if _harmless(one, own_accounts, contained)]
         if aws == all_aws:
             kept.append(statement)
@@ -79,7 +80,3 @@ def without(policy: dict[str, Any], *, own_accounts: set[str], contained: set[st
 def _harmless(principal: str, own_accounts: set[str], contained: set[str]) -> bool:
     account = principal if principal.isdigit() else (principal.split(":") + [""] * 5)[4]
     return account in own_accounts and principal not in contained
-
-
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
-    return value if isinstance(value, list) else [value]

@@ -13,11 +13,11 @@ from cirtlib.containment.history import Act
 from cirtlib.containment.incident import Draft, Node
 from cirtlib.containment.recorded import parameters
 from cirtlib.containment.step import IRREVERSIBLE, Api, Ref, Step, call, literal, quoted, read
+from cirtlib.policy.conditions import listed
 from cirtlib.text import visible
 
 _HOLE = re.compile(r"\{([a-z_]+)(!q)?\}")
 _LAST = re.compile(r"[/:]")
-_DOUBT = ("attacker", "unclear")
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ def short(name: object) -> str:
 def same_name(name: str, path: str, act: Act) -> bool:
     """Whether an event is about the thing of this name; `path`: JMESPath to its name, or to the names of several."""
     found = jmespath.search(path, told(act))
-    return short(name) in [short(one) for one in (found if isinstance(found, list) else [found])]
+    return short(name) in [short(one) for one in listed(found)]
 
 
 def settled(name: str, until: dict[str, str], since: Act, history: list[Act]) -> Act | None:
-    """The last event after `since`, not in doubt where it is one of its own kind, that settled the thing."""
+    """The last event after `since`, whoever made it, that settled the thing; None when it stands as it was left."""
     later = history[history.index(since) + 1 :]
     return next(
         (
@@ -152,7 +152,7 @@ def _before(row: Row, name: str, first: Act, history: list[Act]) -> Any:  # noqa
         return None
     sources = row.before["events"]
     for act in reversed(history[: history.index(first)]):
-        if event(act) in sources and act.verdict not in _DOUBT and same_name(name, sources[event(act)], act):
+        if event(act) in sources and not act.in_doubt and same_name(name, sources[event(act)], act):
             value = jmespath.search(row.before["value"], told(act))
             if value is not None:
                 return value

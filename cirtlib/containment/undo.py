@@ -80,7 +80,7 @@ def _before(act: Act, about: list[Act]) -> dict[str, object] | None:
             continue
         if one.name.startswith("Delete"):
             return None
-        if one.name == act.name and one.verdict not in ("attacker", "unclear"):
+        if one.name == act.name and not one.in_doubt:
             return document(one.request.get("policyDocument"))
     return None
 

@@ -5,7 +5,9 @@ from cirtlib.containment.catalogue import name_of
 from cirtlib.containment.history import Act, text
 from cirtlib.containment.incident import Draft, Node
 from cirtlib.containment.step import Step
+from cirtlib.policy.conditions import listed
 from cirtlib.text import visible
+from cirtlib.trust import role_of
 
 
 def state_reasons(draft: Draft) -> None:
@@ -32,15 +34,7 @@ def _holders(draft: Draft) -> dict[str, str]:
     log = draft.incident.log
     found = log.last_by_key("minted_key", "coalesce(minted_principal, principal)", keys)
     found |= log.last_by_key("access_key_id", "principal", keys)
-    return {key: _stable(text(principal)) for key, principal in found.items()}
-
-
-def _stable(principal: str) -> str:
-    """The role of an assumed-role session, as far as its name tells; anything else as it is."""
-    parts = principal.split(":", 5)
-    if len(parts) == 6 and parts[5].startswith("assumed-role/"):
-        return f"arn:{parts[1]}:iam::{parts[4]}:role/{parts[5].split('/')[1]}"
-    return principal
+    return {key: role_of(text(principal), draft.incident.names) for key, principal in found.items()}
 
 
 def _issuers(draft: Draft, node: Node) -> list[str]:
@@ -101,7 +95,7 @@ def _outside(draft: Draft, value: str) -> str:
     if account.isdigit() and len(account) == 12:
         if account in draft.incident.accounts:
             return "its records do not tell its ARN: find it by its unique id, and contain it"
-        return f"of account {account}, which this plan does not reach: tell its owner; its doors here are closed"
+        return outside.of_account(account)
     if "-provider/" in value or value.count(":") < 5:
         return (
             "an identity of another directory, known here by its name only: disable it there and end its sessions; "
@@ -143,7 +137,7 @@ def rotations(history: list[Act]) -> tuple[dict[str, str], ...]:
         if act.attacker and act.name in _READS:
             for path in ("secretId", "secretIdList", "name", "names"):
                 found = act.request.get(path) or []
-                for one in found if isinstance(found, list) else [found]:
+                for one in listed(found):
                     read.setdefault((act.account, str(one)), []).append(act)
     return tuple(
         {
