@@ -9,7 +9,7 @@ import functools
 import importlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -347,3 +347,8 @@ def index() -> str:
         *differences.table(),
     ]
     return "\n".join(lines) + "\n"
+
+
+def as_json(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
+    """Tables as JSON values: a list of rows each, times in ISO 8601."""
+    return {name: json.loads(table.to_json(orient="records", date_format="iso")) for name, table in tables.items()}

@@ -74,8 +74,7 @@ class Reconciliation:
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON values, and the sentences."""
         tables = {name: getattr(self, name) for name in ("findings", "unnamed", "sequences")}
-        made = {name: json.loads(table.to_json(orient="records", date_format="iso")) for name, table in tables.items()}
-        return {"says": self.words(), **made}
+        return {"says": self.words(), **queries.as_json(tables)}
 
     def words(self) -> list[str]:
         """What it comes to, in sentences."""

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cirtlib.containment import documents, rows
+from cirtlib.containment import documents, entries, rows
 from cirtlib.containment.history import Act
 from cirtlib.containment.step import Plan, number
 from cirtlib.containment.validate import step_faults
 from tests.test_catalogue import HOSTILE
 
 HOME, OUTSIDE, REGION = "111122223333", "555555555555", "us-east-1"
-ROWS, POLICIES = rows.rows(), documents.policies()
+ROWS, POLICIES = entries.rows(), entries.policies()
 WRITTEN = json.dumps({
     "Version": "2012-10-17",
     "Statement": [

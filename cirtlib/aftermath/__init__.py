@@ -1,6 +1,5 @@
 """After containment: what the contained still did, what is new, what was left standing, and whether logs can tell."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,12 +86,8 @@ class Aftermath:
 
     def to_dict(self) -> dict[str, Any]:
         """Verdict, sentences and tables as JSON values."""
-        made = {
-            name: json.loads(table.to_json(orient="records", date_format="iso"))
-            for name, table in self.tables().items()
-        }
         at = f"{self.contained_at:%Y-%m-%dT%H:%M:%SZ}" if self.contained_at else None
-        return {"verdict": self.verdict, "contained_at": at, "says": self.words(), **made}
+        return {"verdict": self.verdict, "contained_at": at, "says": self.words(), **queries.as_json(self.tables())}
 
     def words(self) -> list[str]:
         """What it comes to, in sentences."""

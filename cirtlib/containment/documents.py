@@ -1,47 +1,18 @@
 """Policies of resources that the attacker set: back to what they were, or without those whom the attacker let in."""
 
 import json
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import jmespath
-import yaml
 
+from cirtlib.containment.entries import Policy, event, policies, told
 from cirtlib.containment.history import Act
 from cirtlib.containment.incident import Draft
 from cirtlib.containment.restore import CLOSED, without
-from cirtlib.containment.rows import event, fill, settled, short, told
+from cirtlib.containment.rows import fill, settled, short
 from cirtlib.containment.step import Ref, Step, call, quoted, read
 from cirtlib.text import visible
 from cirtlib.trust import document, principals
-
-
-@dataclass(frozen=True)
-class Policy:
-    """One row of data/resource_policies.yaml; what its fields mean stands at the head of the file."""
-
-    id: str
-    section: str
-    what: str
-    events: tuple[str, ...]
-    name: str
-    document: str
-    until: dict[str, str]
-    get: dict[str, Any]
-    text: str
-    put: dict[str, Any]
-    empty: dict[str, Any]
-    emulator: str
-    sample: dict[str, Any]
-
-
-@cache
-def policies() -> dict[str, Policy]:
-    """Rows of the table by id."""
-    text = files("cirtlib").joinpath("data/resource_policies.yaml").read_text(encoding="utf-8")
-    return {row["id"]: Policy(**row) for row in yaml.safe_load(text)}
 
 
 def plan_policies(draft: Draft) -> None:

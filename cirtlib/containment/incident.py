@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, cached_property
-from importlib.resources import files
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pandas as pd
-import yaml
 
 from cirtlib import identity
+from cirtlib.containment import entries
 from cirtlib.containment.history import Act, acts
 from cirtlib.containment.log import Log
 from cirtlib.containment.step import Step
@@ -87,7 +86,8 @@ class Incident:
         """Events that set state, in order of time: what steps ask for, and whatever an attacker can make or change."""
         named = [node["value"] for node in self.scope["nodes"]] + sorted(self.confirmed)
         instances = {value.rsplit("/", 1)[-1] for value in named if ":instance/" in value}
-        return acts(self.log, self.verdicts, _asked(), instances | {one.path.instance for one in self.ways_in})
+        wanted = entries.asked() | identity.acting_names()
+        return acts(self.log, self.verdicts, wanted, instances | {one.path.instance for one in self.ways_in})
 
     @cached_property
     def log(self) -> Log:
@@ -115,17 +115,6 @@ class Incident:
     def is_responder(self, arn: str) -> bool:
         """Whether case.yaml names this principal as one of those who respond."""
         return any(arn == one or arn.startswith(f"{one}/") for one in self.responders)
-
-
-@cache
-def _asked() -> set[str]:
-    """Names of the events that the catalogue's tables name."""
-    found = set(identity.acting_names())
-    for name in ("catalogue.yaml", "resource_policies.yaml"):
-        for row in yaml.safe_load(files("cirtlib").joinpath("data", name).read_text(encoding="utf-8")):
-            before = (row.get("before") or {}).get("events", {})
-            found |= {one.partition(":")[2] for one in (*row["events"], *row["until"], *before)}
-    return found
 
 
 @dataclass

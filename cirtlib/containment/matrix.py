@@ -3,8 +3,7 @@
 import csv
 from importlib.resources import files
 
-from cirtlib.containment.documents import policies
-from cirtlib.containment.rows import rows
+from cirtlib.containment.entries import policies, rows
 
 HEAD = """# What a containment plan can do
 

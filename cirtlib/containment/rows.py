@@ -1,14 +1,11 @@
 """Steps from rows of data/catalogue.yaml: one thing that the attacker made, opened, changed or turned off each."""
 
 import re
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import jmespath
-import yaml
 
+from cirtlib.containment.entries import Row, event, rows, told
 from cirtlib.containment.history import Act
 from cirtlib.containment.incident import Draft, Node
 from cirtlib.containment.recorded import parameters
@@ -18,64 +15,6 @@ from cirtlib.text import visible
 
 _HOLE = re.compile(r"\{([a-z_]+)(!q)?\}")
 _LAST = re.compile(r"[/:]")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the catalogue; what its fields mean stands at the head of the file."""
-
-    id: str
-    section: str
-    what: str
-    events: tuple[str, ...]
-    name: str
-    phase: str
-    title: str
-    api: dict[str, Any]
-    look: dict[str, Any]
-    emulator: str
-    sample: dict[str, Any]
-    until: dict[str, str]
-    when: str = ""
-    each: str = "thing"
-    then: str = ""
-    unknown: str = ""
-    before: dict[str, Any] | None = None
-    values: dict[str, str] | None = None
-    captures: dict[str, Any] | None = None
-    rollback: dict[str, Any] | None = None
-    rollback_note: str = "The attacker made it so."
-    side_effects: tuple[str, ...] = ()
-    prerequisites: tuple[str, ...] = ()
-    does_not_stop: tuple[str, ...] = ()
-
-    def answers(self, act: Act) -> bool:
-        """Whether an event is one that this row deals with."""
-        return event(act) in self.events and (not self.when or bool(jmespath.search(self.when, told(act))))
-
-
-@cache
-def rows() -> dict[str, Row]:
-    """Rows of the catalogue by id."""
-    text = files("cirtlib").joinpath("data/catalogue.yaml").read_text(encoding="utf-8")
-    return {row["id"]: Row(**row) for row in yaml.safe_load(text)}
-
-
-def event(act: Act) -> str:
-    """Event as rows name it: `iam:CreateUser`."""
-    return f"{act.source.removesuffix('.amazonaws.com')}:{act.name}"
-
-
-def told(act: Act) -> dict[str, Any]:
-    """What JMESPaths of rows see of an event."""
-    return {
-        "request": act.request,
-        "response": act.response,
-        "account": act.account,
-        "region": act.region,
-        "user_name": act.user_name,
-        "event_name": act.name,
-    }
 
 
 def short(name: object) -> str:

@@ -1,6 +1,5 @@
 """Questions asked of a scope: what was read, taken and destroyed, what it costs, what is still open, what is unseen."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +69,7 @@ class Impact:
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON values, and the sentences."""
-        made = {
-            name: json.loads(table.to_json(orient="records", date_format="iso"))
-            for name, table in self.tables().items()
-        }
-        return {"says": self.words(), **made}
+        return {"says": self.words(), **queries.as_json(self.tables())}
 
     def words(self) -> list[str]:
         """What it comes to, one sentence for each question."""
