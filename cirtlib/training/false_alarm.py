@@ -42,7 +42,8 @@ def raise_falsely(world: World, book: Book, estate: Estate, truth: Truth) -> Non
     cause = _CAUSES[name](life)
     record, identity = cause.record, cause.record["userIdentity"]
     issuer = identity.get("sessionContext", {}).get("sessionIssuer", {})
-    truth.story["alarm"], truth.story["cause"] = record, cause
+    truth.story["alarm"] = record
+    truth.story["announced"] = {"ticket": cause.ticket, "text": cause.text, "owner": cause.owner}
     truth.owner += sorted({(one["eventID"], one["recipientAccountId"]) for one in cause.acts})
     truth.alarm = {
         "cause": name,
@@ -189,7 +190,9 @@ def _backup_share(life: Life) -> Cause:
     day = world.start + dt.timedelta(days=world.scenario.attack.day)
     tonight = [record for at, record in made if day <= at < day + dt.timedelta(days=1)]
     text = f"Nightly: {function.name} shares its snapshots with account {vault}, the organization's copy elsewhere."
-    return Cause(tonight[0], tuple(tonight), ticket, text, _administrator(life))
+    key = tonight[0]["userIdentity"]["accessKeyId"]
+    whole = [record for _, _, _, record in life.book.records if record["userIdentity"].get("accessKeyId") == key]
+    return Cause(tonight[0], tuple(whole), ticket, text, _administrator(life))
 
 
 def _break_glass(life: Life) -> Cause:

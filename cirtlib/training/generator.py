@@ -37,7 +37,7 @@ class Generated:
     for grading and is never part of a case. `metadata` holds what S3 knows of the log bucket's objects beside their
     content: {key: {signature, signature-algorithm}}; `public_keys` what `aws cloudtrail list-public-keys` prints.
     `seeds` and `window_told` are what the investigation starts from, as `cirt new` takes them; without a finding
-    `seed_finding` is '', with one `window_told` is. `story` is what the analyst is told besides, where there is a story.
+    `seed_finding` is '', with one `window_told` is. `story` is what else the analyst is told, if the scenario has it.
     """
 
     logs: Path

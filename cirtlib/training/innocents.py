@@ -205,8 +205,12 @@ def _neighbours(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None
     world, address = life.world, life.world.network.attacker
     days = [opening for number, opening, working in life.days() if working and number < world.scenario.attack.day]
     person, visitor, developer = _outsider(world), world.console_users[-1], world.key_users[-1]
-    principals = [person.role.arn, visitor.arn, developer.arn][: world.scenario.decoys.shared_address]
-    for index in range(len(principals)):
+    arns = [person.role.arn, visitor.arn, developer.arn]
+    # Identity Center records one sign-in under three names, so that one person looks like a shared address: come last.
+    order = (1, 2, 0) if world.scenario.way_in == PHISHED else (0, 1, 2)
+    chosen = order[: world.scenario.decoys.shared_address]
+    principals = [arns[index] for index in chosen]
+    for index in chosen:
         earlier = [life.work(opening, 1)[0] for opening in life.rng.sample(days, min(4, len(days)))]
         for at in (*earlier, moments[index]):
             if index == 0:

@@ -29,6 +29,8 @@ DOCUMENTATION_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "
 # nobody did, and the alarm is false.
 LEAKED_KEY, OPEN_PORT, PHISHED, FALSE_ALARM = WAYS_IN = ("leaked_key", "open_port", "phished_console", "false_alarm")
 
+Groups = tuple[tuple[str, ...], ...]
+
 # The building blocks that `steps` of a scenario are made of, by way in; the other ways in take theirs from `attack`.
 STEPS = {
     PHISHED: (
@@ -142,7 +144,7 @@ class Scenario:
     way_in: str = LEAKED_KEY
     days: int = 10
     victims: tuple[str, ...] = VICTIMS
-    steps: tuple[tuple[str, ...], ...] = ()
+    steps: Groups = ()
     findings: tuple[str, ...] = BESIDE
     organization: Organization = field(default_factory=Organization)
     population: Population = field(default_factory=Population)
@@ -210,13 +212,8 @@ def _build(kind: type, data: object, *, where: str, faults: list[str]) -> object
 def _value(hint: object, value: object, *, where: str, faults: list[str]) -> object:
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast("type", hint), value, where=f"{where}.", faults=faults)
-    if hint == tuple[tuple[str, ...], ...]:
-        return _groups(value, where=where, faults=faults)
     if typing.get_origin(hint) is tuple:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        faults.append(f"{where} must be a list of texts (quote account ids)")
-        return None
+        return _groups(value, where, faults) if hint == Groups else _texts(value, where, faults)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is hint:
@@ -226,7 +223,14 @@ def _value(hint: object, value: object, *, where: str, faults: list[str]) -> obj
     return None
 
 
-def _groups(value: object, *, where: str, faults: list[str]) -> object:
+def _texts(value: object, where: str, faults: list[str]) -> object:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    faults.append(f"{where} must be a list of texts (quote account ids)")
+    return None
+
+
+def _groups(value: object, where: str, faults: list[str]) -> object:
     """Names, and lists of names of which one is chosen."""
     groups = [[item] if isinstance(item, str) else item for item in value] if isinstance(value, list) else [None]
     if all(isinstance(group, list) and group and all(isinstance(item, str) for item in group) for group in groups):

@@ -92,10 +92,10 @@ def _report(world: World, truth: Truth) -> dict[str, str]:
 
 def _alarm(world: World, truth: Truth) -> dict[str, str]:
     """What the finding says in short, and the calendar of changes around it."""
-    rng, cause, record = source(world.seed, "story"), truth.story["cause"], truth.story["alarm"]
+    rng, entry, record = source(world.seed, "story"), truth.story["announced"], truth.story["alarm"]
     when = dt.datetime.fromisoformat(record["eventTime"])
     begin = when.replace(minute=0, second=0)
-    rows = [_row(begin, begin + dt.timedelta(hours=4), cause.ticket, cause.text, cause.owner)]
+    rows = [_row(begin, begin + dt.timedelta(hours=4), entry["ticket"], entry["text"], entry["owner"])]
     for text in rng.sample(_OTHER, 3):
         start = attack_begins(world).replace(minute=0, second=0) + dt.timedelta(hours=rng.randrange(-60, 8))
         ticket = f"CHG{rng.randrange(30000, 60000):07d}"
