@@ -12,7 +12,7 @@ from cirtlib.training.estate import Estate, data_bucket
 from cirtlib.training.identifiers import access_key, guid, hexadecimal, source
 from cirtlib.training.raid import ADMINISTRATOR, Hand, Raid, attack_begins, look, read_calls, refused
 from cirtlib.training.sessions import portal_session, sign_in, user_console
-from cirtlib.training.shapes import Book, Call, Caller, Place, iso, user_identity
+from cirtlib.training.shapes import Book, Call, Caller, Json, Place, iso, user_identity
 from cirtlib.training.truth import Truth
 from cirtlib.training.world import Person, User, World
 
@@ -74,10 +74,21 @@ def _victims_session(raid: Raid, place: Place) -> Console:
         created = context["attributes"]["creationDate"]
         console = Console(lambda: user_console(book, victim, context), f"{victim.id}/{created}", victim.arn, place)
     for when, _, _, record in book.records[known:]:
-        raid.truth.act(when, record, credential=console.credential, principal=console.principal)
+        own = _portal_name(record) or console.principal
+        raid.truth.act(when, record, credential=console.credential, principal=own)
+        if minted := (record["responseElements"] or {}).get("credentials"):
+            raid.truth.mark("credential", minted["accessKeyId"], "attacker_created")
         raid.now = max(raid.now, when)
     raid.wait(5, 40)
     return console
+
+
+def _portal_name(record: Json) -> str:
+    """Who acts in the two records before the role's own: the user of Identity Center, and the same one to SAML."""
+    identity = record["userIdentity"]
+    if identity["type"] == "SAMLUser":
+        return str(identity["principalId"])
+    return str(identity.get("onBehalfOf", {}).get("userId", ""))
 
 
 def _pages(raid: Raid, console: Console, *pages: str) -> None:
