@@ -1,4 +1,4 @@
-"""What the tests of the scenarios with building blocks share: small ones, their evidence, and the scope of an incident."""
+"""What the tests of the scenarios made of building blocks share: small ones, their evidence, an incident's scope."""
 
 import gzip
 import json

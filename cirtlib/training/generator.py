@@ -11,7 +11,7 @@ from cirtlib.training.alarms import raise_alarms
 from cirtlib.training.attack import attack
 from cirtlib.training.automation import programs_at_work
 from cirtlib.training.delivery import deliver
-from cirtlib.training.estate import begin
+from cirtlib.training.estate import Estate, begin
 from cirtlib.training.false_alarm import raise_falsely
 from cirtlib.training.founding import build_world
 from cirtlib.training.identifiers import source
@@ -25,6 +25,7 @@ from cirtlib.training.scenario import FALSE_ALARM, LEAKED_KEY, OPEN_PORT, PHISHE
 from cirtlib.training.shapes import Book
 from cirtlib.training.stories import seeds, story, window
 from cirtlib.training.truth import Truth
+from cirtlib.training.world import World
 
 _ATTACKS = {LEAKED_KEY: attack, OPEN_PORT: intrude, PHISHED: phish, FALSE_ALARM: raise_falsely}
 
@@ -80,16 +81,8 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
     for name in ("logs", "findings", "truth"):
         if (out / name).exists():
             raise TrainingError(f"{out / name} exists already; delete it or choose another folder")
-    world = build_world(plan, seed)
-    book, estate, truth = Book(source(seed, "records")), begin(world), Truth()
-    life = begin_life(world, book, estate)
-    make_roles(life, truth)
-    people_at_work(life)
-    programs_at_work(life)
-    innocents(life, truth)
-    book.records = [item for item in book.records if world.start <= item[0] < world.end]
-    _ATTACKS[plan.way_in](world, book, estate, truth)
-    note_owner(life, truth)
+    world, truth = build_world(plan, seed), Truth()
+    book, estate = _happen(world, truth)
     events, metadata = deliver(world, book, out / "logs")
     _write(out / "s3-metadata.json", metadata)
     _write(out / "public-keys.json", signing.public_keys(world.start, world.end + dt.timedelta(days=365)))
@@ -118,6 +111,20 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
         as_of=world.end + dt.timedelta(hours=9),
         events=events,
     )
+
+
+def _happen(world: World, truth: Truth) -> tuple[Book, Estate]:
+    """Let the days pass and the attack happen; gives the records and the accounts' state over time."""
+    book, estate = Book(source(world.seed, "records")), begin(world)
+    life = begin_life(world, book, estate)
+    make_roles(life, truth)
+    people_at_work(life)
+    programs_at_work(life)
+    innocents(life, truth)
+    book.records = [item for item in book.records if world.start <= item[0] < world.end]
+    _ATTACKS[world.scenario.way_in](world, book, estate, truth)
+    note_owner(life, truth)
+    return book, estate
 
 
 def _write(path: Path, document: object) -> None:
