@@ -84,6 +84,32 @@ def test_the_seed_draws_the_branch(incidents):
     assert all({"GetObject", "GetSecretValue"} & seen for seen in names), "every attacker reads something"
 
 
+def _paths(value, path=""):
+    if isinstance(value, dict):
+        return {found for key, item in value.items() for found in _paths(item, f"{path}.{key}")}
+    if isinstance(value, list):
+        return {found for item in value for found in _paths(item, f"{path}[]")}
+    return {(path, type(value).__name__)}
+
+
+def test_records_have_the_shape_of_real_ones(incidents, real_data):
+    """Field paths and types of request, answer and additional data are those of public records of the same calls."""
+    names, real = ("ConsoleLogin", "CreateLoginProfile", "CreateAccessKey", "AttachUserPolicy"), {}
+    for file in sorted((real_data / "DataDog__stratus-red-team").rglob("*.json")):
+        for record in json.loads(file.read_text(encoding="utf-8")):
+            if record["eventName"] in names and "errorCode" not in record:
+                real.setdefault(record["eventName"], []).append(record)
+    compared = set()
+    for record in [r for one in incidents for r in one.attacker if r["eventName"] in real and "errorCode" not in r]:
+        for part in ("requestParameters", "responseElements", "additionalEventData"):
+            known = [_paths(item.get(part)) for item in real[record["eventName"]]]
+            assert _paths(record.get(part)) in known, (record["eventName"], part)
+        most = {name for item in real[record["eventName"]] for name in item} | {"sessionCredentialFromConsole"}
+        assert set(record) <= most, record["eventName"]
+        compared.add(record["eventName"])
+    assert {"ConsoleLogin", "CreateLoginProfile"} <= compared
+
+
 def test_files_are_lost_that_digests_name(tmp_path):
     """The gap of the scenario: a digest of an earlier day names a file that is not there."""
     made = generate(

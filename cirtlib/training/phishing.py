@@ -70,7 +70,7 @@ def _victims_session(raid: Raid, place: Place) -> Console:
             place,
         )
     else:
-        context = sign_in(book, victim, place, at, region=world.home)
+        context = sign_in(book, victim, place, at, region=world.home, slips=False)
         created = context["attributes"]["creationDate"]
         console = Console(lambda: user_console(book, victim, context), f"{victim.id}/{created}", victim.arn, place)
     for when, _, _, record in book.records[known:]:
@@ -197,7 +197,7 @@ def _use_password(own: Phish) -> None:
     """Sign in as the other user from a second network, and find out that this user may do little."""
     raid, user = own.raid, own.target
     place, known = replace(own.elsewhere, agent=names.browser(raid.rng)), len(raid.book.records)
-    context = sign_in(raid.book, replace(user, mfa=False), place, raid.now, region=raid.world.home)
+    context = sign_in(raid.book, replace(user, mfa=False), place, raid.now, region=raid.world.home, slips=False)
     credential = f"{user.id}/{context['attributes']['creationDate']}"
     for when, _, _, record in raid.book.records[known:]:
         raid.truth.act(when, record, credential=credential, principal=user.arn)

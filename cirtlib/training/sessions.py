@@ -202,14 +202,17 @@ def shell_session(book: Book, person: Person, place: Place, at: dt.datetime, *, 
     return Session(person.role, person.email, access_key(book.rng, "ASIA"), at, attributes(at))
 
 
-def sign_in(book: Book, user: User, place: Place, at: dt.datetime, *, region: str) -> Json:
-    """Sign an IAM user in to the console, with MFA where they have it; returns the session context of what follows."""
+def sign_in(book: Book, user: User, place: Place, at: dt.datetime, *, region: str, slips: bool = True) -> Json:
+    """Sign an IAM user in to the console, with MFA where they have it; returns the session context of what follows.
+
+    Now and then somebody who types a password `slips`: a failed sign-in comes first.
+    """
     caller = Caller(
         {"type": "IAMUser", "principalId": user.id, "accountId": user.account, "accessKeyId": ""}, user.account
     )
     caller.identity["userName"] = user.name
     mfa = user if user.mfa else None
-    if book.rng.random() < 0.1:
+    if slips and book.rng.random() < 0.1:
         _console_login(book, caller, place, at - dt.timedelta(seconds=25), region=region, mfa=mfa, fails=True)
     known, then = Caller(user_identity(user.arn, user.id, None), user.account), at + dt.timedelta(seconds=9)
     if mfa is None:
