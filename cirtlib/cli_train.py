@@ -21,13 +21,16 @@ def train_generate(
 
     made = generate(scenario, seed=seed, out=out)
     say(f"logs: {made.logs}\nfindings: {made.findings}\ntruth (not for the case): {made.truth}")
-    say(f"next: cirt new DIR --logs {made.logs} --findings {made.findings} --seed finding={made.seed_finding}")
+    if made.story:
+        say(f"story: {made.story}")
+    told = [f"--seed {seed}" for seed in made.seeds] + [f"--window {made.window_told}"] * bool(made.window_told)
+    say(f"next: cirt new DIR --logs {made.logs} --findings {made.findings} {' '.join(told)}")
 
 
 @train.command("demo")
 def train_demo(
     scenario: Annotated[
-        str, typer.Option(help="exposed_credentials or misconfigured_resource.")
+        str, typer.Option(help="exposed_credentials, misconfigured_resource, phished_console or false_alarm.")
     ] = "exposed_credentials",
     seed: Annotated[int, typer.Option(help="Another seed, another incident.")] = 1,
     folder: Annotated[Path | None, typer.Option("--dir", help="Folder to make; default: cases/SCENARIO-SEED.")] = None,

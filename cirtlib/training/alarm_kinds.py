@@ -17,7 +17,9 @@ from cirtlib.training.world import Machine, World
 
 def stealth(world: World, rng: random.Random, record: Json, trail: str) -> Json:
     """The finding of the story; GuardDuty rates it Low by default."""
-    who = f"{world.dev_role.name}:{record['userIdentity']['principalId'].split(':', 1)[1]}"
+    identity = record["userIdentity"]
+    issuer = identity["sessionContext"]["sessionIssuer"]
+    who = f"{issuer['userName']}:{identity['principalId'].split(':', 1)[1]}"
     text = (
         f"AWS CloudTrail trail {trail} was disabled by {who} calling StopLogging under unusual circumstances. This can "
         "be an attacker's attempt to cover their tracks by eliminating any trace of activity performed while they "

@@ -18,7 +18,7 @@ from cirtlib.training.alarm_kinds import (
     stealth,
 )
 from cirtlib.training.identifiers import guid, source
-from cirtlib.training.scenario import LEAKED_KEY, OPEN_PORT
+from cirtlib.training.scenario import FALSE_ALARM, LEAKED_KEY, OPEN_PORT, PHISHED
 from cirtlib.training.security_hub import security_hub
 from cirtlib.training.shapes import Json
 from cirtlib.training.truth import Truth
@@ -26,10 +26,10 @@ from cirtlib.training.world import World
 
 
 def raise_alarms(world: World, truth: Truth, folder: Path) -> str:
-    """Write the findings below `folder`; return the ARN of the one the investigation starts from."""
+    """Write the findings below `folder`; return the ARN of the one the investigation starts from, '' if none does."""
     rng = source(world.seed, "alarms")
-    about = _about_leaked_key if world.scenario.way_in == LEAKED_KEY else _about_open_port
-    findings = [*about(world, truth, rng), *_beside(world, truth, rng)]
+    about = _ABOUT[world.scenario.way_in](world, truth, rng)
+    findings = [*about, *_beside(world, truth, rng)]
     for item in findings:
         updated = dt.datetime.fromisoformat(item["updatedAt"])
         account, region = item["accountId"], item["region"]
@@ -39,7 +39,7 @@ def raise_alarms(world: World, truth: Truth, folder: Path) -> str:
         path.write_bytes(gzip.compress(line.encode(), mtime=0))
     hub = json.dumps({"Findings": security_hub(world, truth, findings, rng)}, indent=1, ensure_ascii=False)
     (folder / "security_hub.json").write_text(hub + "\n", encoding="utf-8")
-    return str(findings[0]["arn"])
+    return str(about[0]["arn"]) if about else ""
 
 
 def _about_leaked_key(world: World, truth: Truth, rng: random.Random) -> list[Json]:
@@ -77,14 +77,44 @@ def _about_open_port(world: World, truth: Truth, rng: random.Random) -> list[Jso
     return found
 
 
+def _about_nothing(_world: World, _truth: Truth, _rng: random.Random) -> list[Json]:
+    """No finding: the session looks like anybody's."""
+    return []
+
+
+def _about_duty(world: World, truth: Truth, rng: random.Random) -> list[Json]:
+    """The finding about what was somebody's duty."""
+    record, cause = truth.story["alarm"], truth.alarm["cause"]
+    if cause == "trail_maintenance":
+        return [stealth(world, rng, record, world.trail(world.workload))]
+    if cause == "penetration_test":
+        return [penetration_tool(world, rng, record), anomalous(world, rng, record, "Discovery", severity=2, count=9)]
+    if cause == "backup_share":
+        return [anomalous(world, rng, record, "Exfiltration", severity=8)]
+    return [anomalous(world, rng, record, "Persistence")]
+
+
 def _beside(world: World, truth: Truth, rng: random.Random) -> list[Json]:
     """Probes of a port (one archived), a sample, and an alarm about the pipeline that makes users."""
     machine = next(item for item in world.machines if item.region == world.home)
     if world.scenario.way_in == OPEN_PORT:
         machine = world.twin
+    wanted = world.scenario.findings
     day = world.start + dt.timedelta(days=rng.randrange(1, world.scenario.attack.day), hours=rng.randrange(24))
-    found = [probe(world, rng, machine, day), probe(world, rng, machine, day - dt.timedelta(hours=20), archived=True)]
-    found.append(sample(world, rng, day))
-    if "automation" in truth.story:
+    found = []
+    if "probe" in wanted:
+        earlier = day - dt.timedelta(hours=20)
+        found += [probe(world, rng, machine, day), probe(world, rng, machine, earlier, archived=True)]
+    if "sample" in wanted:
+        found.append(sample(world, rng, day))
+    if "automation" in wanted and "automation" in truth.story:
         found.append(anomalous(world, rng, truth.story["automation"], "Persistence"))
     return found
+
+
+_ABOUT = {
+    LEAKED_KEY: _about_leaked_key,
+    OPEN_PORT: _about_open_port,
+    PHISHED: _about_nothing,
+    FALSE_ALARM: _about_duty,
+}

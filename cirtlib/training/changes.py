@@ -36,6 +36,18 @@ def create_access_key(name: str, key: str, at: dt.datetime) -> Call:
     return Call("iam", "CreateAccessKey", HOME, {"userName": name}, {"accessKey": answer}, read_only=False)
 
 
+def create_login_profile(name: str, at: dt.datetime) -> Call:
+    """Iam CreateLoginProfile: a password for the console, which is not logged."""
+    answer = {"userName": name, "createDate": iam_date(at), "passwordResetRequired": False}
+    request = {"userName": name, "passwordResetRequired": False}
+    return Call("iam", "CreateLoginProfile", HOME, request, {"loginProfile": answer}, read_only=False)
+
+
+def delete_user(name: str) -> Call:
+    """Iam DeleteUser."""
+    return Call("iam", "DeleteUser", HOME, {"userName": name}, read_only=False)
+
+
 def attach_user_policy(name: str, policy: str) -> Call:
     """Iam AttachUserPolicy."""
     return Call("iam", "AttachUserPolicy", HOME, {"userName": name, "policyArn": policy}, read_only=False)
@@ -84,6 +96,26 @@ def update_trust(name: str, policy: Json) -> Call:
 def stop_logging(name: str, region: str) -> Call:
     """Cloudtrail StopLogging; callers give a trail's name or its ARN."""
     return Call("cloudtrail", "StopLogging", region, {"name": name}, read_only=False)
+
+
+def start_logging(name: str, region: str) -> Call:
+    """Cloudtrail StartLogging."""
+    return Call("cloudtrail", "StartLogging", region, {"name": name}, read_only=False)
+
+
+def validate_files(arn: str, bucket: str, region: str) -> Call:
+    """Cloudtrail UpdateTrail: digest files from now on."""
+    request = {"name": arn, "enableLogFileValidation": True}
+    answer = {
+        "name": arn.rsplit("/", 1)[1],
+        "s3BucketName": bucket,
+        "includeGlobalServiceEvents": True,
+        "isMultiRegionTrail": True,
+        "trailARN": arn,
+        "logFileValidationEnabled": True,
+        "isOrganizationTrail": False,
+    }
+    return Call("cloudtrail", "UpdateTrail", region, request, answer, read_only=False)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,17 @@ def deliver(world: World, book: Book, folder: Path) -> tuple[int, dict[str, Json
             for region in regions:
                 metadata |= _digests(world, account, region, files[account, region], folder=folder)
     _insights(world, rng, folder)
+    _lose(world, files, folder)
     return sum(len(records) for records in slots.values()), metadata
+
+
+def _lose(world: World, files: dict[tuple[str, str], list[LogFile]], folder: Path) -> None:
+    """Lose some files of the management account's days before the attack; their digests go on naming them."""
+    day = world.start + dt.timedelta(days=world.scenario.attack.day - 1)
+    early = sorted(item.key for item in files[world.management, world.home] if item.at < day)
+    rng = source(world.seed, "lost")
+    for key in rng.sample(early, min(world.scenario.gaps.lost_files, len(early))):
+        (folder / key).unlink()
 
 
 def _slots(world: World, book: Book, rng: random.Random) -> dict[Slot, list[Json]]:

@@ -16,6 +16,8 @@ EXPOSED_CREDENTIALS = "exposed_credentials"
 _TITLES = {
     EXPOSED_CREDENTIALS: "CloudTrail logging was disabled",
     "misconfigured_resource": "Credentials of an instance were used from outside",
+    "phished_console": "An employee reports a sign-in from a foreign address",
+    "false_alarm": "An alarm whose cause is to be found",
 }
 
 
@@ -48,12 +50,13 @@ def demo(
         folder / "case",
         logs=[made.logs],
         findings=[made.findings],
-        seeds=[f"finding={made.seed_finding}"],
+        seeds=made.seeds,
         content={
             "case": f"{scenario.replace('_', '-')}-{seed}",
             "title": _TITLES[scenario],
             "as_of": made.as_of.isoformat(),
         },
+        window=made.window_told,
     )
     if notebooks:
         notebooks.rename(case.path / "notebooks")

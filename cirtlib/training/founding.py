@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cirtlib.training import names
 from cirtlib.training.identifiers import access_key, ec2_id, guid, hexadecimal, source, unique_id
-from cirtlib.training.scenario import OPEN_PORT, Scenario
+from cirtlib.training.scenario import IAM_USER, OPEN_PORT, PHISHED, Scenario
 from cirtlib.training.world import (
     HELPER,
     SSO_PATH,
@@ -72,7 +72,9 @@ def build_world(scenario: Scenario, seed: int) -> World:
         buckets={account: names.buckets(rng, account) for account in (workload, data, management)},
         keys=data_keys,
     )
-    return _expose(world) if scenario.way_in == OPEN_PORT else world
+    if scenario.way_in == OPEN_PORT:
+        return _expose(world)
+    return _disarm(world) if scenario.way_in == PHISHED else world
 
 
 def _weekday(rng: random.Random, attack_day: int) -> int:
@@ -296,6 +298,15 @@ def _expose(world: World) -> World:
         endpoint = rng.choice((machine.endpoint, None))
         machines[index] = replace(machines[index], public=address, endpoint=endpoint, delivery="1.0")
     return replace(world, machines=tuple(machines))
+
+
+def _disarm(world: World) -> World:
+    """Let somebody work in the console with wide rights and without MFA, unless the seed chose another victim."""
+    if source(world.seed, "victim").choice(world.scenario.victims) != IAM_USER:
+        return world
+    wide = ("arn:aws:iam::aws:policy/IAMFullAccess", "arn:aws:iam::aws:policy/PowerUserAccess")
+    first = replace(world.console_users[0], mfa=False, attached=wide)
+    return replace(world, console_users=(first, *world.console_users[1:]))
 
 
 def _functions(

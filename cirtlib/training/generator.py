@@ -11,17 +11,23 @@ from cirtlib.training.alarms import raise_alarms
 from cirtlib.training.attack import attack
 from cirtlib.training.automation import programs_at_work
 from cirtlib.training.delivery import deliver
-from cirtlib.training.estate import begin
+from cirtlib.training.estate import Estate, begin
+from cirtlib.training.false_alarm import raise_falsely
 from cirtlib.training.founding import build_world
 from cirtlib.training.identifiers import source
 from cirtlib.training.innocents import innocents, make_roles, note_owner
 from cirtlib.training.intrusion import intrude
 from cirtlib.training.life import begin_life
 from cirtlib.training.people import people_at_work
+from cirtlib.training.phishing import phish
 from cirtlib.training.raid import attack_begins
-from cirtlib.training.scenario import LEAKED_KEY, load_scenario
+from cirtlib.training.scenario import FALSE_ALARM, LEAKED_KEY, OPEN_PORT, PHISHED, load_scenario
 from cirtlib.training.shapes import Book
+from cirtlib.training.stories import seeds, story, window
 from cirtlib.training.truth import Truth
+from cirtlib.training.world import World
+
+_ATTACKS = {LEAKED_KEY: attack, OPEN_PORT: intrude, PHISHED: phish, FALSE_ALARM: raise_falsely}
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Generated:
     `logs` and `findings` are the evidence; `truth` (truth.json, beside the states of the accounts before and after) is
     for grading and is never part of a case. `metadata` holds what S3 knows of the log bucket's objects beside their
     content: {key: {signature, signature-algorithm}}; `public_keys` what `aws cloudtrail list-public-keys` prints.
+    `seeds` and `window_told` are what the investigation starts from, as `cirt new` takes them; without a finding
+    `seed_finding` is '', with one `window_told` is. `story` is what else the analyst is told, if the scenario has it.
     """
 
     logs: Path
@@ -39,6 +47,9 @@ class Generated:
     metadata: Path
     public_keys: Path
     seed_finding: str
+    seeds: tuple[str, ...]
+    window_told: str
+    story: Path | None
     accounts: tuple[str, ...]
     regions: tuple[str, ...]
     window: tuple[dt.datetime, dt.datetime]
@@ -70,23 +81,18 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
     for name in ("logs", "findings", "truth"):
         if (out / name).exists():
             raise TrainingError(f"{out / name} exists already; delete it or choose another folder")
-    world = build_world(plan, seed)
-    book, estate, truth = Book(source(seed, "records")), begin(world), Truth()
-    life = begin_life(world, book, estate)
-    make_roles(life, truth)
-    people_at_work(life)
-    programs_at_work(life)
-    innocents(life, truth)
-    book.records = [item for item in book.records if world.start <= item[0] < world.end]
-    (attack if plan.way_in == LEAKED_KEY else intrude)(world, book, estate, truth)
-    note_owner(life, truth)
+    world, truth = build_world(plan, seed), Truth()
+    book, estate = _happen(world, truth)
     events, metadata = deliver(world, book, out / "logs")
     _write(out / "s3-metadata.json", metadata)
     _write(out / "public-keys.json", signing.public_keys(world.start, world.end + dt.timedelta(days=365)))
     seed_finding = raise_alarms(world, truth, out / "findings")
+    told, given = story(world, truth), seeds(world, truth, seed_finding)
+    if told:
+        (out / "story.md").write_text(told, encoding="utf-8")
     path = out / "truth" / "truth.json"
     path.parent.mkdir(parents=True)
-    _write(path, truth.to_dict(scenario=plan.name, seed=seed, seed_finding=seed_finding))
+    _write(path, truth.to_dict(scenario=plan.name, seed=seed, seed_finding=seed_finding, seeds=given))
     _write(path.with_name("state_before.json"), estate.state(attack_begins(world)))
     _write(path.with_name("state_after.json"), estate.state(world.end))
     return Generated(
@@ -96,12 +102,29 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
         metadata=out / "s3-metadata.json",
         public_keys=out / "public-keys.json",
         seed_finding=seed_finding,
+        seeds=given,
+        window_told=window(world, truth),
+        story=out / "story.md" if told else None,
         accounts=world.accounts,
         regions=(*world.regions, world.unused),
         window=(world.start, world.end),
         as_of=world.end + dt.timedelta(hours=9),
         events=events,
     )
+
+
+def _happen(world: World, truth: Truth) -> tuple[Book, Estate]:
+    """Let the days pass and the attack happen; gives the records and the accounts' state over time."""
+    book, estate = Book(source(world.seed, "records")), begin(world)
+    life = begin_life(world, book, estate)
+    make_roles(life, truth)
+    people_at_work(life)
+    programs_at_work(life)
+    innocents(life, truth)
+    book.records = [item for item in book.records if world.start <= item[0] < world.end]
+    _ATTACKS[world.scenario.way_in](world, book, estate, truth)
+    note_owner(life, truth)
+    return book, estate
 
 
 def _write(path: Path, document: object) -> None:

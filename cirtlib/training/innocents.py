@@ -9,7 +9,7 @@ from cirtlib.training.identifiers import access_key, unique_id
 from cirtlib.training.life import Life, reading, seat
 from cirtlib.training.people import DEVELOPER, browse, console_visit, developer_burst, role_visit
 from cirtlib.training.raid import attack_begins
-from cirtlib.training.scenario import LEAKED_KEY, OPEN_PORT
+from cirtlib.training.scenario import LEAKED_KEY, OPEN_PORT, PHISHED
 from cirtlib.training.sessions import build_session, key_caller, shell_session
 from cirtlib.training.shapes import Caller, Json, Place, write
 from cirtlib.training.site import site
@@ -93,7 +93,9 @@ def innocents(life: Life, truth: Truth) -> None:
         open_ports(life, truth)
     if decoys.legitimate_role_session:
         _colleague(own, truth, at=during(0.3))
-    if decoys.owner_at_work:
+    if decoys.owner_at_work and life.world.scenario.way_in == PHISHED:
+        _victim(own, truth, moments=[during(share) for share in (0.1, 0.6)])
+    elif decoys.owner_at_work:
         _owner(own, truth, moments=[during(share) for share in (0.12, 0.4, 0.75)])
     if decoys.automation:
         _automation(own, truth, moments=[_earlier(own), during(0.5)])
@@ -131,11 +133,27 @@ def _owner(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None:
     truth.innocents["owner"] = {"user": user.arn, "key": user.key, "address": place.address}
 
 
+def _victim(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None:
+    """Whose session was phished works in the console on the same day: from the office, in the browser of every day."""
+    victim, office = life.world.victim, life.rng.choice(life.world.network.office)
+    known = len(life.book.records)
+    for at in moments:
+        if isinstance(victim, Person):
+            browse(life, victim, Place(office, victim.browser), at=at)
+        else:
+            console_visit(life, victim, Place(office, victim.agent), at=at)
+    own = [[record["eventID"], account] for _, account, _, record in life.book.records[known:]]
+    truth.innocents["owner"] = {"address": office, "events": own}
+
+
 def note_owner(life: Life, truth: Truth) -> None:
     """Collect what its owner did with a credential that the attacker holds, between the attacker's first and last call.
 
-    The owner of a long-term key works in the office, an instance from its own address.
+    The owner of a long-term key works in the office, an instance from its own address. A phished console session has
+    no other holder; the acts behind a false alarm were noted when they were made.
     """
+    if life.world.scenario.way_in not in (LEAKED_KEY, OPEN_PORT):
+        return
     world, attacked = life.world, set(truth.events)
     theirs = (world.network.attacker, world.network.second)
     if world.scenario.way_in == LEAKED_KEY:
@@ -187,8 +205,12 @@ def _neighbours(life: Life, truth: Truth, *, moments: list[dt.datetime]) -> None
     world, address = life.world, life.world.network.attacker
     days = [opening for number, opening, working in life.days() if working and number < world.scenario.attack.day]
     person, visitor, developer = _outsider(world), world.console_users[-1], world.key_users[-1]
-    principals = [person.role.arn, visitor.arn, developer.arn][: world.scenario.decoys.shared_address]
-    for index in range(len(principals)):
+    arns = [person.role.arn, visitor.arn, developer.arn]
+    # Identity Center records one sign-in under three names, so that one person looks like a shared address: come last.
+    order = (1, 2, 0) if world.scenario.way_in == PHISHED else (0, 1, 2)
+    chosen = order[: world.scenario.decoys.shared_address]
+    principals = [arns[index] for index in chosen]
+    for index in chosen:
         earlier = [life.work(opening, 1)[0] for opening in life.rng.sample(days, min(4, len(days)))]
         for at in (*earlier, moments[index]):
             if index == 0:

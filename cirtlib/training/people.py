@@ -63,7 +63,8 @@ def people_at_work(life: Life) -> None:
         own = life.of(f"console-{index}")
         for _, opening, working in life.days():
             if own.rng.random() < (0.8 if working else 0.05):
-                console_visit(own, user, workplace(own, user.agent, user.home), at=own.work(opening, 1)[0])
+                place = workplace(own, user.agent, user.home, share=0.75 if user.mfa else 1.0)
+                console_visit(own, user, place, at=own.work(opening, 1)[0])
     for index, user in enumerate(life.world.key_users):
         own = life.of(f"key-{index}")
         for number, opening, working in life.days():
@@ -128,7 +129,7 @@ def console_visit(life: Life, user: User, place: Place, *, at: dt.datetime) -> N
     for page in ("home", *life.some(_PAGES["ReadOnlyAccess"], 4, 9)):
         reading(life, desk, PAGES[page], at=at)
         at += dt.timedelta(seconds=life.rng.randint(20, 300))
-    if life.rng.random() < 0.4:
+    if life.rng.random() < 0.4 and user.mfa:  # whoever has no MFA here may do it
         who, machine = desk.caller(), life.rng.choice(life.world.machines)
         call = changes.start_stop(machine.id, machine.region, stop=True)
         arn = f"arn:aws:ec2:{machine.region}:{user.account}:instance/{machine.id}"

@@ -25,8 +25,33 @@ DOCUMENTATION_ACCOUNTS = (
 )
 DOCUMENTATION_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 
-# How the attacker got in: with a developer's key, or through a port of an instance.
-LEAKED_KEY, OPEN_PORT = WAYS_IN = ("leaked_key", "open_port")
+# How the attacker got in: with a developer's key, through a port of an instance, with a phished console session; or
+# nobody did, and the alarm is false.
+LEAKED_KEY, OPEN_PORT, PHISHED, FALSE_ALARM = WAYS_IN = ("leaked_key", "open_port", "phished_console", "false_alarm")
+
+Groups = tuple[tuple[str, ...], ...]
+
+# The building blocks that `steps` of a scenario are made of, by way in; the other ways in take theirs from `attack`.
+STEPS = {
+    PHISHED: (
+        "sign_in",
+        "look_around",
+        "give_password",
+        "give_key",
+        "raise_rights",
+        "read_mail",
+        "read_objects",
+        "read_secrets",
+        "use_password",
+        "use_key",
+    ),
+    FALSE_ALARM: ("trail_maintenance", "penetration_test", "backup_share", "break_glass"),
+}
+# What must come before a step.
+_NEEDS = {"use_password": "give_password", "use_key": "give_key", "raise_rights": "give_key"}
+# Whose console session is phished, and which findings lie beside what happened.
+IDENTITY_CENTER, IAM_USER = VICTIMS = ("identity_center", "iam_user")
+BESIDE = ("probe", "sample", "automation")
 
 
 @dataclass(frozen=True)
@@ -99,19 +124,34 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Gaps:
+    """What the evidence lacks: files of the days before the attack that were lost, though their digests name them."""
+
+    lost_files: int = 0
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """A scenario as its YAML file describes it, checked."""
+    """A scenario as its YAML file describes it, checked.
+
+    `steps` are the building blocks of what happens, in order; of a list among them the seed chooses one, and likewise
+    one of the `victims`. `findings` lie beside what happened and have nothing to do with it.
+    """
 
     name: str
     title: str
     start: dt.date
     way_in: str = LEAKED_KEY
     days: int = 10
+    victims: tuple[str, ...] = VICTIMS
+    steps: Groups = ()
+    findings: tuple[str, ...] = BESIDE
     organization: Organization = field(default_factory=Organization)
     population: Population = field(default_factory=Population)
     attack: Attack = field(default_factory=Attack)
     decoys: Decoys = field(default_factory=Decoys)
     delivery: Delivery = field(default_factory=Delivery)
+    gaps: Gaps = field(default_factory=Gaps)
 
 
 def load_scenario(scenario: str | Path) -> Scenario:
@@ -173,16 +213,29 @@ def _value(hint: object, value: object, *, where: str, faults: list[str]) -> obj
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast("type", hint), value, where=f"{where}.", faults=faults)
     if typing.get_origin(hint) is tuple:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        faults.append(f"{where} must be a list of texts (quote account ids)")
-        return None
+        return _groups(value, where, faults) if hint == Groups else _texts(value, where, faults)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is hint:
         return value
     wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dt.date: "a date"}
     faults.append(f"{where} must be {wanted.get(typing.cast('type', hint), hint)}, not {value!r}")
+    return None
+
+
+def _texts(value: object, where: str, faults: list[str]) -> object:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    faults.append(f"{where} must be a list of texts (quote account ids)")
+    return None
+
+
+def _groups(value: object, where: str, faults: list[str]) -> object:
+    """Names, and lists of names of which one is chosen."""
+    groups = [[item] if isinstance(item, str) else item for item in value] if isinstance(value, list) else [None]
+    if all(isinstance(group, list) and group and all(isinstance(item, str) for item in group) for group in groups):
+        return tuple(tuple(typing.cast("list[str]", group)) for group in groups)
+    faults.append(f"{where} must be a list of names, or of lists of names to choose from")
     return None
 
 
@@ -228,7 +281,36 @@ def _impossible(scenario: Scenario) -> list[str]:
         or scenario.way_in != LEAKED_KEY
         or not (attack.second_account or attack.run_instances),
     }
-    return [fault for fault, fine in checks.items() if not fine]
+    return [fault for fault, fine in checks.items() if not fine] + _impossible_steps(scenario)
+
+
+def _impossible_steps(scenario: Scenario) -> list[str]:
+    """What cannot be of the building blocks, the victims, the findings beside and the gaps."""
+    known, way_in = STEPS.get(scenario.way_in, ()), scenario.way_in
+    faults = [
+        f"steps: unknown {step!r} for way_in {way_in} (known: {', '.join(known) or 'none; its steps stand in attack'})"
+        for group in scenario.steps
+        for step in group
+        if step not in known
+    ]
+    if known and not scenario.steps:
+        faults.append(f"way_in: {way_in} needs steps (known: {', '.join(known)})")
+    if way_in == PHISHED and scenario.steps and scenario.steps[0] != ("sign_in",):
+        faults.append("steps must begin with sign_in")
+    if way_in == FALSE_ALARM and len(scenario.steps) > 1:
+        faults.append("steps of a false alarm are one cause, or one list of causes to choose from")
+    if way_in == FALSE_ALARM and scenario.attack.day < 8:
+        faults.append("attack.day must be 8 or more: what explains a false alarm happened before it")
+    for index, group in enumerate(scenario.steps):
+        earlier = {done[0] for done in scenario.steps[:index] if len(done) == 1}
+        faults += [f"steps: {s} must come after {_NEEDS[s]}" for s in group if s in _NEEDS and _NEEDS[s] not in earlier]
+    for name, given, possible in (("victims", scenario.victims, VICTIMS), ("findings", scenario.findings, BESIDE)):
+        faults += [f"{name}: unknown {item!r} (known: {', '.join(possible)})" for item in given if item not in possible]
+    if not scenario.victims:
+        faults.append("victims is empty")
+    if not 0 <= scenario.gaps.lost_files <= 20:
+        faults.append("gaps.lost_files must be 0 to 20")
+    return faults
 
 
 def _documentation(organization: Organization) -> bool:

@@ -90,10 +90,12 @@ def refuse_role(book: Book, caller: Caller, role_arn: str, stay: Stay, at: dt.da
     return write(book, caller, call, stay.place, at)
 
 
-def build_session(book: Book, pipeline: Pipeline, at: dt.datetime, *, run: int, region: str) -> tuple[Session, Place]:
-    """Assume a pipeline's role with a web identity, as a build does when it starts."""
+def build_session(
+    book: Book, pipeline: Pipeline, at: dt.datetime, *, run: int, region: str, name: str = ""
+) -> tuple[Session, Place]:
+    """Assume a pipeline's role with a web identity, as a build does when it starts; its run names the session."""
     role, provider = pipeline.role, "token.ci.example.com"
-    subject, name = f"project:{pipeline.project}:ref:main", f"build-{run}"
+    subject, name = f"project:{pipeline.project}:ref:main", name or f"build-{run}"
     federated = f"arn:aws:iam::{role.account}:oidc-provider/{provider}"
     caller = {
         "type": "WebIdentityUser",
@@ -200,20 +202,26 @@ def shell_session(book: Book, person: Person, place: Place, at: dt.datetime, *, 
     return Session(person.role, person.email, access_key(book.rng, "ASIA"), at, attributes(at))
 
 
-def sign_in(book: Book, user: User, place: Place, at: dt.datetime, *, region: str) -> Json:
-    """Sign an IAM user in to the console with MFA; returns the session context of what follows."""
+def sign_in(book: Book, user: User, place: Place, at: dt.datetime, *, region: str, slips: bool = True) -> Json:
+    """Sign an IAM user in to the console, with MFA where they have it; returns the session context of what follows.
+
+    Now and then somebody who types a password `slips`: a failed sign-in comes first.
+    """
     caller = Caller(
         {"type": "IAMUser", "principalId": user.id, "accountId": user.account, "accessKeyId": ""}, user.account
     )
     caller.identity["userName"] = user.name
-    if book.rng.random() < 0.1:
-        _console_login(book, caller, place, at - dt.timedelta(seconds=25), region=region, mfa=user, fails=True)
+    mfa = user if user.mfa else None
+    if slips and book.rng.random() < 0.1:
+        _console_login(book, caller, place, at - dt.timedelta(seconds=25), region=region, mfa=mfa, fails=True)
+    known, then = Caller(user_identity(user.arn, user.id, None), user.account), at + dt.timedelta(seconds=9)
+    if mfa is None:
+        _console_login(book, known, place, then, region=region, mfa=None)
+        return attributes(then)
     extra = {"additionalEventData": {"MfaType": "Virtual MFA"}, "eventType": "AwsConsoleSignIn"}
     check = Call("signin", "CheckMfa", region, None, {"CheckMfa": "Success"}, read_only=False, more=extra)
     write(book, caller, check, place, at)
-    known = Caller(user_identity(user.arn, user.id, None), user.account)
-    then = at + dt.timedelta(seconds=9)
-    _console_login(book, known, place, then, region=region, mfa=user)
+    _console_login(book, known, place, then, region=region, mfa=mfa)
     return attributes(then, mfa=True)
 
 

@@ -14,7 +14,8 @@ ORDER = ("compromised", "attacker_created", "changed")
 class Truth:
     """What the attacker did: events, the nodes of the extent with all that holds of them, and the innocents.
 
-    `leads` are things that the attacker had, though no record can prove it.
+    `leads` are things that the attacker had, though no record can prove it. `alarm` is what a false alarm was about:
+    whose act it was, by what it can be told, and who confirms it; then nothing is in the extent.
     """
 
     events: list[tuple[str, str]] = field(default_factory=list)
@@ -27,6 +28,7 @@ class Truth:
     logging: Json = field(default_factory=dict)
     innocents: dict[str, Any] = field(default_factory=dict)
     leads: list[str] = field(default_factory=list)
+    alarm: Json = field(default_factory=dict)
 
     def act(self, at: dt.datetime, *records: Json, credential: str, principal: str) -> None:
         """Note an act of the attacker's: its records, and the credential and principal it was done with."""
@@ -46,20 +48,22 @@ class Truth:
             for (kind, value), held in sorted(self.marks.items())
         ]
 
-    def to_dict(self, *, scenario: str, seed: int, seed_finding: str) -> Json:
+    def to_dict(self, *, scenario: str, seed: int, seed_finding: str, seeds: tuple[str, ...]) -> Json:
         """Return the content of truth.json."""
-        first, last = min(self.times), max(self.times)
-        return {
+        first, last = (iso(min(self.times)), iso(max(self.times))) if self.times else (None, None)
+        content = {
             "scenario": scenario,
             "seed": seed,
             "seed_finding": seed_finding,
+            "seeds": list(seeds),
             "extent": self.extent(),
             "attacker_events": [list(pair) for pair in self.events],
             "owner_events": [list(pair) for pair in self.owner],
             "innocents": self.innocents,
             "leads": self.leads,
-            "attack": {"first": iso(first), "last": iso(last)},
+            "attack": {"first": first, "last": last},
             "trust_before": self.trust_before,
             "logging": self.logging,
             "external_accounts": sorted(set(self.external)),
         }
+        return content | ({"alarm": self.alarm} if self.alarm else {})

@@ -43,7 +43,7 @@ def leaked_key(world: World) -> list[Check]:
         Check("IAM.1", "AwsIamRole", world.dev_role.arn),
         Check("IAM.2", "AwsIamUser", owner),
         Check("IAM.3", "AwsIamUser", owner),
-        Check("IAM.5", "AwsIamUser", world.console_users[0].arn, passed=True),
+        Check("IAM.5", "AwsIamUser", world.console_users[0].arn, passed=world.console_users[0].mfa),
         Check("IAM.8", "AwsIamUser", world.key_users[-2].arn),
         Check("EC2.19", "AwsEc2SecurityGroup", group),
         Check("EC2.8", "AwsEc2Instance", f"arn:aws:ec2:{weak.region}:{world.workload}:instance/{weak.id}"),

@@ -32,7 +32,7 @@ class Role:
 
 @dataclass(frozen=True)
 class User:
-    """An IAM user with a long-term key, or with a password and MFA."""
+    """An IAM user with a long-term key, or with a password and mostly MFA."""
 
     account: str
     name: str
@@ -42,6 +42,7 @@ class User:
     home: str
     attached: tuple[str, ...] = ()
     inline: Json = field(default_factory=dict)
+    mfa: bool = True
 
     @property
     def arn(self) -> str:
@@ -174,6 +175,11 @@ class World:
     def twin(self) -> Machine:
         """An instance as open to the world as the other, which nobody attacks."""
         return self.machines[2]
+
+    @property
+    def victim(self) -> User | Person:
+        """Whose console session is phished where that is the way in: a user without MFA if there is one."""
+        return self.people[0] if self.console_users[0].mfa else self.console_users[0]
 
     @property
     def end(self) -> dt.datetime:
