@@ -20,6 +20,8 @@ from cirtlib.training.shapes import Book, Json, iso
 from cirtlib.training.world import World
 
 Slot = tuple[str, str, dt.datetime]
+# Where the logs end while the attack goes on, nothing of them arrives later than this after their end.
+LATEST = dt.timedelta(minutes=20)
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,11 @@ def _slots(world: World, book: Book, rng: random.Random) -> dict[Slot, list[Json
         if rng.random() < settings.late_share:
             arrives = at + dt.timedelta(minutes=rng.randint(45, 700))
             delivered = _delayed(record) if rng.random() < 0.5 else record
+        if world.scenario.ends_after:
+            arrives = min(arrives, world.end + LATEST)
         slots[account, region, _batch(world, arrives)].append(delivered)
         if rng.random() < settings.duplicate_share:
-            again = arrives + dt.timedelta(minutes=rng.choice((0, 0, 25, 90)))
+            again = arrives + dt.timedelta(minutes=0 if world.scenario.ends_after else rng.choice((0, 0, 25, 90)))
             slots[account, region, _batch(world, again)].append(delivered)
     return slots
 

@@ -150,7 +150,7 @@ def role_state(role: Role) -> Json:
         "trust": copy.deepcopy(role.trust),
         "attached": list(role.attached),
         "inline": copy.deepcopy(role.inline),
-        "MaxSessionDuration": 3600,
+        "MaxSessionDuration": role.longest,
     }
 
 

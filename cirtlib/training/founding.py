@@ -39,6 +39,7 @@ def build_world(scenario: Scenario, seed: int) -> World:
     consoles = _console_users(rng, rest, homes=homes, account=workload, count=scenario.population.console_users)
     logins = names.logins(rng, scenario.population.key_users)
     role_name = place.role
+    longest = scenario.attack.session_hours * 3600
     keys = _key_users(rng, logins, homes=homes, account=workload, role=role_name)
     data_keys = {account: tuple(guid(rng) for _ in range(3)) for account in (workload, data, management)}
     trails = {account: names.trail(rng) for account in (workload, data, management)} | {
@@ -64,9 +65,9 @@ def build_world(scenario: Scenario, seed: int) -> World:
         pipelines=_pipelines(rng, workload, homes=homes, count=scenario.population.pipelines),
         machines=_machines(rng, scenario, account=workload, regions=regions),
         functions=_functions(rng, scenario, accounts=(workload, data), regions=regions),
-        dev_role=_dev_role(rng, role_name, keys),
+        dev_role=_dev_role(rng, role_name, keys, longest),
         door=_door(rng, workload, management),
-        bridge=_bridge(rng, workload, data),
+        bridge=_bridge(rng, workload, data, longest),
         audit=tuple(_audit(rng, account, management) for account in (workload, data)),
         trails=trails,
         buckets={account: names.buckets(rng, account) for account in (workload, data, management)},
@@ -180,7 +181,7 @@ def _key_users(rng: random.Random, logins: list[str], *, homes: _Homes, account:
     return tuple(users)
 
 
-def _dev_role(rng: random.Random, name: str, developers: tuple[User, ...]) -> Role:
+def _dev_role(rng: random.Random, name: str, developers: tuple[User, ...], longest: int) -> Role:
     iam = ["iam:Get*", "iam:List*", "iam:CreateUser", "iam:CreateAccessKey", "iam:AttachUserPolicy", "iam:PassRole"]
     iam += ["iam:UpdateAssumeRolePolicy", "iam:TagUser"]
     guard = allow("cloudtrail:DeleteTrail", "organizations:*", "s3:DeleteBucket")
@@ -192,6 +193,7 @@ def _dev_role(rng: random.Random, name: str, developers: tuple[User, ...]) -> Ro
         trust({"AWS": [user.arn for user in developers[:3]]}),
         attached=("arn:aws:iam::aws:policy/PowerUserAccess",),
         inline={"dev-iam": allow(*iam), "guard-rails": guard},
+        longest=longest,
     )
 
 
@@ -209,7 +211,7 @@ def _door(rng: random.Random, account: str, management: str) -> Role:
     )
 
 
-def _bridge(rng: random.Random, account: str, data: str) -> Role:
+def _bridge(rng: random.Random, account: str, data: str, longest: int) -> Role:
     """Make the role of the data account that the workload account's pipelines assume, and later the attacker."""
     return Role(
         data,
@@ -217,6 +219,7 @@ def _bridge(rng: random.Random, account: str, data: str) -> Role:
         unique_id(rng, "AROA"),
         trust({"AWS": f"arn:aws:iam::{account}:root"}),
         attached=("arn:aws:iam::aws:policy/PowerUserAccess",),
+        longest=longest,
     )
 
 

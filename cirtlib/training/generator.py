@@ -2,15 +2,16 @@
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cirtlib.errors import TrainingError
 from cirtlib.training import signing
 from cirtlib.training.alarms import raise_alarms
 from cirtlib.training.attack import attack
 from cirtlib.training.automation import programs_at_work
-from cirtlib.training.delivery import deliver
+from cirtlib.training.delivery import LATEST, deliver
 from cirtlib.training.estate import Estate, begin
 from cirtlib.training.false_alarm import raise_falsely
 from cirtlib.training.founding import build_world
@@ -57,7 +58,7 @@ class Generated:
     events: int
 
 
-def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
+def generate(scenario: str | Path, *, seed: int, out: Path, settings: dict[str, Any] | None = None) -> Generated:
     """Generate an incident below `out`; the same scenario and seed give the same bytes.
 
     Parameters
@@ -70,12 +71,15 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
         Gets logs/ (S3 layout of an organization trail), findings/ (GuardDuty export and Security Hub) and truth/;
         beside them s3-metadata.json and public-keys.json, which a copy of the bucket does not hold.
 
+    settings
+        What stands before the scenario's own settings, key by key, such as `{"attack": {"hours": 2}}`.
+
     Raises
     ------
     TrainingError
         If the scenario is unknown or wrong, or `out` holds an incident already.
     """
-    plan = load_scenario(scenario)
+    plan = load_scenario(scenario, settings)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TrainingError(f"seed must be a whole number, not {seed!r}")
     for name in ("logs", "findings", "truth"):
@@ -83,6 +87,7 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
             raise TrainingError(f"{out / name} exists already; delete it or choose another folder")
     world, truth = build_world(plan, seed), Truth()
     book, estate = _happen(world, truth)
+    world = _cut(world, book, truth)
     events, metadata = deliver(world, book, out / "logs")
     _write(out / "s3-metadata.json", metadata)
     _write(out / "public-keys.json", signing.public_keys(world.start, world.end + dt.timedelta(days=365)))
@@ -108,7 +113,7 @@ def generate(scenario: str | Path, *, seed: int, out: Path) -> Generated:
         accounts=world.accounts,
         regions=(*world.regions, world.unused),
         window=(world.start, world.end),
-        as_of=world.end + dt.timedelta(hours=9),
+        as_of=_as_of(world),
         events=events,
     )
 
@@ -125,6 +130,25 @@ def _happen(world: World, truth: Truth) -> tuple[Book, Estate]:
     _ATTACKS[world.scenario.way_in](world, book, estate, truth)
     note_owner(life, truth)
     return book, estate
+
+
+def _cut(world: World, book: Book, truth: Truth) -> World:
+    """Let logs and world end a while after the attack's last act, if the scenario says so."""
+    if not world.scenario.ends_after:
+        return world
+    last = max(truth.times) if truth.times else dt.datetime.fromisoformat(truth.alarm["at"])
+    end = last + dt.timedelta(minutes=world.scenario.ends_after)
+    book.records = [item for item in book.records if item[0] < end]
+    kept = {(record["eventID"], record["recipientAccountId"]) for *_, record in book.records}
+    truth.owner = [pair for pair in truth.owner if pair in kept]
+    return replace(world, cut=end)
+
+
+def _as_of(world: World) -> dt.datetime:
+    """When the analyst looks: when all has arrived, or, after a finished attack, on the next morning."""
+    if not world.scenario.ends_after:
+        return world.end + dt.timedelta(hours=9)
+    return world.end + LATEST + dt.timedelta(minutes=world.scenario.delivery.batch_minutes + 5)
 
 
 def _write(path: Path, document: object) -> None:

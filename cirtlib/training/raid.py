@@ -103,8 +103,9 @@ def refused(raid: Raid, hand: Hand, call: Call, action: str, *, resource: str = 
 
 
 def assume(raid: Raid, hand: Hand, role: Role, *, name: str) -> Session:
-    """Assume a role; the session's key is the attacker's from then on."""
-    session = assume_role(raid.book, hand.caller, role, raid.stay(hand), raid.now, name=name)
+    """Assume a role for as long as the scenario says; the session's key is the attacker's from then on."""
+    seconds = min(raid.world.scenario.attack.session_hours * 3600, role.longest)
+    session = assume_role(raid.book, hand.caller, role, raid.stay(hand), raid.now, name=name, seconds=seconds)
     raid.note(hand, *session.records)
     raid.truth.mark("credential", session.key or "", "attacker_created")
     return session

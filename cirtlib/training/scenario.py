@@ -85,10 +85,11 @@ class Population:
 
 @dataclass(frozen=True)
 class Attack:
-    """When the attack begins, how long it takes, and which building blocks it is made of."""
+    """When the attack begins, how long it and a session of it take, and which building blocks it is made of."""
 
     day: int = 8
     hours: float = 3.0
+    session_hours: int = 4
     recon: bool = True
     stop_logging: bool = True
     create_user: bool = True
@@ -135,7 +136,8 @@ class Scenario:
     """A scenario as its YAML file describes it, checked.
 
     `steps` are the building blocks of what happens, in order; of a list among them the seed chooses one, and likewise
-    one of the `victims`. `findings` lie beside what happened and have nothing to do with it.
+    one of the `victims`. `findings` lie beside what happened and have nothing to do with it. With `ends_after` the logs
+    end that many minutes after the attack's last act (or the alarm): it still goes on. Else they go on for all `days`.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Scenario:
     start: dt.date
     way_in: str = LEAKED_KEY
     days: int = 10
+    ends_after: int = 0
     victims: tuple[str, ...] = VICTIMS
     steps: Groups = ()
     findings: tuple[str, ...] = BESIDE
@@ -154,8 +157,10 @@ class Scenario:
     gaps: Gaps = field(default_factory=Gaps)
 
 
-def load_scenario(scenario: str | Path) -> Scenario:
+def load_scenario(scenario: str | Path, settings: dict[str, typing.Any] | None = None) -> Scenario:
     """Read a scenario by its name (a folder of scenarios/) or by the path of its folder or YAML file.
+
+    `settings` stand before those of the file, key by key.
 
     Raises
     ------
@@ -169,12 +174,20 @@ def load_scenario(scenario: str | Path) -> Scenario:
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise TrainingError(f"{path} cannot be read as YAML: {error}") from error
     faults: list[str] = []
-    read = _build(Scenario, data, where="", faults=faults)
+    read = _build(Scenario, _before(settings or {}, data), where="", faults=faults)
     if not faults:
         faults = _impossible(typing.cast("Scenario", read))
     if faults:
         raise TrainingError(f"{path}: " + "; ".join(faults))
     return typing.cast("Scenario", read)
+
+
+def _before(settings: dict[str, typing.Any], data: object) -> object:
+    """Settings laid over what a file holds; mappings are merged."""
+    if not isinstance(data, dict):
+        return data
+    both = {key for key in settings.keys() & data.keys() if isinstance(settings[key], dict)}
+    return data | settings | {key: _before(settings[key], data[key]) for key in both}
 
 
 def _find(scenario: str | Path) -> Path:
@@ -247,6 +260,8 @@ def _impossible(scenario: Scenario) -> list[str]:
         f"days must be 4 to 31, not {scenario.days}": 4 <= scenario.days <= 31,
         f"attack.day must be 3 to days - 1, not {attack.day}": 3 <= attack.day <= scenario.days - 1,
         "attack.hours must be 1 to 5": 1 <= attack.hours <= 5,
+        "attack.session_hours must be 1 to 12": 1 <= attack.session_hours <= 12,
+        "ends_after must be 0 to 600 minutes": 0 <= scenario.ends_after <= 600,
         "start must be a Monday": scenario.start.weekday() == 0,
         f"accounts {foreign} are not documentation ids": not foreign,
         "organization.accounts needs at least 3": len(set(organization.accounts)) >= 3,

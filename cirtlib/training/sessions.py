@@ -67,10 +67,15 @@ def key_caller(user: User) -> Caller:
     return Caller(user_identity(user.arn, user.id, user.key), user.account)
 
 
-def assume_role(book: Book, caller: Caller, role: Role, stay: Stay, at: dt.datetime, *, name: str) -> Session:
+def assume_role(
+    book: Book, caller: Caller, role: Role, stay: Stay, at: dt.datetime, *, name: str, seconds: int = 3600
+) -> Session:
     """Assume a role; across accounts both sides get a record, which share a sharedEventID and not an eventID."""
-    answer = {"credentials": credentials(book.rng, at), "assumedRoleUser": assumed(role.arn, role.id, name)}
-    request = {"roleArn": role.arn, "roleSessionName": name, "durationSeconds": 3600}
+    answer = {
+        "credentials": credentials(book.rng, at, seconds=seconds),
+        "assumedRoleUser": assumed(role.arn, role.id, name),
+    }
+    request = {"roleArn": role.arn, "roleSessionName": name, "durationSeconds": seconds}
     more: Json = {"resources": role_resource(role.arn)}
     if caller.account != role.account:
         more |= {"sharedEventID": guid(book.rng), "requestID": guid(book.rng)}

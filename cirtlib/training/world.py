@@ -23,6 +23,7 @@ class Role:
     path: str = "/"
     attached: tuple[str, ...] = ()
     inline: Json = field(default_factory=dict)
+    longest: int = 3600  # seconds that a session may last
 
     @property
     def arn(self) -> str:
@@ -160,6 +161,7 @@ class World:
     trails: dict[str, str]
     buckets: dict[str, tuple[str, ...]]
     keys: dict[str, tuple[str, ...]]
+    cut: dt.datetime | None = None
 
     @property
     def accounts(self) -> tuple[str, str, str]:
@@ -184,7 +186,7 @@ class World:
     @property
     def end(self) -> dt.datetime:
         """When the logs end."""
-        return self.start + dt.timedelta(days=self.scenario.days)
+        return self.cut or self.start + dt.timedelta(days=self.scenario.days)
 
     @property
     def org_trail(self) -> str:
