@@ -168,7 +168,7 @@ def load_scenario(scenario: str | Path, settings: dict[str, typing.Any] | None =
         If there is no such scenario, or its file holds unknown keys, wrong types or values that cannot be; all faults
         are in one message.
     """
-    path = _find(scenario)
+    path = scenario_file(scenario)
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
@@ -190,7 +190,8 @@ def _before(settings: dict[str, typing.Any], data: object) -> object:
     return data | settings | {key: _before(settings[key], data[key]) for key in both}
 
 
-def _find(scenario: str | Path) -> Path:
+def scenario_file(scenario: str | Path) -> Path:
+    """Where the YAML file of a scenario lies."""
     asked = Path(scenario)
     tries = [asked, asked / "scenario.yaml"]
     if isinstance(scenario, str) and asked.name == scenario:
