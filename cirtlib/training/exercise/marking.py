@@ -1,0 +1,153 @@
+"""Grade one answer: how much of the true one it is, and why it is not, without giving the right one away."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cirtlib.text import visible
+from cirtlib.training.exercise.answers import resolve
+from cirtlib.training.exercise.model import Question
+from cirtlib.training.exercise.record import Record
+from cirtlib.training.exercise.spelling import Unclear, canonical, instant, parts
+
+_DAY = timedelta(hours=15)
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What came of an answer.
+
+    Attributes
+    ----------
+    share
+        0 to 1, of the question's points.
+    says
+        Why, for the learner.
+    understood
+        Whether the answer could be read; if not it does not count.
+    """
+
+    share: float
+    says: str
+    understood: bool = True
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing is missing and nothing is wrong."""
+        return self.share == 1
+
+
+def truth(question: Question, record: Record) -> list[str] | None:
+    """All answers to a question in their one spelling; None where it does not apply to this incident.
+
+    For a question with one answer, any of them is right.
+    """
+    found = resolve(question.answer, record)
+    if found is None:
+        return None
+    several = found if isinstance(found, list | tuple | set) else [found]
+    return sorted({_canonical(question.kind, one, record) for one in several})
+
+
+def mark(question: Question, given: Any, record: Record) -> Mark:  # noqa: ANN401 - text or list
+    """Grade what a learner gave."""
+    right = truth(question, record)
+    if right is None:
+        return Mark(1, "This question does not arise in this incident.")
+    try:
+        if question.many:
+            return _set(question, [canonical(question.kind, one, record) for one in parts(given)], right, record)
+        answer = _choice(question, str(given)) if question.kind == "choice" else ""
+        answer = answer or canonical(question.kind, str(given), record)
+    except Unclear as unclear:
+        return Mark(0, f"Not counted: {unclear}", understood=False)
+    if _near(question, answer, right):
+        return Mark(1, question.because.strip() or "Right.")
+    return Mark(0, _why(question, answer, right, record))
+
+
+def agreement(found: int, given: int, true: int) -> tuple[float, float, float]:
+    """Precision, recall and their harmonic mean of `given` answers of which `found` are among the `true` ones.
+
+    Nothing given where nothing is true agrees.
+    """
+    if not given and not true:
+        return 1.0, 1.0, 1.0
+    precision, recall = found / given if given else 0.0, found / true if true else 0.0
+    return precision, recall, 2 * precision * recall / (precision + recall) if found else 0.0
+
+
+def _canonical(kind: str, value: object, record: Record) -> str:
+    return value.isoformat() if isinstance(value, datetime) else canonical(kind, str(value), record)
+
+
+def _set(question: Question, given: list[str], right: list[str], record: Record) -> Mark:
+    mine = set(given)
+    if not mine:
+        return Mark(0, "Not counted: the answer is empty", understood=False)
+    hits = {one for one in mine if _near(question, one, right)}
+    _, _, share = agreement(len(hits), len(mine), len(right))
+    if share == 1:
+        return Mark(1, question.because.strip() or "Right, and complete.")
+    wrong = sorted(mine - hits)
+    missing = len(right) - len(hits)
+    says = [f"{len(hits)} right"]
+    if wrong:
+        named = ", ".join(visible(one) for one in wrong[:_NAMED])
+        says.append(f"{len(wrong)} not: {named}{' …' if len(wrong) > _NAMED else ''}")
+    if missing > 0:
+        says.append("something is missing")
+    reasons = {said for one in wrong if (said := _mistake(question, one, record))}
+    return Mark(round(share, 3), "; ".join(says) + "." + "".join(f" {said}" for said in sorted(reasons)))
+
+
+def _choice(question: Question, given: str) -> str:
+    """Key of a choice that was given by its key or by its words."""
+    plain = " ".join(given.casefold().strip(" .()\"'").split())
+    for key, words in question.choices.items():
+        if plain in (key.casefold(), " ".join(words.casefold().strip(" .").split())):
+            return key.casefold()
+    raise Unclear(f"choose one of {', '.join(question.choices)}")
+
+
+def _near(question: Question, answer: str, right: list[str]) -> bool:
+    if question.kind == "time":
+        limit = timedelta(seconds=question.tolerance)
+        return any(abs(instant(answer) - instant(one)) <= limit for one in right)
+    if question.kind == "number":
+        return any(abs(float(answer) - float(one)) <= question.tolerance for one in right)
+    return answer in right
+
+
+def _why(question: Question, answer: str, right: list[str], record: Record) -> str:
+    if said := _mistake(question, answer, record):
+        return said
+    if question.kind == "time":
+        return _why_time(question, answer, right)
+    return f"{visible(answer)} is not it."
+
+
+def _why_time(question: Question, answer: str, right: list[str]) -> str:
+    gaps = [instant(answer) - instant(one) for one in right]
+    gap = min(gaps, key=abs)
+    hours = round(gap.total_seconds() / 3600)
+    if 0 < abs(gap) < _DAY and hours and abs(gap - timedelta(hours=hours)) <= timedelta(seconds=question.tolerance):
+        return (
+            f"{answer} is whole hours away: is that the time of your own zone? Times of CloudTrail are UTC; "
+            "give UTC, or an offset such as +02:00."
+        )
+    return f"{answer} (UTC) is not it: too {'late' if gap > timedelta() else 'early'}."
+
+
+def _mistake(question: Question, answer: str, record: Record) -> str:
+    """What is said of a typical wrong answer."""
+    for one in question.mistakes:
+        found = resolve(one.resolver, record)
+        several = found if isinstance(found, list | tuple | set) else [] if found is None else [found]
+        try:
+            if any(_near(question, answer, [_canonical(question.kind, value, record)]) for value in several):
+                return one.say
+        except Unclear:
+            continue
+    return ""

@@ -1,0 +1,175 @@
+"""What the learner reads and works in: the story, a README, notes, and the notebook of an exercise."""
+
+import gzip
+import hashlib
+import json
+import string
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+
+from cirtlib.training.exercise import answer_file
+from cirtlib.training.exercise.model import HINT_COSTS, HINT_LEVELS, Exercise, Question, Task
+from cirtlib.training.exercise.record import Record
+
+if TYPE_CHECKING:
+    from cirtlib.training.exercise.workspace import Workspace
+
+NOTES = """\
+# Notes
+
+What I saw, when, and in which event (id). What I did, and why.
+"""
+_SEVERITIES = ((9, "Critical"), (7, "High"), (4, "Medium"), (0, "Low"))
+
+
+def story(exercise: Exercise, record: Record) -> str:
+    """What the learner is told at first: the scenario's own story, else the exercise's with this incident's names."""
+    if record.story:
+        return record.story
+    return string.Template(exercise.story).safe_substitute(_told(record)).strip() + "\n"
+
+
+def _told(record: Record) -> dict[str, str]:
+    """What the finding says from which the investigation starts."""
+    kind, _, arn = record.seeds[0].partition("=")
+    finding = _finding(record, arn) if kind == "finding" else {}
+    severity = float(finding.get("severity", 0))
+    return {
+        "finding": arn,
+        "type": str(finding.get("type", "")),
+        "account": str(finding.get("accountId", "")),
+        "region": str(finding.get("region", "")),
+        "severity": next(word for least, word in _SEVERITIES if severity >= least),
+        "time": str(finding.get("updatedAt", ""))[:16].replace("T", " "),
+        "now": f"{record.as_of:%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _finding(record: Record, arn: str) -> dict[str, Any]:
+    for path in sorted(record.findings.rglob("*.jsonl.gz")):
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            one: dict[str, Any] = json.loads(line)
+            if one["arn"] == arn:
+                return one
+    return {}
+
+
+def readme(space: "Workspace", told: str) -> str:
+    """README of the learner's folder."""
+    one = space.exercise
+    goals = "\n".join(f"* {goal}" for goal in one.goals)
+    costs = ", ".join(f"{level} {cost} %" for level, cost in zip(HINT_LEVELS, HINT_COSTS, strict=True))
+    return (
+        f"""\
+# {one.title}
+
+About {one.minutes} minutes. What you are told stands in [story.md](story.md); what you are given lies in evidence/; case/ is
+a case about it that waits for `cirt collect case`.
+
+## Goals
+
+{goals}
+
+## How to work
+
+In this folder:
+
+| command | what it does |
+|---|---|
+| `cirt lab .` | JupyterLab with `exercise.ipynb`: story, tasks, working cells and answer fields |
+| `cirt train check QUESTION ANSWER` | grade one answer at once; without arguments all of answers.yaml |
+| `cirt train hint QUESTION` | the next hint. Each costs a share of the question's points: {costs} |
+| `cirt train account start .` | the account of the incident, emulated on this machine, to contain in |
+| `cirt train account attack .` | let the attacker try again |
+| `cirt train submit` | points, and a debrief: debrief.html |
+| `cirt train reset` | everything anew, except your answers, notes and files |
+
+Use whatever you like: `cirt scope case` and the notebooks, `cirt sql case "SELECT …"`, pandas. The questions ask for what
+one must understand. Points: {one.points["questions"]} for the questions, {one.points["scope"]} for the scope (by default
+case/out/scope.json, which `cirt scope case` writes; or my_scope.csv with the columns kind and value),
+{one.points["timeline"]} for the timeline (the attacker's acts by `cirt scope`, or my_timeline.csv with a column event_id), and
+{one.points["containment"]} for what you do in the account.
+
+The time of the incident has passed, and stands still: in the account, sessions that were alive at its end stay alive. What
+you do there carries the time of your machine.
+
+Keep notes in [notes.md](notes.md).
+
+{told if told.startswith("#") else ""}""".rstrip()
+        + "\n"
+    )
+
+
+def answers(space: "Workspace") -> str:
+    """answers.yaml without answers."""
+    return answer_file.blank(space.exercise)
+
+
+def notebook(space: "Workspace", told: str) -> str:
+    """The exercise's notebook, as JSON."""
+    one = space.exercise
+    goals = "\n".join(f"* {goal}" for goal in one.goals)
+    cells = [
+        _text(
+            f"# {one.title}\n\nAbout {one.minutes} minutes. Run the cells from the top, with Shift and Enter.\n\n{goals}"
+        ),
+        _code(_OPEN, "parameters"),
+        _text(_below(told)),
+    ]
+    for number, task in enumerate(one.tasks, 1):
+        cells += _task(number, task)
+    cells += [
+        _text("## Submit\n\nGrades everything, the account's state included, and writes the debrief."),
+        _code("exercise.progress()"),
+        _code("# exercise.submit()  # take the first # away when you are done"),
+    ]
+    for cell in cells:
+        cell["id"] = hashlib.sha256(f"{len(cell.source)}{cell.source}".encode()).hexdigest()[:12]
+    made = nbformat.v4.new_notebook(cells=cells)
+    made.metadata = {
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    seen: set[str] = set()
+    for cell in made.cells:
+        while cell.id in seen:
+            cell.id += "x"
+        seen.add(cell.id)
+    return str(nbformat.writes(made)) + "\n"
+
+
+_OPEN = """\
+folder: str = "."  # the exercise's folder
+
+from cirtlib.training.exercise.tutor import open_exercise
+
+exercise = open_exercise(folder)
+case = exercise.case()"""
+
+
+def _task(number: int, task: Task) -> list[Any]:
+    cells = [_text(f"## {number}. {task.title}\n\n{task.text.strip()}")]
+    cells += [_code(source.rstrip()) for source in task.cells]
+    for question in task.questions:
+        cells += [_text(_asked(question)), _code(f'exercise.ask("{question.id}")')]
+    return cells
+
+
+def _asked(question: Question) -> str:
+    choices = "".join(f"\n* **{key}**: {words.strip()}" for key, words in question.choices.items())
+    several = " Several: separate them by commas." if question.many else ""
+    return f"**{question.id}** ({question.points} points). {question.ask.strip()}{several}{choices}"
+
+
+def _below(markdown: str) -> str:
+    """Markdown whose headings stand one level deeper."""
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in markdown.splitlines())
+
+
+def _text(source: str) -> Any:  # noqa: ANN401 - nbformat has no types
+    return nbformat.v4.new_markdown_cell(source)
+
+
+def _code(source: str, *tags: str) -> Any:  # noqa: ANN401 - nbformat has no types
+    return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} if tags else {})

@@ -1,0 +1,245 @@
+"""The learner's folder of an exercise: what lies in it, how it is made, mended and begun anew.
+
+Nothing in it tells the truth of the incident. `reset` makes all of it anew but what the learner wrote: answers, notes,
+own files and the progress survive.
+"""
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cirtlib.case import Case, load_case
+from cirtlib.errors import CaseError, TrainingError
+from cirtlib.intake import start as start_case
+from cirtlib.text import visible
+from cirtlib.training.exercise.model import Exercise, load_exercise
+from cirtlib.training.exercise.record import Record, record_of
+
+MARKER = ".cirt-exercise"
+PROGRESS, ANSWERS, NOTES, NOTEBOOK, RESULT = (
+    "progress.json",
+    "answers.yaml",
+    "notes.md",
+    "exercise.ipynb",
+    "result.json",
+)
+HOME = Path("exercises")
+# What `reset` throws away: everything that can be made again.
+_MADE = ("evidence", "case", "account", "README.md", "story.md", RESULT, "debrief.html")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One learner's exercise: its folder, which exercise it is, and the seed of its incident."""
+
+    path: Path
+    exercise: Exercise
+    seed: int
+
+    @property
+    def record(self) -> Record:
+        """What really happened."""
+        return record_of(self.exercise, self.seed)
+
+    def case(self) -> Case:
+        """The case of the exercise.
+
+        Raises
+        ------
+        TrainingError
+            when its folder is gone or damaged.
+        """
+        try:
+            return load_case(self.path / "case")
+        except CaseError as error:
+            raise TrainingError(f"{error}; `{self.command('reset')}` makes it anew and keeps your answers") from error
+
+    def command(self, *words: str) -> str:
+        """A `cirt train` command about this exercise, as one types it."""
+        return shlex.join(["cirt", "train", *words, "--dir", os.path.relpath(self.path)])
+
+    def progress(self) -> dict[str, Any]:
+        """What is kept of the learner's way: `started`, `tries` (question -> how often wrong), `hints` (question -> how
+        many), `marks` (question -> share, at).
+        """
+        empty: dict[str, Any] = {"started": "", "tries": {}, "hints": {}, "marks": {}}
+        try:
+            found = json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return empty
+        except (OSError, ValueError):
+            broken = self.path / f"{PROGRESS}.broken"
+            (self.path / PROGRESS).replace(broken)
+            return empty
+        right = isinstance(found, dict) and all(
+            isinstance(found.get(key, value), type(value)) for key, value in empty.items()
+        )
+        return {**empty, **found} if right else empty
+
+    def keep(self, progress: dict[str, Any]) -> None:
+        """Write the progress."""
+        _write(self.path / PROGRESS, json.dumps(progress, indent=1, ensure_ascii=False) + "\n")
+
+
+def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = lambda _: None) -> tuple[Workspace, bool]:
+    """Make the folder of an exercise, or mend one that is there; also whether it was begun before.
+
+    Parameters
+    ----------
+    folder
+        Default: exercises/NAME-SEED.
+
+    Raises
+    ------
+    TrainingError
+        when there is no such exercise, or the folder holds something else.
+    """
+    exercise = load_exercise(name)
+    place = (folder or HOME / f"{exercise.name.replace('_', '-')}-{seed}").absolute()
+    if place.exists() and not place.is_dir():
+        raise TrainingError(f"{place} is a file; choose another folder with --dir")
+    before = place.is_dir() and any(place.iterdir())
+    if before:
+        found = _marked(place)
+        if found is None:
+            raise TrainingError(f"{place} holds files that are no exercise; choose another folder with --dir")
+        if found != (exercise.name, seed):
+            there = f"the exercise {found[0]} with seed {found[1]}"
+            raise TrainingError(f"{place} holds {there}; choose another folder with --dir")
+    place.mkdir(parents=True, exist_ok=True)
+    space = Workspace(place, exercise, seed)
+    _make(space, say)
+    return space, before
+
+
+def find(folder: Path | None = None) -> Workspace:
+    """The exercise in a folder; by default the one we are in, else the only one (or the last begun) under exercises/.
+
+    Raises
+    ------
+    TrainingError
+        when there is none.
+    """
+    if folder is not None:
+        place = folder.absolute()
+        place = place if place.is_dir() or not (HOME / folder).is_dir() else (HOME / folder).absolute()
+    else:
+        here = Path.cwd()
+        inside = [one for one in (here, *here.parents) if (one / MARKER).is_file()]
+        begun = sorted(HOME.glob(f"*/{MARKER}"), key=lambda path: path.stat().st_mtime) if HOME.is_dir() else []
+        if not inside and not begun:
+            raise TrainingError(
+                "no exercise is begun here; `cirt train list` shows them, `cirt train start NAME` begins one"
+            )
+        place = inside[0] if inside else begun[-1].parent.absolute()
+    found = _marked(place)
+    if found is None:
+        raise TrainingError(
+            f"{place} holds no exercise (its file {MARKER} is gone or damaged); "
+            f"`cirt train start NAME --seed N --dir {shlex.quote(str(folder or place))}` begins or mends one"
+        )
+    return Workspace(place, load_exercise(found[0]), found[1])
+
+
+def reset(space: Workspace, *, say: Say = lambda _: None) -> list[str]:
+    """Make everything anew but what the learner wrote; returns what was kept.
+
+    The practice account must have been stopped.
+    """
+    for name in _MADE:
+        path = space.path / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    _make(space, say)
+    made = {*_MADE, MARKER, ".jupyter"}
+    return sorted(path.name for path in space.path.iterdir() if path.name not in made)
+
+
+def _marked(place: Path) -> tuple[str, int] | None:
+    """Exercise and seed of a folder: by its marker, else by its progress, else by its name."""
+    for file in (place / MARKER, place / PROGRESS):
+        try:
+            about = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(about["seed"], int):
+                return load_exercise(str(about["exercise"])).name, about["seed"]
+        except (OSError, ValueError, KeyError, TypeError, TrainingError):
+            continue
+    name, _, seed = place.name.rpartition("-")
+    if not (place / ANSWERS).is_file() or not seed.isdecimal():
+        return None
+    try:
+        return load_exercise(name).name, int(seed)
+    except TrainingError:
+        return None
+
+
+def _make(space: Workspace, say: Say) -> None:
+    """Put in place whatever is not there."""
+    from cirtlib.training.exercise import sheets
+
+    about = {"exercise": space.exercise.name, "seed": space.seed}
+    _write(space.path / MARKER, json.dumps(about) + "\n")
+    if not (space.path / PROGRESS).is_file():
+        space.keep({**about, **space.progress(), "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+    say("making the incident ...")
+    record = space.record
+    _evidence(space, record)
+    if not (space.path / "case" / "case.yaml").is_file():
+        shutil.rmtree(space.path / "case", ignore_errors=True)
+        _case(space, record)
+    told = sheets.story(space.exercise, record)
+    _write(space.path / "story.md", told)
+    _write(space.path / "README.md", sheets.readme(space, told))
+    for name, content in (
+        (ANSWERS, sheets.answers(space)),
+        (NOTES, sheets.NOTES),
+        (NOTEBOOK, sheets.notebook(space, told)),
+    ):
+        if not (space.path / name).exists():
+            _write(space.path / name, content)
+
+
+def _evidence(space: Workspace, record: Record) -> None:
+    """Copy what the analyst is given, if any of it is missing."""
+    for source in (record.logs, record.findings):
+        target = space.path / "evidence" / source.name
+        wanted = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+        if all(
+            (target / path).is_file() and (target / path).stat().st_size == (source / path).stat().st_size
+            for path in wanted
+        ):
+            continue
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+
+
+def _case(space: Workspace, record: Record) -> None:
+    start_case(
+        space.path / "case",
+        logs=[space.path / "evidence" / "logs"],
+        findings=[space.path / "evidence" / "findings"],
+        seeds=record.seeds,
+        window=record.window,
+        content={
+            "case": space.path.name,
+            "title": visible(space.exercise.title),
+            "as_of": record.as_of.isoformat(),
+        },
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
