@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import string
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -55,50 +56,22 @@ def _finding(record: Record, arn: str) -> dict[str, Any]:
     return {}
 
 
-def readme(space: "Workspace", told: str) -> str:
+def readme(space: "Workspace") -> str:
     """README of the learner's folder."""
     one = space.exercise
-    goals = "\n".join(f"* {goal}" for goal in one.goals)
-    costs = ", ".join(f"{level} {cost} %" for level, cost in zip(HINT_LEVELS, HINT_COSTS, strict=True))
-    return (
-        f"""\
-# {one.title}
-
-About {one.minutes} minutes. What you are told stands in [story.md](story.md); what you are given lies in evidence/; case/ is
-a case about it that waits for `cirt collect case`.
-
-## Goals
-
-{goals}
-
-## How to work
-
-In this folder:
-
-| command | what it does |
-|---|---|
-| `cirt lab .` | JupyterLab with `exercise.ipynb`: story, tasks, working cells and answer fields |
-| `cirt train check QUESTION ANSWER` | grade one answer at once; without arguments all of answers.yaml |
-| `cirt train hint QUESTION` | the next hint. Each costs a share of the question's points: {costs} |
-| `cirt train account start .` | the account of the incident, emulated on this machine, to contain in |
-| `cirt train account attack .` | let the attacker try again |
-| `cirt train submit` | points, and a debrief: debrief.html |
-| `cirt train reset` | everything anew, except your answers, notes and files |
-
-Use whatever you like: `cirt scope case` and the notebooks, `cirt sql case "SELECT …"`, pandas. The questions ask for what
-one must understand. Points: {one.points["questions"]} for the questions, {one.points["scope"]} for the scope (by default
-case/out/scope.json, which `cirt scope case` writes; or my_scope.csv with the columns kind and value),
-{one.points["timeline"]} for the timeline (the attacker's acts by `cirt scope`, or my_timeline.csv with a column event_id), and
-{one.points["containment"]} for what you do in the account.
-
-The time of the incident has passed, and stands still: in the account, sessions that were alive at its end stay alive. What
-you do there carries the time of your machine.
-
-Keep notes in [notes.md](notes.md).
-
-{told if told.startswith("#") else ""}""".rstrip()
-        + "\n"
+    template = string.Template((Path(__file__).parents[2] / "data" / "exercise_readme.md").read_text(encoding="utf-8"))
+    return template.substitute(
+        one.points,
+        title=one.title,
+        minutes=one.minutes,
+        goals=_goals(one),
+        costs=", ".join(f"{level} {cost} %" for level, cost in zip(HINT_LEVELS, HINT_COSTS, strict=True)),
+        now=f"{space.record.as_of:%Y-%m-%d %H:%M} UTC",
     )
+
+
+def _goals(exercise: Exercise) -> str:
+    return "\n".join(f"* {goal}" for goal in exercise.goals)
 
 
 def answers(space: "Workspace") -> str:

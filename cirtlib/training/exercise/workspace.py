@@ -18,6 +18,7 @@ from cirtlib.case import Case, load_case
 from cirtlib.errors import CaseError, TrainingError
 from cirtlib.intake import start as start_case
 from cirtlib.text import visible
+from cirtlib.training.exercise import sheets
 from cirtlib.training.exercise.model import Exercise, load_exercise
 from cirtlib.training.exercise.record import Record, record_of
 
@@ -67,8 +68,12 @@ class Workspace:
         return shlex.join(["cirt", "train", *words, "--dir", os.path.relpath(self.path)])
 
     def progress(self) -> dict[str, Any]:
-        """What is kept of the learner's way: `started`, `tries` (question -> how often wrong), `hints` (question -> how
-        many), `marks` (question -> share, at).
+        """What is kept of the learner's way.
+
+        Returns
+        -------
+        dict
+            `started`, a time; question -> `tries` that were wrong, `hints` taken, `marks` (share of the last answer).
         """
         empty: dict[str, Any] = {"started": "", "tries": {}, "hints": {}, "marks": {}}
         try:
@@ -185,8 +190,6 @@ def _marked(place: Path) -> tuple[str, int] | None:
 
 def _make(space: Workspace, say: Say) -> None:
     """Put in place whatever is not there."""
-    from cirtlib.training.exercise import sheets
-
     about = {"exercise": space.exercise.name, "seed": space.seed}
     _write(space.path / MARKER, json.dumps(about) + "\n")
     if not (space.path / PROGRESS).is_file():
@@ -199,7 +202,7 @@ def _make(space: Workspace, say: Say) -> None:
         _case(space, record)
     told = sheets.story(space.exercise, record)
     _write(space.path / "story.md", told)
-    _write(space.path / "README.md", sheets.readme(space, told))
+    _write(space.path / "README.md", sheets.readme(space))
     for name, content in (
         (ANSWERS, sheets.answers(space)),
         (NOTES, sheets.NOTES),

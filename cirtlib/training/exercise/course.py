@@ -1,0 +1,149 @@
+"""The learner's way through the questions: an answer graded at once, one hint after the other, and what both cost."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cirtlib.training.exercise import answer_file
+from cirtlib.training.exercise.marking import Mark, mark, truth
+from cirtlib.training.exercise.model import HINT_COSTS, HINT_LEVELS, Question
+from cirtlib.training.exercise.record import Record
+from cirtlib.training.exercise.workspace import ANSWERS, Workspace
+
+
+@dataclass(frozen=True)
+class Graded:
+    """An answer that was graded.
+
+    Attributes
+    ----------
+    points, out_of
+        Points that it has now, after hints and wrong choices, of those that it could have had.
+    """
+
+    question: Question
+    given: Any
+    mark: Mark
+    points: float
+    out_of: float
+    hints: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As result.json holds it."""
+        return {
+            "id": self.question.id,
+            "ask": " ".join(self.question.ask.split()),
+            "given": self.given,
+            "right": self.mark.right,
+            "points": self.points,
+            "out_of": self.out_of,
+            "hints": self.hints,
+            "why": self.mark.says,
+            "see": self.question.see,
+        }
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One hint: which of how many, what kind it is, its text, and what it costs in points."""
+
+    number: int
+    of: int
+    level: str
+    text: str
+    cost: float
+
+
+def asked(space: Workspace) -> dict[str, float]:
+    """Question -> its points, of those that arise in this incident; the points of others are shared out among them."""
+    arise = {one.id: one.points for one in space.exercise.questions if truth(one, space.record) is not None}
+    scale = space.exercise.points["questions"] / sum(arise.values())
+    return {name: round(points * scale, 2) for name, points in arise.items()}
+
+
+def answer(space: Workspace, name: str, given: str | list[str]) -> Graded:
+    """Note an answer in answers.yaml and the progress, and grade it.
+
+    Raises
+    ------
+    TrainingError
+        when there is no such question.
+    """
+    question = space.exercise.question(name)
+    answer_file.write(space.path / ANSWERS, space.exercise, question.id, given)
+    return _grade(space, question, given)
+
+
+def check(space: Workspace) -> list[Graded]:
+    """Grade all of answers.yaml, in the order of the questions; those without an answer have no points."""
+    given = answer_file.read(space.path / ANSWERS, space.exercise)
+    return [_grade(space, space.exercise.question(name), given.get(name)) for name in asked(space)]
+
+
+def hint(space: Workspace, name: str) -> Hint:
+    """Give the next hint to a question, and note that it was given; the last one again when all were.
+
+    Raises
+    ------
+    TrainingError
+        when there is no such question.
+    """
+    question = space.exercise.question(name)
+    texts = [*question.hints, _answer(question, space.record)]
+    levels = HINT_LEVELS[-len(texts) :] if len(texts) <= len(HINT_LEVELS) else HINT_LEVELS
+    progress = space.progress()
+    had = int(progress["hints"].get(question.id, 0))
+    number = min(had + 1, len(texts))
+    progress["hints"][question.id] = number
+    space.keep(progress)
+    cost = _percent(question, number) - _percent(question, had)
+    points = asked(space).get(question.id, 0.0)
+    return Hint(number, len(texts), levels[number - 1], texts[number - 1], round(points * cost / 100, 2))
+
+
+def next_cost(space: Workspace, name: str) -> float | None:
+    """Points that the next hint to a question costs; None where there is none left."""
+    question = space.exercise.question(name)
+    had = int(space.progress()["hints"].get(question.id, 0))
+    if had > len(question.hints):
+        return None
+    cost = _percent(question, had + 1) - _percent(question, had)
+    return round(asked(space).get(question.id, 0.0) * cost / 100, 2)
+
+
+def _percent(question: Question, number: int) -> int:
+    """What the first `number` hints cost together, of 100; whoever was told the answer has nothing left."""
+    return 100 if number > len(question.hints) else sum(HINT_COSTS[:number])
+
+
+def _answer(question: Question, record: Record) -> str:
+    found = truth(question, record)
+    if found is None:
+        return "This question does not arise in this incident."
+    words = [f"{one}: {question.choices[one]}" if one in question.choices else one for one in found]
+    several = "; all of them count" if question.many else "; any of them is right" if len(words) > 1 else ""
+    return f"the answer: {', '.join(words)}{several}. {question.because.strip()}"
+
+
+def _grade(space: Workspace, question: Question, given: Any) -> Graded:  # noqa: ANN401 - text or list
+    out_of = asked(space).get(question.id, 0.0)
+    progress = space.progress()
+    hints, tries = int(progress["hints"].get(question.id, 0)), int(progress["tries"].get(question.id, 0))
+    if given in (None, "", []):
+        return Graded(question, None, Mark(0, "Not answered.", understood=False), 0.0, out_of, hints)
+    found = mark(question, given, space.record)
+    if found.understood:
+        before = progress["marks"].get(question.id, {})
+        if not found.right and before.get("given") != given:
+            tries += 1
+        progress["tries"][question.id] = tries
+        progress["marks"][question.id] = {
+            "given": given,
+            "share": found.share,
+            "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        }
+        space.keep(progress)
+    left = max(0, 100 - _percent(question, hints)) / 100 if hints else 1.0
+    if question.kind == "choice" and tries:  # whoever tries them all has found out nothing
+        left *= max(0.0, 1 - tries / max(1, len(question.choices) - 1))
+    return Graded(question, given, found, round(out_of * found.share * left, 2), out_of, hints)
