@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,21 @@ def _goals(exercise: Exercise) -> str:
     return "\n".join(f"* {goal}" for goal in exercise.goals)
 
 
+def begun(space: "Workspace", *, before: bool) -> list[str]:
+    """What is said when an exercise has been begun."""
+    place = os.path.relpath(space.path)
+    first = f"goes on in {place}; what was missing is there again" if before else f"is in {place}"
+    return [
+        f"{space.exercise.title} (about {space.exercise.minutes} minutes) {first}",
+        "",
+        (space.path / "story.md").read_text(encoding="utf-8").strip(),
+        "",
+        f"next: cirt lab {place}                 work in the browser, or",
+        f"      cirt collect {place}/case        work on the command line",
+        f"      cirt train check, hint, submit   see {place}/README.md",
+    ]
+
+
 def answers(space: "Workspace") -> str:
     """answers.yaml without answers."""
     return answer_file.blank(space.exercise)
@@ -82,11 +98,9 @@ def answers(space: "Workspace") -> str:
 def notebook(space: "Workspace", told: str) -> str:
     """The exercise's notebook, as JSON."""
     one = space.exercise
-    goals = "\n".join(f"* {goal}" for goal in one.goals)
+    intro = f"About {one.minutes} minutes. Run the cells from the top, with Shift and Enter."
     cells = [
-        _text(
-            f"# {one.title}\n\nAbout {one.minutes} minutes. Run the cells from the top, with Shift and Enter.\n\n{goals}"
-        ),
+        _text(f"# {one.title}\n\n{intro}\n\n{_goals(one)}"),
         _code(_OPEN, "parameters"),
         _text(_below(told)),
     ]

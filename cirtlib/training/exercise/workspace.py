@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ PROGRESS, ANSWERS, NOTES, NOTEBOOK, RESULT = (
     "exercise.ipynb",
     "result.json",
 )
+# What a learner hands in who does not use `cirt scope`.
+MY_SCOPE, MY_TIMELINE = "my_scope.csv", "my_timeline.csv"
 HOME = Path("exercises")
 # What `reset` throws away: everything that can be made again.
 _MADE = ("evidence", "case", "account", "README.md", "story.md", RESULT, "debrief.html")
@@ -45,7 +48,7 @@ class Workspace:
     exercise: Exercise
     seed: int
 
-    @property
+    @cached_property
     def record(self) -> Record:
         """What really happened."""
         return record_of(self.exercise, self.seed)
