@@ -332,16 +332,19 @@ def record(
 
 @app.command()
 def lab(
-    case: Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case.")] = Path(),
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case, or of an exercise.")] = Path(),
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="For JupyterLab, such as -- --port=9999.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on the case's own copies of the notebooks."""
-    from cirtlib.lab import open_lab
+    """Open JupyterLab on the case's own copies of the notebooks, or on the notebook of an exercise."""
+    from cirtlib.lab import open_folder, open_lab
 
-    raise typer.Exit(open_lab(load_case(case), browser=browser, options=tuple(options or ())))
+    given = tuple(options or ())
+    if (case / ".cirt-exercise").is_file():
+        raise typer.Exit(open_folder(case.resolve(), first="exercise.ipynb", browser=browser, options=given))
+    raise typer.Exit(open_lab(load_case(case), browser=browser, options=given))
 
 
 @questions.command("list")

@@ -64,19 +64,31 @@ def open_lab(case: Case, *, browser: bool = True, options: tuple[str, ...] = ())
     for name, state in lab_copy(case).items():
         if state == "edited":
             print(f"{name} in {case.path / 'notebooks'} was edited and is left as it is")
+    return open_folder(case.path / "notebooks", browser=browser, options=options)
+
+
+def open_folder(folder: Path, *, first: str = "", browser: bool = True, options: tuple[str, ...] = ()) -> int:
+    """Run JupyterLab on a folder until it is stopped; `first` is the notebook in it that is opened.
+
+    Returns
+    -------
+    int
+        JupyterLab's exit status.
+    """
     command = [
-        *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={case.path / 'notebooks'}"),
+        *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"),
+        *([f"--LabApp.default_url=/lab/tree/{first}"] if first else []),
         *("--LabApp.extension_manager=readonly", *([] if browser else ["--no-browser"]), *options),
     ]
     try:
-        return subprocess.run(command, check=False, env=_environment(case)).returncode
+        return subprocess.run(command, check=False, env=_environment(folder)).returncode
     except KeyboardInterrupt:
         return 0
 
 
-def _environment(case: Case) -> dict[str, str]:
-    """Environment in which JupyterLab finds none of the user's settings, keeps its own in the case, and asks nobody."""
-    home = case.path / "notebooks" / ".jupyter"
+def _environment(folder: Path) -> dict[str, str]:
+    """Environment in which JupyterLab finds none of the user's settings, keeps its own here, and asks nobody."""
+    home = folder / ".jupyter"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     folders = {
         "JUPYTER_CONFIG_DIR": "config",

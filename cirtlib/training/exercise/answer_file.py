@@ -61,9 +61,8 @@ def read(path: Path, exercise: Exercise) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise TrainingError(f"{path} must hold lines of the form `question: answer`")
     if unknown := [str(name) for name in found if name not in known]:
-        raise TrainingError(
-            f"{path} answers {', '.join(unknown)}, which is no question; questions: {', '.join(sorted(known))}"
-        )
+        there = f"the questions are {', '.join(sorted(known))}"
+        raise TrainingError(f"{path} answers {', '.join(unknown)}, which is no question; {there}")
     wrong = [name for name, value in found.items() if isinstance(value, dict)]
     if wrong:
         raise TrainingError(f"{path}: the answer to {wrong[0]} must be a text or a list; put it in quotes")
