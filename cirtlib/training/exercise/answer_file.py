@@ -52,7 +52,7 @@ def read(path: Path, exercise: Exercise) -> dict[str, Any]:
         where = getattr(error, "problem_mark", None)
         line = f" near line {where.line + 1}" if where else ""
         raise TrainingError(
-            f"{path} is not readable{line}: write `question: answer`, and put an answer with a colon and a space, or one "
+            f"{path} is not readable{line}: write `question: answer`; put an answer with a colon and a space, or one "
             f"that begins with a special character, in quotes"
         ) from error
     if found in (None, ""):

@@ -132,7 +132,7 @@ def _why_time(question: Question, answer: str, right: list[str]) -> str:
     gaps = [instant(answer) - instant(one) for one in right]
     gap = min(gaps, key=abs)
     hours = round(gap.total_seconds() / 3600)
-    if 0 < abs(gap) < _DAY and hours and abs(gap - timedelta(hours=hours)) <= timedelta(seconds=question.tolerance):
+    if hours and abs(gap) < _DAY and abs(gap - timedelta(hours=hours)) <= timedelta(seconds=question.tolerance):
         return (
             f"{answer} is whole hours away: is that the time of your own zone? Times of CloudTrail are UTC; "
             "give UTC, or an offset such as +02:00."

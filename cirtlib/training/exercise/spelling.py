@@ -36,7 +36,7 @@ def canonical(kind: str, text: str, record: Record) -> str:
     Unclear
         when the text cannot be one.
     """
-    plain = text.strip(_MARKS).rstrip(".,;")
+    plain = text.strip(f"{_MARKS}.,;")
     if not plain:
         raise Unclear("the answer is empty")
     if len(plain) > 2000:
@@ -229,4 +229,4 @@ def parts(given: Any) -> list[str]:  # noqa: ANN401 - whatever a file or a noteb
 def _ids(text: str) -> bool:
     """Whether every word of a text is an ARN, a key, an address or an id: then spaces stand between them."""
     words = text.split()
-    return len(words) > 1 and all(re.search(r"[\d:]", word) for word in words)
+    return len(words) > 1 and all(re.search(r"\d.*\d|:", word) for word in words)

@@ -1,0 +1,2 @@
+"""stub"""
+def resolve(name, record): return None
