@@ -222,7 +222,7 @@ def parts(given: Any) -> list[str]:  # noqa: ANN401 - whatever a file or a noteb
     """Answers of a set: a list, or a text with commas, semicolons, line ends, or spaces between ids."""
     if isinstance(given, list | tuple | set):
         return [str(one) for one in given if str(one).strip()]
-    found = [one for one in re.split(r"[,;\n]+", str(given)) if one.strip(_MARKS)]
+    found = [one.strip() for one in re.split(r"[,;\n]+", str(given)) if one.strip(_MARKS)]
     return [word for one in found for word in (one.split() if _ids(one) else [one])]
 
 
