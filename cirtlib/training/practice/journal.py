@@ -1,0 +1,124 @@
+"""The order of calls in the practice account: who asked for what, what was decided; and how to do the writes again."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from cirtlib.errors import TrainingError
+
+Json = dict[str, Any]
+_SECRET = ("password", "secret", "token", "serialnumber")
+_READS = ("Get", "List", "Describe", "Head", "Lookup", "Search", "BatchGet", "Simulate", "Scan", "Query", "Generate")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One call that was answered.
+
+    Attributes
+    ----------
+    number, at
+        Its place in the order, from 1; when, by this machine's clock.
+    ruling, by
+        See `authorise.Ruling`.
+    status
+        HTTP status of the answer.
+    raw
+        Of a write, the request as it came, without its signature: method, path, query, headers, body (base64).
+    """
+
+    number: int
+    at: str
+    account: str
+    region: str
+    key: str
+    caller: str
+    service: str
+    operation: str
+    parameters: Json
+    ruling: str
+    by: str
+    status: int
+    raw: Json = field(default_factory=dict)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the call was carried out and changes something."""
+        return bool(self.raw) and self.status < 400
+
+    @property
+    def call(self) -> str:
+        """As `iam:DeleteUser`."""
+        return f"{self.service}:{self.operation}"
+
+
+def reads(operation: str) -> bool:
+    """Whether a call only reads, by its name."""
+    return operation.startswith(_READS) or operation in ("AssumeRole", "DecodeAuthorizationMessage")
+
+
+class Journal:
+    """A file of one JSON line for each call; safe for many threads of one process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._lock = path, Lock()
+        self.entries = list(_read(path)) if path.is_file() else []
+
+    def note(self, **about: Any) -> Entry:  # noqa: ANN401 - the members of Entry
+        """Add a call."""
+        with self._lock:
+            at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+            entry = Entry(number=len(self.entries) + 1, at=at, **about)
+            self.entries.append(entry)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(entry), default=str, ensure_ascii=False) + "\n")
+        return entry
+
+    def writes(self) -> list[Entry]:
+        """Calls that were carried out and changed something, in their order."""
+        return [entry for entry in self.entries if entry.changes]
+
+
+def raw(environ: Json, body: bytes) -> Json:
+    """A request as it can be sent again: of its signature only whose it was."""
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") and isinstance(value, str)
+    }
+    headers["content-type"] = str(environ.get("CONTENT_TYPE", ""))
+    authorization = headers.get("authorization", "").partition("Signature=")[0]
+    return {
+        "method": environ["REQUEST_METHOD"],
+        "path": str(environ.get("RAW_URI") or environ.get("PATH_INFO", "")).partition("?")[0],
+        "query": str(environ.get("QUERY_STRING", "")),
+        "headers": headers | {"authorization": f"{authorization}Signature=none"},
+        "body": base64.b64encode(body).decode(),
+    }
+
+
+def hidden(parameters: Json) -> Json:
+    """Parameters without what is secret."""
+    return {
+        key: "(not kept)" if any(word in key.lower() for word in _SECRET) and isinstance(value, str) else value
+        for key, value in parameters.items()
+        if not hasattr(value, "read") and not isinstance(value, bytes)
+    }
+
+
+def _read(path: Path) -> Iterator[Entry]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            yield Entry(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            if number == len(lines):  # the process was killed while it wrote
+                return
+            raise TrainingError(
+                f"{path}, line {number}, is no call of the account; `cirt train account reset` begins anew"
+            ) from error
