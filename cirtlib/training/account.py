@@ -9,7 +9,7 @@ import datetime as dt
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from cirtlib.errors import TrainingError
 from cirtlib.training.account_evidence import Logs, deliver_findings, enabled_regions, organization_id, trail_bucket
 from cirtlib.training.account_state import State, backend, load, read, reset
-from cirtlib.training.front import Clock, Deny, Faults, Log, Served, front
+from cirtlib.training.front import Clock, Deny, Faults, Guarding, Log, Served, front
 from cirtlib.training.front_automation import automation
 from cirtlib.training.front_cloudtrail import History, Keys, cloudtrail
 from cirtlib.training.front_guardduty import enable_detectors, guardduty, read_guardduty
@@ -153,7 +153,10 @@ def serve(
     folder: Path,
     *,
     host: str = "127.0.0.1",
+    port: int = 0,
     watch: Callable[[str], None] | None = None,
+    guard: Guarding | None = None,
+    more: Mapping[tuple[str, str], Served] | None = None,
     **evidence: Unpack[Evidence],
 ) -> Iterator[Emulated]:
     """Run emulated accounts that hold `state` (of state_*.json) while the context lasts; one at a time in a process.
@@ -162,8 +165,14 @@ def serve(
     ----------
     folder
         Where the AWS CLI configuration is written.
+    port
+        Of the server; 0: any that is free.
     watch
         Called after each request with `METHOD operation`.
+    guard
+        Decides on every call (see practice/guard.py); without one, whoever asks may do all.
+    more
+        What the front answers besides.
     evidence
         See `Evidence`.
 
@@ -179,9 +188,9 @@ def serve(
     clock = Clock(evidence.get("now") or dt.datetime.now(dt.UTC))
     home, buckets, logs = _deliver(state, evidence, clock)
     moto = DomainDispatcherApplication(create_backend_app)
-    served = _served(evidence, clock)
-    application = front(moto, served, faults, log)
-    server = make_server(host, _free_port(host), application, threaded=True, request_handler=_Quiet)
+    served = {**_served(evidence, clock), **(more or {})}
+    application = front(moto, served, faults, log, guard)
+    server = make_server(host, port or _free_port(host), application, threaded=True, request_handler=_Quiet)
     thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -11,12 +11,13 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from cirtlib.training.front_model import Asked, Json, Refused, check, identify, write
 
@@ -108,31 +109,101 @@ class Log:
             self.watch(self.seen[-1])
 
 
-def front(moto: Wsgi, served: Mapping[tuple[str, str], Served], faults: Faults, log: Log) -> Wsgi:
-    """WSGI application that answers what is in `served`, and passes on to moto what is not."""
+class Guarding(Protocol):
+    """What may stand before everything else: it decides who may do what, and notes it."""
+
+    def page(self, environ: Json) -> tuple[int, dict[str, str], bytes]:
+        """Answer what is no signed call of an API."""
+
+    def check(self, environ: Json, asked: Asked) -> Any:  # noqa: ANN401 - see practice/guard.py
+        """Decide about a call."""
+
+    def turn(self, passed: Any) -> AbstractContextManager[None]:  # noqa: ANN401 - what `check` gave
+        """What is entered while a call is carried out."""
+
+    def note(self, environ: Json, body: bytes, passed: Any, status: int) -> None:  # noqa: ANN401 - what `check` gave
+        """Note a call that was answered."""
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """What stands behind the guard: our own answers, then moto."""
+
+    moto: Wsgi
+    served: Mapping[tuple[str, str], Served]
+    faults: Faults
+
+    def answer(self, environ: Json, asked: Asked | None, start_response: Callable[..., Any]) -> list[bytes]:
+        """Answer a call."""
+        made = _made(asked, self.served, self.faults)
+        return list(self.moto(environ, start_response)) if made is None else _send(environ, start_response, made)
+
+
+def front(
+    moto: Wsgi, served: Mapping[tuple[str, str], Served], faults: Faults, log: Log, guard: Guarding | None = None
+) -> Wsgi:
+    """WSGI application that answers what is in `served`, and passes on to moto what is not.
+
+    With a `guard` a call must be signed by a key that it knows, and allowed by the accounts' policies; each answer says
+    in a header what was decided.
+    """
+    behind = _Behind(moto, served, faults)
 
     def application(environ: Json, start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 - WSGI
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
-        made = _made(environ, body, served, faults)
-        if made is None:
-            answer = list(moto(environ, start_response))
+        asked = identify(environ, body)
+        if guard is None:
+            answer = behind.answer(environ, asked, start_response)
+        elif asked is None:
+            answer = _send(environ, start_response, guard.page(environ))
         else:
-            status, headers, content = made
-            length = {"Content-Length": str(len(content))}
-            start_response(f"{status} {HTTPStatus(status).phrase}", list({**headers, **length}.items()))
-            answer = [b"" if environ["REQUEST_METHOD"] == "HEAD" else content]
+            answer = _guarded(environ, body, asked, start_response, behind, guard)
         log.note(environ, body)
         return answer
 
     return application
 
 
+def _guarded(  # noqa: PLR0913, PLR0917 - a call, and what stands before and behind
+    environ: Json,
+    body: bytes,
+    asked: Asked,
+    start_response: Callable[..., Any],
+    behind: _Behind,
+    guard: Guarding,
+) -> list[bytes]:
+    """Answer a call if the guard lets it through; it is told what came of it."""
+    passed = guard.check(environ, asked)
+    ruling = {"x-cirt-ruling": passed.ruling.header}
+    if passed.refused or passed.rehearsed:
+        status, headers, content = write(passed.asked, passed.refused) if passed.refused else (200, {}, b"")
+        guard.note(environ, body, passed, status)
+        return _send(environ, start_response, (status, headers | ruling, content))
+    told = 0
+
+    def started(status: str, headers: list[tuple[str, str]], *more: object) -> Any:  # noqa: ANN401 - WSGI
+        nonlocal told
+        told = int(status[:3])
+        return start_response(status, [*headers, *ruling.items()], *more)
+
+    with guard.turn(passed):
+        answer = behind.answer(environ, passed.asked, started)
+        guard.note(environ, body, passed, told)
+    return answer
+
+
+def _send(environ: Json, start_response: Callable[..., Any], made: tuple[int, dict[str, str], bytes]) -> list[bytes]:
+    status, headers, content = made
+    length = {"Content-Length": str(len(content))}
+    start_response(f"{status} {HTTPStatus(status).phrase}", list({**headers, **length}.items()))
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else content]
+
+
 def _made(
-    environ: Json, body: bytes, served: Mapping[tuple[str, str], Served], faults: Faults
+    asked: Asked | None, served: Mapping[tuple[str, str], Served], faults: Faults
 ) -> tuple[int, dict[str, str], bytes] | None:
     """Our own answer to a request; None where it is moto's to give."""
-    asked = identify(environ, body)
     if asked is None:
         return None
     if refusal := faults.refusal(asked):

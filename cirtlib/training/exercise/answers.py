@@ -1,2 +1,5 @@
 """stub"""
-def resolve(name, record): return None
+
+
+def resolve(name, record):
+    return None

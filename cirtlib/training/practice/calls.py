@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from moto.backends import get_backend
 
 from cirtlib.policy.conditions import Value
 from cirtlib.training.account_state import backend
@@ -74,8 +75,6 @@ def owner(resource: str, caller: str) -> str:
 
 def bucket_owner(name: str) -> str:
     """Account of a bucket in the emulated accounts; '' where there is none."""
-    from moto.backends import get_backend
-
     for account in list(get_backend("s3").keys()):
         if name in get_backend("s3")[account]["aws"].buckets:
             return str(account)

@@ -69,6 +69,11 @@ class Journal:
         self.path, self._lock = path, Lock()
         self.entries = list(_read(path)) if path.is_file() else []
 
+    @property
+    def next(self) -> int:
+        """Number of the call that is noted next."""
+        return len(self.entries) + 1
+
     def note(self, **about: Any) -> Entry:  # noqa: ANN401 - the members of Entry
         """Add a call."""
         with self._lock:

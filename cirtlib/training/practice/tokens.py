@@ -27,7 +27,13 @@ def tokens(authority: Authority) -> dict[tuple[str, str], Served]:
 
 
 def issue(
-    authority: Authority, role: str, name: str, *, seconds: int = 3600, by: Credential | None = None, given: Json | None = None
+    authority: Authority,
+    role: str,
+    name: str,
+    *,
+    seconds: int = 3600,
+    by: Credential | None = None,
+    given: Json | None = None,
 ) -> Credential:
     """Issue a session of a role now, and enter it into the register; `given` are the parameters of AssumeRole."""
     now, told = authority.now(), given or {}
