@@ -165,7 +165,7 @@ def front(
     return application
 
 
-def _guarded(  # noqa: PLR0913, PLR0917 - a call, and what stands before and behind
+def _guarded(
     environ: Json,
     body: bytes,
     asked: Asked,

@@ -1,0 +1,320 @@
+"""The attacker tries again: with every credential they held, by every way in that they made, everything they did.
+
+What they hold stands in the generator's record. A way in that needs a new session (a role, a password, an instance) is
+judged by the accounts' policies and state at that moment; each call is then put to the front with that session's key.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from cirtlib.training.account_state import backend
+from cirtlib.training.exercise.record import Record
+from cirtlib.training.practice import tokens
+from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.journal import reads
+from cirtlib.training.practice.rebuild import call_of, parameters_of
+from cirtlib.training.practice.register import Credential
+from cirtlib.training.practice.rehearse import Rehearsal
+
+Json = dict[str, Any]
+_KEPT = 5  # event ids that a call cites
+# They succeed for whoever has a credential, and give no access.
+_NOTHING = {"sts:GetCallerIdentity", "sts:GetSessionToken"}
+# What an attacker tries besides: (service, operation, parameters).
+_MORE: tuple[tuple[str, str, Json], ...] = (
+    ("iam", "ListUsers", {}),
+    ("iam", "CreateUser", {"UserName": "backup-2"}),
+    ("s3", "ListBuckets", {}),
+    ("secretsmanager", "ListSecrets", {}),
+    ("ec2", "DescribeInstances", {}),
+    ("ec2", "RunInstances", {"ImageId": "ami-0123456789abcdef0", "MinCount": 1, "MaxCount": 1}),
+)
+
+
+@dataclass(frozen=True)
+class Try:
+    """One call that the attacker tried again.
+
+    Attributes
+    ----------
+    way
+        The credential or way in, in words.
+    event_ids
+        Records of the same call in the attack; none for what they had not done yet.
+    writes
+        Whether it changes or takes something; else it looks.
+    result
+        open, closed, or unknown; `by` says what stops it.
+    """
+
+    way: str
+    owner: str
+    service: str
+    operation: str
+    account: str
+    event_ids: tuple[str, ...]
+    writes: bool
+    result: str
+    by: str
+
+    def to_dict(self) -> Json:
+        """As JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A credential or way in: in words, for whom it acts, the key that it gives now, or why it gives none."""
+
+    name: str
+    owner: str
+    key: str = ""
+    closed: str = ""
+    event_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Call:
+    service: str
+    operation: str
+    given: Json
+    region: str
+    address: str
+    event_ids: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        return not reads(self.operation) or self.operation in ("GetSecretValue", "GetObject", "GetParameter")
+
+
+def try_all(authority: Authority, rehearsal: Rehearsal, record: Record) -> list[Try]:
+    """Try every way with every call; a way that gives no credential is one row."""
+    did, addresses = _did(record)
+    found = []
+    for way in ways(authority, record):
+        if not way.key:
+            found.append(
+                Try(way.name, way.owner, "", "", "", way.event_ids, writes=True, result="closed", by=way.closed)
+            )
+            continue
+        account = way.owner.split(":")[4]
+        address = addresses.get(way.owner, next(iter(addresses.values()), ""))
+        calls = did.get(way.owner, []) + [
+            _Call(service, operation, given, "us-east-1", address) for service, operation, given in _MORE
+        ]
+        for call in calls:
+            if f"{call.service}:{call.operation}" in _NOTHING or call.operation == "AssumeRole":
+                continue
+            ruled = rehearsal.rule(
+                way.key, call.service, call.operation, call.given, region=call.region, address=call.address
+            )
+            if ruled is None:
+                continue
+            result = {"allowed": "open", "unknown": "unknown"}.get(ruled.result, "closed")
+            ids = call.event_ids or ()
+            found.append(
+                Try(way.name, way.owner, call.service, call.operation, account, ids, call.writes, result, ruled.by)
+            )
+    return found
+
+
+def ways(authority: Authority, record: Record) -> list[Way]:
+    """All credentials and ways in, with the key that each gives at this moment."""
+    held = [*_credentials(authority, record), *_passwords(authority, record), *_machines(authority, record)]
+    held += _foreign(authority, record)
+    seen = {(way.owner, way.key) for way in held}
+    for way in list(held):  # roles that a credential still opens; a role of a role is no longer-lived than its first
+        for found in _roles(authority, record, way):
+            if (found.owner, found.closed) not in seen:
+                seen.add((found.owner, found.closed))
+                held.append(found)
+    return held
+
+
+def _credentials(authority: Authority, record: Record) -> Iterator[Way]:
+    """Keys and sessions that the attacker had in hand."""
+    now = authority.now()
+    for node in record.truth["extent"]:
+        if node["kind"] != "credential":
+            continue
+        known = _known(authority, node["value"])
+        if known is None:
+            yield Way(f"credential {node['value']}", "::::", closed="there is no such credential any more")
+            continue
+        what = "access key" if known.issued is None else "console session" if known.console else "session"
+        name = f"{what} {node['value']} of {known.owner}"
+        bad = authority.register.active(known, now)
+        if bad == "expired" and known.expires and known.expires <= record.as_of:
+            continue  # it had run out before anybody looked
+        yield Way(name, known.owner, "" if bad else known.key, f"it is {bad}" if bad else "")
+
+
+def _known(authority: Authority, value: str) -> Credential | None:
+    """Credential that a node names: by key id, or a console session by principal id and time."""
+    if "/" not in value:
+        return authority.register.find(value)
+    principal, _, created = value.partition("/")
+    for one in authority.register.sessions.values():
+        if one.context.get("aws:userid") == principal and one.context.get("aws:TokenIssueTime") == created:
+            return one
+    return None
+
+
+def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
+    """Passwords that the attacker made or learnt: they sign in while it is the same, and no MFA device asks for more."""
+    for arn, ids in _signed_in(record).items():
+        account, name = arn.split(":")[4], arn.rsplit("/", 1)[-1]
+        user = next((one for one in backend("iam", account).users.values() if one.arn == arn), None)
+        words = f"sign-in of {arn} with its password"
+        if user is None or user.password is None:
+            yield Way(
+                words,
+                arn,
+                closed="there is no such user any more" if user is None else "the password is gone",
+                event_ids=ids,
+            )
+        elif user.password != INITIAL_PASSWORD:
+            yield Way(words, arn, closed="the password is another", event_ids=ids)
+        elif user.mfa_devices:
+            yield Way(words, arn, closed="an MFA device is asked for", event_ids=ids)
+        else:
+            yield Way(words, arn, _console(authority, arn, name, str(user.id)).key, event_ids=ids)
+
+
+INITIAL_PASSWORD = "set-by-the-scenario"  # noqa: S105 - of no account; see account_state
+
+
+def _signed_in(record: Record) -> dict[str, tuple[str, ...]]:
+    """Users whose password the attacker knows, with the records that show it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for event in _attack(record):
+        identity, told = event["userIdentity"], event.get("requestParameters") or {}
+        arn = ""
+        if event["eventName"] in ("CreateLoginProfile", "UpdateLoginProfile") and not event.get("errorCode"):
+            account = event["recipientAccountId"]
+            arn = next(
+                (
+                    one["Arn"]
+                    for one in record.after["accounts"][account]["users"]
+                    if one["UserName"] == told["userName"]
+                ),
+                "",
+            )
+        elif event["eventName"] == "ConsoleLogin" and identity.get("type") == "IAMUser":
+            arn = identity.get("arn", "")
+        if arn:
+            found[arn] = (*found.get(arn, ()), event["eventID"])[:_KEPT]
+    return found
+
+
+def _console(authority: Authority, arn: str, name: str, user_id: str) -> Credential:
+    """A new session in the console."""
+    now, account = authority.now(), arn.split(":")[4]
+    context = {
+        "aws:PrincipalArn": arn, "aws:PrincipalAccount": account, "aws:PrincipalType": "User", "aws:username": name,
+        "aws:userid": user_id, "aws:TokenIssueTime": f"{now:%Y-%m-%dT%H:%M:%SZ}", "aws:MultiFactorAuthPresent": "false",
+    }  # fmt: skip
+    made = Credential(tokens.new_key(), account, arn, arn, now, None, context, console=True)
+    return authority.register.issue(made)
+
+
+def _machines(authority: Authority, record: Record) -> Iterator[Way]:
+    """Instances that the attacker is in: they fetch what the metadata service hands out now."""
+    for arn in record.truth["leads"]:
+        account, region, instance = arn.split(":")[4], arn.split(":")[3], arn.rsplit("/", 1)[-1]
+        role, why = handed_out(account, region, instance)
+        words = f"credentials that instance {instance} hands out"
+        if not role:
+            yield Way(words, f"arn:aws:ec2:{region}:{account}:instance/{instance}", closed=why)
+            continue
+        made = tokens.issue(authority, role, instance, seconds=21600)
+        authority.register.issue(replace(made, context={**made.context, "ec2:SourceInstanceARN": arn}))
+        yield Way(words, role, made.key)
+
+
+def handed_out(account: str, region: str, instance: str) -> tuple[str, str]:
+    """ARN of the role whose credentials an instance hands to whoever is on it, or '' and why none.
+
+    An instance without any rule of ingress and egress is isolated: nobody from outside reaches it.
+    """
+    ec2 = backend("ec2", account, region)
+    machine = next((one for held in ec2.reservations.values() for one in held.instances if one.id == instance), None)
+    if machine is None or machine._state.name != "running":
+        return "", "the instance does not run"
+    groups = {group.id: group for card in machine.nics.values() for group in card.group_set}
+    if not any(group.ingress_rules or group.egress_rules for group in groups.values()):
+        return "", "the instance is isolated: its security groups let nothing in or out"
+    associations = ec2.iam_instance_profile_associations.values()
+    profile = next((one.iam_instance_profile for one in associations if one.instance.id == instance), None)
+    if profile is None or not profile.roles:
+        return "", "the instance has no instance profile"
+    return str(profile.roles[0].arn), ""
+
+
+def _foreign(authority: Authority, record: Record) -> Iterator[Way]:
+    """Accounts of the attacker's own that a role's trust policy lets in."""
+    for event in _attack(record):
+        if event["eventName"] != "UpdateAssumeRolePolicy" or event.get("errorCode"):
+            continue
+        account, name = event["recipientAccountId"], event["requestParameters"]["roleName"]
+        role = next((one for one in backend("iam", account).roles.values() if one.name == name), None)
+        for foreign in record.truth["external_accounts"]:
+            words = f"account {foreign} assumes role {name}"
+            if role is None:
+                yield Way(words, f"arn:aws:iam::{account}:role/{name}", closed="there is no such role any more")
+                continue
+            yield _enter(authority, authority.register.foreign(foreign), role.arn, words, (event["eventID"],))
+
+
+def _roles(authority: Authority, record: Record, way: Way) -> Iterator[Way]:
+    """Roles that the attacker assumed with the credentials of this owner, assumed once more."""
+    if not way.key:
+        return
+    caller = authority.register.find(way.key)
+    for event in _attack(record):
+        if event["eventName"] != "AssumeRole" or event.get("errorCode") or caller is None:
+            continue
+        if event["userIdentity"].get("arn") not in (caller.owner, caller.arn):
+            continue
+        role = event["requestParameters"]["roleArn"]
+        words = f"new session of {role} by {way.name}"
+        yield _enter(authority, caller, role, words, (event["eventID"],))
+
+
+def _enter(authority: Authority, caller: Credential, role: str, words: str, ids: tuple[str, ...]) -> Way:
+    """Assume a role, if its trust and the caller's policies let one."""
+    ruled = authority.judge(caller, "sts:AssumeRole", role, dict(caller.context))
+    if not ruled.passes:
+        return Way(words, role, closed=ruled.by or "it may not be assumed", event_ids=ids)
+    if not any(one.arn == role for one in backend("iam", role.split(":")[4]).roles.values()):
+        return Way(words, role, closed="there is no such role any more", event_ids=ids)
+    return Way(words, role, tokens.issue(authority, role, "attacker", by=caller).key, event_ids=ids)
+
+
+def _attack(record: Record) -> list[Json]:
+    """Records of the attacker's, in their order."""
+    mine = [record.events[tuple(pair)] for pair in record.truth["attacker_events"]]
+    return sorted(mine, key=lambda one: (one["eventTime"], one["eventID"]))
+
+
+def _did(record: Record) -> tuple[dict[str, list[_Call]], dict[str, str]]:
+    """User or role -> what the attacker did through it, each call once; and the address they did it from."""
+    calls: dict[str, dict[tuple[str, str, str], _Call]] = {}
+    addresses: dict[str, str] = {}
+    for event in _attack(record):
+        identity = event["userIdentity"]
+        owner = identity.get("sessionContext", {}).get("sessionIssuer", {}).get("arn") or identity.get("arn", "")
+        addresses[owner] = event["sourceIPAddress"]
+        named = call_of(event)
+        if event.get("errorCode") or named is None:
+            continue
+        given = parameters_of(event, *named)
+        if given is None:
+            continue
+        mine = calls.setdefault(owner, {})
+        place = (*named, str(sorted(given.items(), key=str)))
+        ids = mine[place].event_ids if place in mine else ()
+        kept = (*ids, event["eventID"])[:_KEPT]
+        mine[place] = _Call(*named, given, event["awsRegion"], event["sourceIPAddress"], kept)
+    return {owner: list(found.values()) for owner, found in calls.items()}, addresses
