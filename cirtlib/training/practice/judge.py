@@ -1,0 +1,262 @@
+"""Grade a containment by the state that the accounts are in, and by the order in which it was done.
+
+Nothing is compared with a plan: the attacker tries again, everybody else does their everyday work, and what came of it
+counts. Any sound way of containing has full marks.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cirtlib.training.account_state import backend
+from cirtlib.training.exercise.record import Record
+from cirtlib.training.practice import uses as everyday
+from cirtlib.training.practice.attacker import Try, try_all
+from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.journal import Entry, Journal
+from cirtlib.training.practice.rehearse import Rehearsal
+from cirtlib.training.practice.standing import Left, left
+from cirtlib.training.practice.uses import Use
+
+Json = dict[str, Any]
+# Changes that keep evidence, or mark it: they may come before logging is on again.
+_KEEPING = (
+    "CreateSnapshot",
+    "CreateSnapshots",
+    "CopySnapshot",
+    "CreateImage",
+    "CreateTags",
+    "StartLogging",
+    "PutObject",
+)
+# Calls that destroy evidence, and what it is.
+_DESTROYS = {
+    "StopLogging": "CloudTrail was stopped",
+    "DeleteTrail": "a trail was deleted",
+    "DeleteDetector": "a GuardDuty detector was deleted",
+    "DeleteFlowLogs": "flow logs were deleted",
+    "DeleteLogGroup": "a log group was deleted",
+    "DeleteBucket": "a bucket was deleted",
+}
+_SHOWN = 5
+
+
+@dataclass
+class Judgement:
+    """What came of a containment; see the fields' words. `points` are shares, 0 to 1.
+
+    Attributes
+    ----------
+    ways
+        The attacker's credentials and ways in: text, result (closed, open, unknown), what still works, by.
+    broken
+        Legitimate uses that fail now: who, text, event_ids.
+    lost, standing
+        Evidence that is lost; what the attacker left and that still stands.
+    order
+        The learner's changes, in their order.
+    minutes
+        From the first call to the last change.
+    """
+
+    ways: list[Json] = field(default_factory=list)
+    broken: list[Json] = field(default_factory=list)
+    lost: list[Json] = field(default_factory=list)
+    standing: list[Json] = field(default_factory=list)
+    order: list[Json] = field(default_factory=list)
+    minutes: float | None = None
+    points: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> Json:
+        """As JSON."""
+        return asdict(self)
+
+
+@dataclass
+class Bench:
+    """Judges the accounts of one incident; made before the learner's first call, so that it knows how they were."""
+
+    authority: Authority
+    rehearsal: Rehearsal
+    record: Record
+    journal: Journal
+    uses: list[Use] = field(default_factory=list)
+    volumes: dict[str, set[str]] = field(default_factory=dict)
+    open_at_first: set[str] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Note what works now: only that can be closed or broken later."""
+        chosen = everyday.uses(self.record)
+        works = everyday.allowed(self.authority, self.rehearsal, chosen)
+        self.uses = [use for number, use in enumerate(chosen) if not works[number]]
+        self.open_at_first = {one.way for one in self.tries() if one.result == "open"}
+        for account in self.record.after["accounts"]:
+            for instance in self.record.after["accounts"][account].get("instances", []):
+                ec2 = backend("ec2", account, instance["Region"])
+                held = {one.id for one in ec2.volumes.values() if _attached(one) == instance["InstanceId"]}
+                self.volumes[instance["InstanceId"]] = held
+
+    def tries(self) -> list[Try]:
+        """Everything that the attacker tries again."""
+        return try_all(self.authority, self.rehearsal, self.record)
+
+    def judge(self) -> Judgement:
+        """Judge what was done."""
+        tries = self.tries()
+        ways = _ways(tries, self.open_at_first)
+        broken = self._broken()
+        lost = self._lost()
+        standing = left(self.authority, self.record, tries)
+        changes = self.journal.writes()
+        return Judgement(
+            ways=ways,
+            broken=broken,
+            lost=[{"text": text} for text, _ in lost],
+            standing=[{"node": one.node, "text": one.text} for one in standing if one.stands],
+            order=[_said(entry) for entry in changes],
+            minutes=_minutes(self.journal.entries, changes),
+            points={
+                "ways": _share_of_ways(ways),
+                "uses": max(0.0, 1 - len({one["who"] for one in broken}) / 3),
+                "evidence": max(0.0, 1 - sum(cost for _, cost in lost)),
+                "cleanup": _share(standing),
+            },
+        )
+
+    def _broken(self) -> list[Json]:
+        """Everyday uses that fail now, by whose they are; those of whom the attacker held are accepted."""
+        held = {node["value"] for node in self.record.truth["extent"] if node["status"] == "compromised"}
+        chosen = [use for use in self.uses if use.source.owner not in held and use.source.by not in held]
+        found: dict[str, Json] = {}
+        for number, why in everyday.allowed(self.authority, self.rehearsal, chosen).items():
+            if not why:
+                continue
+            use = chosen[number]
+            one = found.setdefault(
+                use.source.words, {"who": use.source.words, "calls": [], "why": why, "event_ids": []}
+            )
+            one["calls"] = [*one["calls"], use.call][:_SHOWN]
+            one["event_ids"] = [*one["event_ids"], *use.event_ids][:_SHOWN]
+        return [
+            {"who": one["who"], "text": f"{', '.join(one['calls'])}: {one['why']}", "event_ids": one["event_ids"]}
+            for one in found.values()
+        ]
+
+    def _lost(self) -> list[tuple[str, float]]:
+        """What of the evidence was lost, each with the share of the points that it costs."""
+        return [*self._logging(), *self._disks(), *self._destroyed()]
+
+    def _logging(self) -> Iterable[tuple[str, float]]:
+        trail = self.record.truth["logging"].get("trail")
+        if not trail:
+            return
+        account, region, name = trail.split(":")[4], trail.split(":")[3], trail.rsplit("/", 1)[-1]
+        known = backend("cloudtrail", account, region).trails.get(name)
+        if known is None or not known.status.is_logging:
+            yield f"trail {name}, which the attacker stopped, does not log: what is done now leaves no record", 0.5
+            return
+        for entry in self.journal.writes():
+            if entry.operation == "StartLogging":
+                return
+            if entry.operation not in _KEEPING:
+                yield f"{entry.call} came before logging was on again: turn it on first", 0.25
+                return
+
+    def _disks(self) -> Iterable[tuple[str, float]]:
+        """Instances that were terminated before a snapshot of their volumes was taken."""
+        kept: set[str] = set()
+        for entry in self.journal.writes():
+            given = entry.parameters
+            if entry.operation == "CreateSnapshot":
+                kept.add(str(given.get("VolumeId")))
+            elif entry.operation == "CreateSnapshots":
+                kept |= self.volumes.get(str(given.get("InstanceSpecification", {}).get("InstanceId")), set())
+            elif entry.operation == "CreateImage":
+                kept |= self.volumes.get(str(given.get("InstanceId")), set())
+            elif entry.operation == "TerminateInstances":
+                for name in given.get("InstanceIds", []):
+                    if self.volumes.get(name, {""}) - kept:
+                        yield f"instance {name} was terminated before a snapshot of its volumes was taken", 0.5
+
+    def _destroyed(self) -> Iterable[tuple[str, float]]:
+        own = {entry.parameters.get("SnapshotId") for entry in self.journal.writes()}
+        shared = {one.rsplit("/", 1)[-1] for one in _extent(self.record, "resource") if ":snapshot/" in one}
+        for entry in self.journal.writes():
+            if entry.operation in _DESTROYS:
+                yield _DESTROYS[entry.operation], 0.5
+            elif entry.operation == "DeleteSnapshot" and entry.parameters.get("SnapshotId") in shared & own:
+                yield f"snapshot {entry.parameters['SnapshotId']}, which the attacker shared, was deleted", 0.25
+            elif entry.operation in ("DeleteObject", "DeleteObjects") and "AWSLogs/" in json.dumps(entry.parameters):
+                yield "log files were deleted", 0.5
+
+
+def _extent(record: Record, kind: str) -> list[str]:
+    return [node["value"] for node in record.truth["extent"] if node["kind"] == kind]
+
+
+def _attached(volume: Any) -> str:  # noqa: ANN401 - moto has no types
+    return str(volume.attachment.instance.id) if volume.attachment else ""
+
+
+def _ways(tries: list[Try], at_first: set[str]) -> list[Json]:
+    """One row for each way that was open at first, or is now: whether it is, and what it still lets the attacker do."""
+    found: dict[str, list[Try]] = {}
+    for one in tries:
+        found.setdefault(one.way, []).append(one)
+    rows = []
+    for way, mine in found.items():
+        works = [one for one in mine if one.result == "open"]
+        doubt = [one for one in mine if one.result == "unknown"]
+        if way not in at_first and not works:
+            continue
+        stopped = sorted({one.by for one in mine if one.result == "closed" and one.by})
+        rows.append(
+            {
+                "text": way,
+                "credential": way,
+                "call": ", ".join(f"{one.service}:{one.operation}" for one in (works or doubt)[:_SHOWN]),
+                "event_ids": list(dict.fromkeys(name for one in mine for name in one.event_ids))[:_SHOWN],
+                "result": "open" if works else "unknown" if doubt else "closed",
+                "writes": any(one.writes for one in works),
+                "by": "; ".join(stopped[:2]),
+            }
+        )
+    for way in at_first - found.keys():  # its credential is not even tried any more: nothing gives it
+        rows.append(
+            {
+                "text": way,
+                "credential": way,
+                "call": "",
+                "event_ids": [],
+                "result": "closed",
+                "writes": False,
+                "by": "what opened it is closed",
+            }
+        )
+    return rows
+
+
+def _share_of_ways(ways: list[Json]) -> float:
+    """Share of the ways that are closed; one that lets the attacker change or take something costs at least half."""
+    if not ways:
+        return 1.0
+    closed = sum(one["result"] != "open" for one in ways) / len(ways)
+    return min(closed, 0.5) if any(one["result"] == "open" and one["writes"] for one in ways) else closed
+
+
+def _share(standing: list[Left]) -> float:
+    return 1 - sum(one.stands for one in standing) / len(standing) if standing else 1.0
+
+
+def _said(entry: Entry) -> Json:
+    given = ", ".join(f"{key} {value}" for key, value in entry.parameters.items() if isinstance(value, str))
+    return {"time": entry.at, "who": entry.caller, "call": entry.call, "what": given[:300], "account": entry.account}
+
+
+def _minutes(entries: list[Entry], changes: list[Entry]) -> float | None:
+    if not entries or not changes:
+        return None
+    first, last = (datetime.fromisoformat(one.at) for one in (entries[0], changes[-1]))
+    return round((last - first).total_seconds() / 60, 1)

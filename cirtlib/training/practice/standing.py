@@ -1,0 +1,126 @@
+"""What the attacker left in the accounts, thing by thing, and whether it still stands."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cirtlib.training.account_state import backend
+from cirtlib.training.exercise.record import Record
+from cirtlib.training.practice.attacker import INITIAL_PASSWORD, Try
+from cirtlib.training.practice.authorise import Authority
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Left:
+    """One thing of the attacker's: its node in the extent, what it is, and whether it stands."""
+
+    node: str
+    text: str
+    stands: bool
+
+
+def left(authority: Authority, record: Record, tries: list[Try]) -> list[Left]:
+    """Everything that the attacker made, shared or opened, with whether it is still so.
+
+    A user that stays counts as gone when nothing can be done with it: no key and no password that works, or all refused.
+    """
+    alive = {one.owner for one in tries if one.result != "closed"}
+    return [
+        *_users(record, alive),
+        *_keys(authority, record),
+        *_passwords(record),
+        *_trusts(authority, record),
+        *_machines(record),
+        *_snapshots(record),
+    ]
+
+
+def _made(record: Record, kind: str) -> list[str]:
+    return [
+        node["value"]
+        for node in record.truth["extent"]
+        if node["kind"] == kind and node["status"] == "attacker_created"
+    ]
+
+
+def _users(record: Record, alive: set[str]) -> Iterator[Left]:
+    for arn in _made(record, "principal"):
+        if ":user/" not in arn:
+            continue
+        user = next((one for one in backend("iam", arn.split(":")[4]).users.values() if one.arn == arn), None)
+        usable = user is not None and (
+            user.password is not None or any(key.status == "Active" for key in user.access_keys)
+        )
+        yield Left(f"principal:{arn}", f"user {arn}, which the attacker made", usable and arn in alive)
+
+
+def _keys(authority: Authority, record: Record) -> Iterator[Left]:
+    """Keys that were made for users who were there before: a deactivated one does no harm."""
+    made = set(_made(record, "principal"))
+    for key in _made(record, "credential"):
+        if not key.startswith("AKIA"):
+            continue
+        known = authority.register.find(key)
+        if known is not None and known.owner in made:
+            continue
+        stands = known is not None and not authority.register.active(known, authority.now())
+        yield Left(f"credential:{key}", f"access key {key}, which the attacker made", stands)
+
+
+def _passwords(record: Record) -> Iterator[Left]:
+    made = set(_made(record, "principal"))
+    for account, content in record.after["accounts"].items():
+        before = {one["Arn"]: one["login_profile"] for one in record.before["accounts"][account]["users"]}
+        for user in content["users"]:
+            if not user["login_profile"] or before.get(user["Arn"], False) or user["Arn"] in made:
+                continue
+            now = next((one for one in backend("iam", account).users.values() if one.arn == user["Arn"]), None)
+            stands = now is not None and now.password == INITIAL_PASSWORD
+            yield Left(
+                f"principal:{user['Arn']}", f"the console password of {user['Arn']}, which the attacker set", stands
+            )
+
+
+def _trusts(authority: Authority, record: Record) -> Iterator[Left]:
+    for arn in record.truth["trust_before"]:
+        if not any(node["value"] == arn for node in record.truth["extent"]):
+            continue
+        role = next((one for one in backend("iam", arn.split(":")[4]).roles.values() if one.arn == arn), None)
+        trusted = json.dumps(json.loads(role.assume_role_policy_document)) if role else ""
+        for account in record.truth["external_accounts"]:
+            if account not in json.dumps(_role(record.after, arn)["trust"]):
+                continue
+            ruled = authority.judge(authority.register.foreign(account), "sts:AssumeRole", arn, {}) if role else None
+            stands = account in trusted and ruled is not None and ruled.passes
+            yield Left(f"principal:{arn}", f"the trust of role {arn} in account {account}", stands)
+
+
+def _role(state: Json, arn: str) -> Json:
+    return next(one for content in state["accounts"].values() for one in content["roles"] if one["Arn"] == arn)
+
+
+def _machines(record: Record) -> Iterator[Left]:
+    for arn in _made(record, "resource"):
+        account, region, kind = arn.split(":")[4], arn.split(":")[3], arn.split(":")[5].partition("/")[0]
+        if ":ec2:" not in arn or kind != "instance":
+            continue
+        name = arn.rsplit("/", 1)[-1]
+        held = backend("ec2", account, region).reservations.values()
+        machine = next((one for reservation in held for one in reservation.instances if one.id == name), None)
+        stands = machine is not None and machine._state.name in ("running", "pending")
+        yield Left(f"resource:{arn}", f"instance {name} in {region}, which the attacker started", stands)
+
+
+def _snapshots(record: Record) -> Iterator[Left]:
+    for account, content in record.after["accounts"].items():
+        for snapshot in content.get("snapshots", []):
+            foreign = set(snapshot.get("shared_with", [])) & set(record.truth["external_accounts"])
+            for other in sorted(foreign):
+                name, region = snapshot["SnapshotId"], snapshot["Region"]
+                now = backend("ec2", account, region).snapshots.get(name)
+                stands = now is not None and other in now.create_volume_permission_userids
+                node = f"resource:arn:aws:ec2:{region}::snapshot/{name}"
+                yield Left(node, f"snapshot {name} is shared with account {other}", stands)
