@@ -83,7 +83,7 @@ def ask(folder: Path, page: str, *, timeout: float = _ASK) -> Json:
     TrainingError
         when it does not run, or what answers there is something else.
     """
-    about = _control(folder / FOLDER)
+    about, again = _control(folder / FOLDER), f"`cirt train account start {folder}` starts it"
     if about is None:
         raise TrainingError(
             f"the practice account of {folder} does not run; `cirt train account start {folder}` starts it"
@@ -96,9 +96,7 @@ def ask(folder: Path, page: str, *, timeout: float = _ASK) -> Json:
         body = answer.read()
         content: Json = json.loads(body) if answer.status == 200 else {}
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise TrainingError(
-            f"the practice account of {folder} does not answer ({error}); `cirt train account start {folder}` starts it again"
-        ) from error
+        raise TrainingError(f"the practice account of {folder} does not answer ({error}); {again}") from error
     finally:
         connection.close()
     if not content:

@@ -223,19 +223,8 @@ def _ways(tries: list[Try], at_first: set[str]) -> list[Json]:
                 "by": "; ".join(stopped[:2]),
             }
         )
-    for way in at_first - found.keys():  # its credential is not even tried any more: nothing gives it
-        rows.append(
-            {
-                "text": way,
-                "credential": way,
-                "call": "",
-                "event_ids": [],
-                "result": "closed",
-                "writes": False,
-                "by": "what opened it is closed",
-            }
-        )
-    return rows
+    gone = {"call": "", "event_ids": [], "result": "closed", "writes": False, "by": "what led to it is closed"}
+    return rows + [{"text": way, "credential": way, **gone} for way in sorted(at_first - found.keys())]
 
 
 def _share_of_ways(ways: list[Json]) -> float:

@@ -105,16 +105,10 @@ def configure(authority: Authority, emulated: Emulated, home: Path, space: Works
         key = responder_key(space, account)
         role = f"arn:aws:iam::{account}:role/{RESPONDER}"
         now = authority.now()
-        authority.register.issue(
-            authority.register.session(
-                key,
-                role,
-                "responder",
-                issued=now,
-                expires=now.replace(year=9999),
-                context={"aws:MultiFactorAuthPresent": "true"},
-            )
-        )
+        mfa = {"aws:MultiFactorAuthPresent": "true"}
+        never = now.replace(year=9999)
+        session = authority.register.session(key, role, "responder", issued=now, expires=never, context=mfa)
+        authority.register.issue(session)
         names = [f"[profile {emulated.profiles[account]}]"]
         if account == home_account(space.record):
             names.append("[default]")

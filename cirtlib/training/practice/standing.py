@@ -25,7 +25,7 @@ class Left:
 def left(authority: Authority, record: Record, tries: list[Try]) -> list[Left]:
     """Everything that the attacker made, shared or opened, with whether it is still so.
 
-    A user that stays counts as gone when nothing can be done with it: no key and no password that works, or all refused.
+    A user that stays counts as gone when nothing can be done with it: no key and no password works, or all is refused.
     """
     alive = {one.owner for one in tries if one.result != "closed"}
     return [
