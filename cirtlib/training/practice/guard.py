@@ -86,7 +86,8 @@ class Guard:
             asked = replace(asked, account=caller.account)
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
         refused = None if ruling.passes or self._again else refusal(asked, ruling)
-        return Passed(asked, ruling, refused, ours and asked.operation not in ("AssumeRole", "GetSessionToken"))
+        rehearsed = ours and not self._again and asked.operation not in ("AssumeRole", "GetSessionToken")
+        return Passed(asked, ruling, refused, rehearsed)
 
     def note(self, environ: Json, body: bytes, passed: Passed, status: int) -> None:
         """Write a call into the journal; the attacker's and the grader's do not belong there."""

@@ -119,11 +119,15 @@ class Bench:
             minutes=_minutes(self.journal.entries, changes),
             points={
                 "ways": _share_of_ways(ways),
-                "uses": max(0.0, 1 - len({one["who"] for one in broken}) / 3),
+                "uses": self._share_of_uses(len({one["who"] for one in broken})),
                 "evidence": max(0.0, 1 - sum(cost for _, cost in lost)),
                 "cleanup": _share(standing),
             },
         )
+
+    def _share_of_uses(self, broken: int) -> float:
+        """Each principal whose work is broken costs a third; where there was nothing to contain, one costs all."""
+        return max(0.0, 1 - broken / (3 if self.record.truth["extent"] else 1))
 
     def _broken(self) -> list[Json]:
         """Everyday uses that fail now, by whose they are; those of whom the attacker held are accepted."""

@@ -29,13 +29,8 @@ def call_of(record: Json) -> tuple[str, str] | None:
     """Service and operation of a record as botocore names them; None where no API has it (a sign-in, a page)."""
     source = record["eventSource"].removesuffix(".amazonaws.com")
     service = _SERVICES.get(source, source)
-    model = _model(service)
-    if model is None:
-        return None
-    name = re.sub(r"\d{8}(?:v\d+)?$", "", record["eventName"])
-    known = {one.lower(): one for one in model.operation_names}
-    alias = {"listobjects": "listobjectsv2", "listbuckets": "listbuckets"}.get(name.lower(), name.lower())
-    found = known.get(alias) or known.get(name.lower())
+    name = re.sub(r"\d{8}(?:v\d+)?$", "", record["eventName"]).lower()
+    found = _names(service).get({"listobjects": "listobjectsv2"}.get(name, name))
     return (service, found) if found else None
 
 
@@ -59,6 +54,13 @@ def complete(service: str, operation: str, given: Json) -> bool:
     model = _model(service)
     shape = model.operation_model(operation).input_shape if model else None
     return shape is None or not ParamValidator().validate(given, shape).has_errors()
+
+
+@cache
+def _names(service: str) -> dict[str, str]:
+    """Operations of a service by their names in lower case."""
+    model = _model(service)
+    return {one.lower(): one for one in model.operation_names} if model else {}
 
 
 @cache

@@ -1,6 +1,7 @@
 """Calls put to the front of the practice account with somebody's key: ruled, and not carried out."""
 
 import http.client
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,8 @@ from cirtlib.training.account import require_loopback
 from cirtlib.training.practice.guard import ADDRESS, REHEARSAL, RULING
 
 Json = dict[str, Any]
-_NOBODY = "practice"
+_NOBODY, _REGION = "practice", "us-east-1"
+_SCOPE = re.compile(r"Credential=[^/]*/(\d{8})/[^/]*/")
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,16 @@ class Rehearsal:
 
     endpoint: str
     token: str
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
-    _who: tuple[str, str] = ("", "")
+    _session: Any = None
+    _clients: dict[str, Any] = field(default_factory=dict)
+    _who: tuple[str, str, str] = ("", "", "")
 
     def rule(
         self, key: str, service: str, operation: str, given: Json, *, region: str, address: str = ""
     ) -> Ruled | None:
         """What the front would say to a call with this key, from this address; None where botocore cannot write it."""
-        client = self._client(service, region)
-        self._who = (key, address)
+        client = self._client(service)
+        self._who = (key, region, address)
         try:
             getattr(client, xform_name(operation))(**given)
         except _Said as said:
@@ -59,25 +62,24 @@ class Rehearsal:
             return None
         return None
 
-    def _client(self, service: str, region: str) -> Any:  # noqa: ANN401 - boto3 has no types
-        known = self._clients.get((service, region))
-        if known is None:
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types
+        """One client for each service: to make one takes longer than many calls."""
+        if service not in self._clients:
             settings = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-            session = boto3.Session(aws_access_key_id=_NOBODY, aws_secret_access_key=_NOBODY)
-            known = session.client(
-                service, region_name=region, endpoint_url=require_loopback(self.endpoint), config=settings
+            self._session = self._session or boto3.Session(aws_access_key_id=_NOBODY, aws_secret_access_key=_NOBODY)
+            made = self._session.client(
+                service, region_name=_REGION, endpoint_url=require_loopback(self.endpoint), config=settings
             )
-            known.meta.events.register_first("before-send", self._send)
-            self._clients[service, region] = known
-        return known
+            made.meta.events.register_first("before-send", self._send)
+            self._clients[service] = made
+        return self._clients[service]
 
     def _send(self, request: Any, **_: object) -> None:  # noqa: ANN401 - botocore has no types
-        """Send a request under another's key, and take the front's ruling from the answer."""
-        key, address = self._who
+        """Send a request under another's key and in another Region, and take the front's ruling from the answer."""
+        key, region, address = self._who
         headers = {name: _text(value) for name, value in request.headers.items()}
-        headers["Authorization"] = headers.get("Authorization", "").replace(
-            f"Credential={_NOBODY}/", f"Credential={key}/"
-        )
+        signed = headers.get("Authorization", "")
+        headers["Authorization"] = _SCOPE.sub(rf"Credential={key}/\1/{region}/", signed)
         headers |= {REHEARSAL: self.token, ADDRESS: address}
         url = urlsplit(request.url)
         connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
