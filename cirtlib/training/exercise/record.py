@@ -76,6 +76,11 @@ class Record:
             for record in json.loads(gzip.decompress(path.read_bytes()))["Records"]
         }
 
+    def load(self) -> None:
+        """Read all of it now: a later version may throw the kept files away."""
+        for part in (self.truth, self.before, self.after, self.events):
+            len(part)
+
     def _truth(self, name: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.folder / "truth" / f"{name}.json").read_text(encoding="utf-8"))
         return content

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from moto.moto_api._internal import mock_random
+
 from cirtlib.training.account import RESPONDER, Emulated, serve
 from cirtlib.training.account_evidence import organization_id
 from cirtlib.training.exercise.record import Record
@@ -48,7 +50,9 @@ def main(arguments: list[str]) -> int:
 def run(space: Workspace, home: Path, port: int, token: str) -> None:
     """Serve; `home` gets the AWS CLI configuration, the journal, and control.json once all is ready."""
     record, journal = space.record, Journal(home / JOURNAL)
+    record.load()
     state = with_responder(record.after)
+    mock_random.seed(space.seed)  # ids that the logs do not tell are the same after each start
     accounts = sorted(state["accounts"])
     register = Register.of(accounts, record.events.values(), record.as_of, organization_id(record.logs))
     authority = Authority(register)
