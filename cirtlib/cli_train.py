@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from cirtlib.cli_train_account import account
 from cirtlib.terminal import say, warn
 from cirtlib.text import visible
 
 train = typer.Typer(help="Exercises: learn incident response without an AWS account.", no_args_is_help=True)
+train.add_typer(account, name="account")
 
 DirOption = Annotated[
     Path | None, typer.Option("--dir", "-d", help="The exercise's folder; default: the one you are in, or began last.")
@@ -103,10 +105,10 @@ def train_submit(folder: DirOption = None) -> None:
 def train_reset(folder: DirOption = None) -> None:
     """Make everything anew, the account too; answers, notes and your own files stay."""
     from cirtlib.training.exercise.workspace import find, reset
-    from cirtlib.training.practice.control import stop
+    from cirtlib.training.practice import control
 
     space = find(folder)
-    stop(space.path)
+    control.reset(space.path)
     kept = reset(space, say=warn)
     say(f"{space.path} is as at its start; kept: {', '.join(kept)}")
 

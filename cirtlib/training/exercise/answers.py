@@ -1,7 +1,7 @@
 """The true answers, by name: each computed from the generator's record of what it did, never typed a second time.
 
-A resolver takes the record of an incident and gives a text, a list (of which any is right, or all where the question asks
-for a set), or None where the question does not arise in this incident.
+A resolver takes the record of an incident and gives a text, a list (of which any is right, or all where the question
+asks for a set), or None where the question does not arise in this incident.
 """
 
 import json
@@ -82,14 +82,6 @@ def _gave(event: Json) -> Json:
 
 def _unique(found: list[str]) -> list[str]:
     return list(dict.fromkeys(one for one in found if one))
-
-
-def _made(record: Record, kind: str, part: str = "") -> list[str]:
-    """Nodes of the extent that the attacker made."""
-    return [
-        node["value"] for node in record.truth["extent"]
-        if node["kind"] == kind and node["status"] == "attacker_created" and part in node["value"]
-    ]  # fmt: skip
 
 
 def _user_arn(record: Record, event: Json, name: str) -> str:
@@ -244,7 +236,7 @@ def _seconds(text: str) -> float:
 @answer
 def made_user(record: Record) -> Answer:
     """User that the attacker made."""
-    return _made(record, "principal", ":user/")
+    return _unique([_gave(one)["user"]["arn"] for one in _did(record, "CreateUser")])
 
 
 @answer
@@ -309,9 +301,16 @@ def _foreign_in(record: Record, call: str) -> list[str]:
 
 
 @answer
+def snapshot_region(record: Record) -> Answer:
+    """Region of the shared snapshot."""
+    return _unique([one["awsRegion"] for one in _did(record, "ModifySnapshotAttribute")])
+
+
+@answer
 def started_instances(record: Record) -> Answer:
     """Instances that the attacker started."""
-    return [arn.rsplit("/", 1)[-1] for arn in _made(record, "resource", ":instance/")]
+    runs = [_gave(one)["instancesSet"]["items"] for one in _did(record, "RunInstances")]
+    return [item["instanceId"] for items in runs for item in items]
 
 
 @answer
@@ -389,7 +388,7 @@ def other_instances_of_role(record: Record) -> Answer:
         _told(one)["roleSessionName"] for one in _others(record, "AssumeRole")
         if _told(one).get("roleArn") in roles and _told(one).get("roleSessionName", "").startswith("i-")
     }  # fmt: skip
-    return sorted(found - set(victim_instance(record) or []))
+    return sorted(found - {*(victim_instance(record) or []), *(started_instances(record) or [])})
 
 
 @answer

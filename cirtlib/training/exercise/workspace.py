@@ -137,8 +137,9 @@ def find(folder: Path | None = None) -> Workspace:
         when there is none.
     """
     if folder is not None:
-        place = folder.absolute()
-        place = place if place.is_dir() or not (HOME / folder).is_dir() else (HOME / folder).absolute()
+        named = HOME.glob(f"{str(folder).replace('_', '-')}-*/{MARKER}") if folder.name == str(folder) else []
+        begun = sorted(named, key=lambda path: path.stat().st_mtime)
+        place = begun[-1].parent.absolute() if begun and not folder.is_dir() else folder.absolute()
     else:
         here = Path.cwd()
         inside = [one for one in (here, *here.parents) if (one / MARKER).is_file()]
