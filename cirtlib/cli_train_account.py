@@ -74,25 +74,29 @@ def account_attack(
 
     space = _space(exercise)
     tries = control.ask(space.path, "/cirt/attack")["tries"]
+    told = ("kind", "service", "operation", "account", "writes", "result", "by")
     if form is Format.JSON:
-        show_json(tries)
+        show_json([{key: one[key] for key in told} for one in tries])
         return
     ways: dict[str, list[dict[str, Any]]] = {}
     for one in tries:
         ways.setdefault(one["way"], []).append(one)
     for number, mine in enumerate(ways.values(), 1):
-        counts = Counter(one["result"] for one in mine)
-        still = [f"{one['service']}:{one['operation']}" for one in mine if one["result"] == "open"]
-        said = (
-            f"{counts['open']} of {len(mine)} calls still work: {', '.join(still[:6])}{' …' if len(still) > 6 else ''}"
-        )
-        if not still:
-            by = Counter(one["by"] for one in mine if one["by"]).most_common(1)
-            said = f"closed{': ' + by[0][0] if by else ''}"
-        doubt = f"; {counts['unknown']} could not be judged" if counts["unknown"] else ""
-        say(visible(f"way {number}: {said}{doubt}"))
+        say(visible(f"way {number}, {mine[0]['kind']}: {_outcome(mine)}"))
     if not ways:
         say("there is nobody who could try: no credential is an attacker's")
+
+
+def _outcome(tries: list[dict[str, Any]]) -> str:
+    """What came of one way in. Which key or session it is, the learner has to find out."""
+    still = [f"{one['service']}:{one['operation']}" for one in tries if one["result"] == "open"]
+    doubt = sum(one["result"] == "unknown" for one in tries)
+    unsure = f"; {doubt} could not be judged" if doubt else ""
+    if not still:
+        by = Counter(one["by"] for one in tries if one["by"]).most_common(1)
+        return f"closed{': ' + by[0][0] if by else ''}{unsure}"
+    shown = f"{', '.join(still[:6])}{' …' if len(still) > 6 else ''}"
+    return f"{len(still)} of {len(tries)} calls still work: {shown}{unsure}"
 
 
 def _space(exercise: Path | None) -> "Workspace":

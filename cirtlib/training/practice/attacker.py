@@ -18,6 +18,7 @@ from cirtlib.training.practice.register import Credential
 from cirtlib.training.practice.rehearse import Rehearsal
 
 Json = dict[str, Any]
+_MACHINE, _OUTSIDE = "what an instance hands out", "a role, from an account of the attacker's own"
 _KEPT = 5  # event ids that a call cites
 # They succeed for whoever has a credential, and give no access.
 _NOTHING = {"sts:GetCallerIdentity", "sts:GetSessionToken"}
@@ -38,8 +39,8 @@ class Try:
 
     Attributes
     ----------
-    way
-        The credential or way in, in words.
+    way, kind
+        The credential or way in, in words; and what kind of one it is.
     event_ids
         Records of the same call in the attack; none for what they had not done yet.
     writes
@@ -49,6 +50,7 @@ class Try:
     """
 
     way: str
+    kind: str
     owner: str
     service: str
     operation: str
@@ -68,6 +70,7 @@ class Way:
     """A credential or way in: in words, for whom it acts, the key that it gives now, or why it gives none."""
 
     name: str
+    kind: str
     owner: str
     key: str = ""
     closed: str = ""
@@ -95,7 +98,18 @@ def try_all(authority: Authority, rehearsal: Rehearsal, record: Record) -> list[
     for way in ways(authority, record):
         if not way.key:
             found.append(
-                Try(way.name, way.owner, "", "", "", way.event_ids, writes=True, result="closed", by=way.closed)
+                Try(
+                    way.name,
+                    way.kind,
+                    way.owner,
+                    "",
+                    "",
+                    "",
+                    way.event_ids,
+                    writes=True,
+                    result="closed",
+                    by=way.closed,
+                )
             )
             continue
         account = way.owner.split(":")[4]
@@ -114,7 +128,18 @@ def try_all(authority: Authority, rehearsal: Rehearsal, record: Record) -> list[
             result = {"allowed": "open", "unknown": "unknown"}.get(ruled.result, "closed")
             ids = call.event_ids or ()
             found.append(
-                Try(way.name, way.owner, call.service, call.operation, account, ids, call.writes, result, ruled.by)
+                Try(
+                    way.name,
+                    way.kind,
+                    way.owner,
+                    call.service,
+                    call.operation,
+                    account,
+                    ids,
+                    call.writes,
+                    result,
+                    ruled.by,
+                )
             )
     return found
 
@@ -140,14 +165,22 @@ def _credentials(authority: Authority, record: Record) -> Iterator[Way]:
             continue
         known = _known(authority, node["value"])
         if known is None:
-            yield Way(f"credential {node['value']}", "::::", closed="there is no such credential any more")
+            yield Way(
+                f"credential {node['value']}", "a credential", "::::", closed="there is no such credential any more"
+            )
             continue
         what = "access key" if known.issued is None else "console session" if known.console else "session"
         name = f"{what} {node['value']} of {known.owner}"
         bad = authority.register.active(known, now)
         if bad == "expired" and known.expires and known.expires <= record.as_of:
             continue  # it had run out before anybody looked
-        yield Way(name, known.owner, "" if bad else known.key, f"it is {bad}" if bad else "")
+        yield Way(
+            name,
+            f"a{'n' if what[0] == 'a' else ''} {what}",
+            known.owner,
+            "" if bad else known.key,
+            f"it is {bad}" if bad else "",
+        )
 
 
 def _known(authority: Authority, value: str) -> Credential | None:
@@ -175,11 +208,13 @@ def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
                 event_ids=ids,
             )
         elif user.password != INITIAL_PASSWORD:
-            yield Way(words, arn, closed="the password is another", event_ids=ids)
+            yield Way(words, "a sign-in with a password", arn, closed="the password is another", event_ids=ids)
         elif user.mfa_devices:
-            yield Way(words, arn, closed="an MFA device is asked for", event_ids=ids)
+            yield Way(words, "a sign-in with a password", arn, closed="an MFA device is asked for", event_ids=ids)
         else:
-            yield Way(words, arn, _console(authority, arn, name, str(user.id)).key, event_ids=ids)
+            yield Way(
+                words, "a sign-in with a password", arn, _console(authority, arn, name, str(user.id)).key, event_ids=ids
+            )
 
 
 INITIAL_PASSWORD = "set-by-the-scenario"  # noqa: S105 - of no account; see account_state
@@ -226,11 +261,11 @@ def _machines(authority: Authority, record: Record) -> Iterator[Way]:
         role, why = handed_out(account, region, instance)
         words = f"credentials that instance {instance} hands out"
         if not role:
-            yield Way(words, f"arn:aws:ec2:{region}:{account}:instance/{instance}", closed=why)
+            yield Way(words, _MACHINE, f"arn:aws:ec2:{region}:{account}:instance/{instance}", closed=why)
             continue
         made = tokens.issue(authority, role, instance, seconds=21600)
         authority.register.issue(replace(made, context={**made.context, "ec2:SourceInstanceARN": arn}))
-        yield Way(words, role, made.key)
+        yield Way(words, _MACHINE, role, made.key)
 
 
 def handed_out(account: str, region: str, instance: str) -> tuple[str, str]:
@@ -262,7 +297,9 @@ def _foreign(authority: Authority, record: Record) -> Iterator[Way]:
         for foreign in record.truth["external_accounts"]:
             words = f"account {foreign} assumes role {name}"
             if role is None:
-                yield Way(words, f"arn:aws:iam::{account}:role/{name}", closed="there is no such role any more")
+                yield Way(
+                    words, _OUTSIDE, f"arn:aws:iam::{account}:role/{name}", closed="there is no such role any more"
+                )
                 continue
             yield _enter(authority, authority.register.foreign(foreign), role.arn, words, (event["eventID"],))
 
@@ -284,12 +321,13 @@ def _roles(authority: Authority, record: Record, way: Way) -> Iterator[Way]:
 
 def _enter(authority: Authority, caller: Credential, role: str, words: str, ids: tuple[str, ...]) -> Way:
     """Assume a role, if its trust and the caller's policies let one."""
+    kind = "a new session of a role" if caller.account in authority.register.accounts else _OUTSIDE
     ruled = authority.judge(caller, "sts:AssumeRole", role, dict(caller.context))
     if not ruled.passes:
-        return Way(words, role, closed=ruled.by or "it may not be assumed", event_ids=ids)
+        return Way(words, kind, role, closed=ruled.by or "it may not be assumed", event_ids=ids)
     if not any(one.arn == role for one in backend("iam", role.split(":")[4]).roles.values()):
-        return Way(words, role, closed="there is no such role any more", event_ids=ids)
-    return Way(words, role, tokens.issue(authority, role, "attacker", by=caller).key, event_ids=ids)
+        return Way(words, kind, role, closed="there is no such role any more", event_ids=ids)
+    return Way(words, kind, role, tokens.issue(authority, role, "attacker", by=caller).key, event_ids=ids)
 
 
 def _attack(record: Record) -> list[Json]:
