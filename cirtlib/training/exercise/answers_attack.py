@@ -9,7 +9,6 @@ from cirtlib.training.exercise.answers import (
     acts,
     answer,
     at,
-    extent,
     first,
     moment,
     name_of,
@@ -90,12 +89,6 @@ def attacker_session(record: Record) -> Answer:
 def colleague_session(record: Record) -> Answer:
     """Key of the session that a colleague has of the same role."""
     return text_at("innocents.legit_role_session.key", record.truth)
-
-
-@answer
-def assumed_at(record: Record) -> Answer:
-    """When the attacker got the session of the role."""
-    return moment(first(record, "AssumeRole", key=str(leaked_key(record))))
 
 
 @answer
@@ -322,12 +315,6 @@ def _session(one: Json) -> str:
 
 
 @answer
-def miner_sessions(record: Record) -> Answer:
-    """Keys of the credentials that the attacker's own instances had."""
-    return sorted(set(extent(record, "credential", part="ASIA")) - set(stolen_sessions(record) or ()))  # type: ignore[arg-type]
-
-
-@answer
 def first_theft(record: Record) -> Answer:
     """When the instance's credentials were first used by the attacker."""
     return moment(first(record)) if record.truth["leads"] else None
@@ -364,6 +351,18 @@ def phished_sign_in(record: Record) -> Answer:
 def password_at(record: Record) -> Answer:
     """When a user was given a password."""
     return moment(first(record, "CreateLoginProfile"))
+
+
+@answer
+def password_call(record: Record) -> Answer:
+    """Call that gave a user a way to sign in to the console."""
+    return text_at("eventName", first(record, "CreateLoginProfile", "UpdateLoginProfile"))
+
+
+@answer
+def key_call(record: Record) -> Answer:
+    """Call that made a long-term key."""
+    return text_at("eventName", first(record, "CreateAccessKey"))
 
 
 @answer

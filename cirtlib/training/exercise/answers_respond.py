@@ -22,10 +22,10 @@ from cirtlib.training.exercise.answers import (
 from cirtlib.training.exercise.answers_attack import (
     abused_role,
     bridge,
-    created_key,
     first_address,
     leaked_key,
     leaked_user,
+    made_instances,
     phished_principal,
     quiet_trail,
     workload,
@@ -115,10 +115,13 @@ def bridge_users(record: Record) -> Answer:
 @answer
 def unalarmed(record: Record) -> Answer:
     """Which of the attacker's acts no finding of GuardDuty names."""
+    findings, machines = guardduty(record), set(made_instances(record) or ())  # type: ignore[arg-type]
     told = {
         (at("service.action.awsApiCallAction.api", one), at("resource.accessKeyDetails.accessKeyId", one))
-        for one in guardduty(record)
+        for one in findings
     }
+    if any(at("resource.instanceDetails.instanceId", one) in machines for one in findings):
+        told |= {(one["eventName"], one["userIdentity"].get("accessKeyId")) for one in acts(record, "RunInstances")}
     return [
         act
         for act, call in _ACTS.items()
@@ -256,14 +259,6 @@ def instance_region(record: Record) -> Answer:
 
 
 @answer
-def instance_volume(record: Record) -> Answer:
-    """Volume of the instance whose credentials were taken."""
-    region, account = instance_region(record), str(workload(record))
-    volumes = [one for one in record.after["accounts"][account]["volumes"] if one["Region"] == region]
-    return next((str(one["VolumeId"]) for one in volumes), None)
-
-
-@answer
 def instance_vpc(record: Record) -> Answer:
     """VPC of the instance whose credentials were taken."""
     return text_at("VpcId", _stolen(record))
@@ -291,7 +286,7 @@ def two_places(record: Record) -> Answer:
         for pair in pairs
         if record.events[pair]["userIdentity"].get("accessKeyId") in keys
     }
-    return sorted(own - {str(first_address(record))})
+    return sorted(one for one in own - {str(first_address(record))} if one[-1].isdigit())  # no name of a service
 
 
 @answer
@@ -317,13 +312,6 @@ def created_key_works(record: Record) -> Answer:
     users = [one for content in record.after["accounts"].values() for one in content["users"]]
     active = {key["AccessKeyId"] for one in users for key in one["keys"] if key["Status"] == "Active"}
     return sorted(active & set(extent(record, "credential", part="AKIA")))
-
-
-@answer
-def created_key_status(record: Record) -> Answer:
-    """The attacker's own key, where it still works."""
-    key = created_key(record)
-    return key if key in (created_key_works(record) or ()) else None  # type: ignore[operator]
 
 
 @answer
@@ -376,12 +364,6 @@ def alarm_precedents(record: Record) -> Answer:
 
 
 @answer
-def alarm_known_days(record: Record) -> Answer:
-    """Whether the principal had worked from that address with that program on earlier days: yes or no."""
-    return "yes" if at("alarm.explained_by", record.truth) else "no"
-
-
-@answer
 def alarm_verdict(record: Record) -> Answer:
     """What the alarm was: an attack, or somebody's duty."""
     return "attack" if record.truth["attacker_events"] else "duty"
@@ -397,11 +379,3 @@ def to_contain(record: Record) -> Answer:
 def others_alarmed(record: Record) -> Answer:
     """Role whose making of a user another finding is about."""
     return text_at("innocents.automation.role", record.truth)
-
-
-@answer
-def finding_kind(record: Record) -> Answer:
-    """Call that the seed's finding is about."""
-    seed = record.truth["seed_finding"]
-    found = next((one for one in guardduty(record) if one["arn"] == seed), None)
-    return text_at("service.action.awsApiCallAction.api", found)
