@@ -326,6 +326,13 @@ def phished_principal(record: Record) -> Answer:
     return _password_giver(record)
 
 
+@answer
+def phished_user_name(record: Record) -> Answer:
+    """Name of the IAM user whose console session was phished; nobody where it was a role's."""
+    arn = str(_password_giver(record) or "")
+    return name_of(arn) if ":user/" in arn else None
+
+
 def _password_giver(record: Record) -> Answer:
     one = first(record, "CreateLoginProfile")
     return principal(one) if one else None
@@ -386,3 +393,17 @@ def what_was_read(record: Record) -> Answer:
 def rights_raised(record: Record) -> Answer:
     """Whether the attacker gave the user more rights: yes or no."""
     return "yes" if acts(record, "AttachUserPolicy", "PutUserPolicy", "AddUserToGroup") else "no"
+
+
+@answer
+def raised_policy(record: Record) -> Answer:
+    """Managed policy that the attacker gave a user who existed before."""
+    one = None if created_user(record) else first(record, "AttachUserPolicy")
+    return text_at("requestParameters.policyArn", one)
+
+
+@answer
+def raised_user_name(record: Record) -> Answer:
+    """Name of the user whose rights the attacker raised, and who existed before."""
+    one = None if created_user(record) else first(record, "AttachUserPolicy")
+    return text_at("requestParameters.userName", one)
