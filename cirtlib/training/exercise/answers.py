@@ -1,565 +1,141 @@
-"""The true answers, by name: each computed from the generator's record of what it did, never typed a second time.
+"""Answers by name, computed from what the generator wrote down of an incident; no answer is typed a second time.
 
-A resolver takes the record of an incident and gives a text, a list (of which any is right, or all where the question
-asks for a set), or None where the question does not arise in this incident.
+`answer` in exercise.yaml names one of these; so does `is` of a mistake, and a `$name` in a command.
 """
 
+import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from cirtlib.errors import TrainingError
 from cirtlib.training.exercise.record import Record
 
+Answer = str | list[str] | datetime | None
+Resolver = Callable[[Record], Answer]
 Json = dict[str, Any]
-Answer = str | list[str] | None
-_RESOLVERS: dict[str, Callable[[Record], Answer]] = {}
-_WORLD = ("0.0.0.0/0", "::/0")
+
+_RESOLVERS: dict[str, Resolver] = {}
 
 
-def answer(resolver: Callable[[Record], Answer]) -> Callable[[Record], Answer]:
-    """Register a resolver under its own name."""
-    _RESOLVERS[resolver.__name__] = resolver
-    return resolver
+def answer(function: Resolver) -> Resolver:
+    """Let exercises name this function."""
+    _RESOLVERS[function.__name__] = function
+    return function
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """Names of all resolvers."""
-    return sorted(_RESOLVERS)
+    _load()
+    return tuple(sorted(_RESOLVERS))
 
 
 def resolve(name: str, record: Record) -> Answer:
-    """What a resolver gives for an incident.
+    """The true answer of this name; None where it does not apply to the incident.
 
     Raises
     ------
     TrainingError
         when there is no resolver of this name.
     """
+    _load()
     if name not in _RESOLVERS:
-        raise TrainingError(f"no answer is called {name!r}; known: {', '.join(names())}")
+        raise TrainingError(f"no answer is called {name!r}; cirtlib/training/exercise/answers*.py hold them")
     found = _RESOLVERS[name](record)
-    return found or None
+    return None if found in ("", []) else found
 
 
-# Records of the attack.
+def _load() -> None:
+    """Register what the other modules of answers define; they need this one first."""
+    from cirtlib.training.exercise import answers_attack, answers_respond  # noqa: F401, PLC0415
 
 
-def _attack(record: Record) -> list[Json]:
-    """The attacker's records, in their order."""
-    mine = [record.events[tuple(pair)] for pair in record.truth["attacker_events"]]
-    return sorted(mine, key=lambda one: (one["eventTime"], one["eventID"]))
+def acts(record: Record, *calls: str, key: str = "", failed: bool = False) -> list[Json]:
+    """The attacker's records in their order: of these calls, with this access key, that succeeded (or failed)."""
+    found = [record.events[(event, account)] for event, account in record.truth["attacker_events"]]
+    chosen = [
+        one
+        for one in found
+        if (not calls or one["eventName"] in calls)
+        and (not key or one["userIdentity"].get("accessKeyId") == key)
+        and ("errorCode" in one) is failed
+    ]
+    return sorted(chosen, key=lambda one: one["eventTime"])
 
 
-def _did(record: Record, *calls: str) -> list[Json]:
-    """The attacker's records of these calls that succeeded."""
-    return [one for one in _attack(record) if one["eventName"] in calls and not one.get("errorCode")]
+def first(record: Record, *calls: str, key: str = "") -> Json | None:
+    """The attacker's first record of these calls that succeeded."""
+    return next(iter(acts(record, *calls, key=key)), None)
 
 
-def _others(record: Record, *calls: str) -> list[Json]:
-    """Everybody else's records of these calls that succeeded."""
-    mine = {tuple(pair) for pair in record.truth["attacker_events"]}
-    return [
-        one for pair, one in record.events.items()
-        if pair not in mine and one["eventName"] in calls and not one.get("errorCode")
-    ]  # fmt: skip
+def at(path: str, tree: object) -> Any:  # noqa: ANN401 - whatever a record holds
+    """Value under a dotted path of a record; None where any part of the path is missing."""
+    for part in path.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
 
 
-def _who(event: Json) -> str:
+def text_at(path: str, tree: object) -> str | None:
+    """Text under a dotted path; None where there is none."""
+    found = at(path, tree)
+    return None if found is None else str(found)
+
+
+def principal(one: Json) -> str:
     """ARN of the user or role behind a record."""
-    identity = event["userIdentity"]
-    return str(identity.get("sessionContext", {}).get("sessionIssuer", {}).get("arn") or identity.get("arn") or "")
+    identity = one["userIdentity"]
+    return str(at("sessionContext.sessionIssuer.arn", identity) or identity.get("arn") or "")
 
 
-def _told(event: Json) -> Json:
-    return event.get("requestParameters") or {}
+def name_of(arn: str | None) -> str | None:
+    """Last part of an ARN."""
+    return arn.rsplit("/", 1)[-1].rsplit(":", 1)[-1] if arn else None
 
 
-def _gave(event: Json) -> Json:
-    return event.get("responseElements") or {}
+def moment(one: Json | None) -> datetime | None:
+    """Time of a record, in UTC."""
+    return datetime.fromisoformat(one["eventTime"]) if one else None
 
 
-def _unique(found: list[str]) -> list[str]:
-    return list(dict.fromkeys(one for one in found if one))
+def attack_began(record: Record) -> datetime:
+    """Time of the attacker's first record, or of the false alarm."""
+    return datetime.fromisoformat(record.truth["attack"]["first"] or record.truth["alarm"]["at"])
 
 
-def _user_arn(record: Record, event: Json, name: str) -> str:
-    users = record.after["accounts"][event["recipientAccountId"]]["users"]
-    return next((str(one["Arn"]) for one in users if one["UserName"] == name), "")
+def extent(record: Record, kind: str, *, part: str = "") -> list[str]:
+    """Values of the extent's nodes of a kind that hold a part."""
+    return [one["value"] for one in record.truth["extent"] if one["kind"] == kind and part in one["value"]]
 
 
-# Whoever attacked, and how it began.
+def guardduty(record: Record) -> list[Json]:
+    """All findings of GuardDuty, in the order of the files."""
+    files = sorted(record.findings.rglob("*.jsonl.gz"))
+    return [json.loads(line) for path in files for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
-@answer
-def attack_began(record: Record) -> Answer:
-    """Time of the attacker's first call."""
-    return record.truth["attack"]["first"]  # type: ignore[no-any-return]
-
-
-@answer
-def first_event(record: Record) -> Answer:
-    """Event id of the attacker's first call; of records of the same second, any."""
-    mine = _attack(record)
-    return [one["eventID"] for one in mine if one["eventTime"] == mine[0]["eventTime"]] if mine else None
-
-
-@answer
-def leaked_key(record: Record) -> Answer:
-    """Long-term key that the attack began with."""
-    return _attack(record)[0]["userIdentity"].get("accessKeyId")  # type: ignore[no-any-return]
-
-
-@answer
-def leaked_user(record: Record) -> Answer:
-    """User whose key that is."""
-    return _who(_attack(record)[0])
-
-
-@answer
-def owner_address(record: Record) -> Answer:
-    """Address from which the rightful owner works."""
-    return record.truth["innocents"].get("owner", {}).get("address")  # type: ignore[no-any-return]
-
-
-@answer
-def attacker_addresses(record: Record) -> Answer:
-    """All addresses that the attacker worked from."""
-    return _unique([one["sourceIPAddress"] for one in _attack(record) if one["sourceIPAddress"][:1].isdigit()])
-
-
-@answer
-def first_address(record: Record) -> Answer:
-    """Address of the attacker's first calls."""
-    return _unique([one["sourceIPAddress"] for one in _attack(record) if one["sourceIPAddress"][:1].isdigit()])[:1]
-
-
-@answer
-def innocents_at_address(record: Record) -> Answer:
-    """Ordinary principals that go out through the attacker's first address, too."""
-    return record.truth["innocents"].get("shared_address_principals")  # type: ignore[no-any-return]
-
-
-# Logging that was stopped.
-
-
-@answer
-def stop_event(record: Record) -> Answer:
-    """Event that stopped the trail."""
-    return [one["eventID"] for one in _did(record, "StopLogging")]
-
-
-@answer
-def stop_principal(record: Record) -> Answer:
-    """Role that stopped the trail."""
-    return _unique([_who(one) for one in _did(record, "StopLogging")])
-
-
-@answer
-def stopped_at(record: Record) -> Answer:
-    """When the trail was stopped."""
-    return record.truth["logging"].get("stopped")  # type: ignore[no-any-return]
-
-
-@answer
-def stopped_trail(record: Record) -> Answer:
-    """Trail that was stopped."""
-    return record.truth["logging"].get("trail")  # type: ignore[no-any-return]
-
-
-@answer
-def surviving_trail(record: Record) -> Answer:
-    """Trail of the organization, which a member account cannot stop."""
-    trails = [one for content in record.after["accounts"].values() for one in content["trails"]]
-    return [str(one["Name"]) for one in trails if one["IsOrganizationTrail"] and one["IsLogging"]]
-
-
-@answer
-def after_the_stop(record: Record) -> Answer:
-    """Whether the logs show what the attacker changed after the trail was stopped: yes or no."""
-    stopped = record.truth["logging"].get("stopped")
-    if not stopped:
-        return None
-    return "yes" if any(one["eventTime"] > stopped and not one["readOnly"] for one in _attack(record)) else "no"
-
-
-# Sessions.
-
-
-@answer
-def role_session(record: Record) -> Answer:
-    """Access key of the attacker's session of the role that stopped the trail."""
-    roles = stop_principal(record) or []
+def failed_controls(record: Record, resources: Iterable[str], *, before: datetime | None = None) -> list[Json]:
+    """Failed controls of Security Hub about these resources, that were first seen before a time."""
+    wanted = set(resources)
+    path = record.findings / "security_hub.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    every = content if isinstance(content, list) else content["Findings"]
     return [
-        _gave(one)["credentials"]["accessKeyId"] for one in _did(record, "AssumeRole") if _told(one)["roleArn"] in roles
+        one
+        for one in every
+        if at("Compliance.Status", one) == "FAILED"
+        and wanted & {resource["Id"] for resource in one["Resources"]}
+        and (before is None or datetime.fromisoformat(one["FirstObservedAt"]) < before)
     ]
 
 
-@answer
-def innocent_session(record: Record) -> Answer:
-    """Access key of the rightful session of the developers' role."""
-    return record.truth["innocents"].get("legit_role_session", {}).get("key")  # type: ignore[no-any-return]
-
-
-@answer
-def innocent_user(record: Record) -> Answer:
-    """Who works through the developers' role rightfully."""
-    return record.truth["innocents"].get("legit_role_session", {}).get("user")  # type: ignore[no-any-return]
-
-
-@answer
-def rightful_users_of_role(record: Record) -> Answer:
-    """Users who assumed the role, apart from the attacker and whom they stole from."""
-    roles = set(stop_principal(record) or [])
-    found = [_who(one) for one in _others(record, "AssumeRole") if _told(one).get("roleArn") in roles]
-    return sorted(set(_unique(found)) - {str(leaked_user(record))})
-
-
-@answer
-def sessions_outlive_key(record: Record) -> Answer:
-    """Whether a session that was opened with the leaked key is alive when one looks: yes or no."""
-    opened = [one for one in _did(record, "AssumeRole") if one["userIdentity"].get("accessKeyId") == leaked_key(record)]
-    if not opened:
-        return None
-    hours = (record.as_of.timestamp() - _seconds(opened[-1]["eventTime"])) / 3600
-    return "yes" if hours * 3600 < _told(opened[-1]).get("durationSeconds", 3600) else "no"
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-# What the attacker made.
-
-
-@answer
-def made_user(record: Record) -> Answer:
-    """User that the attacker made."""
-    return _unique([_gave(one)["user"]["arn"] for one in _did(record, "CreateUser")])
-
-
-@answer
-def made_keys(record: Record) -> Answer:
-    """Long-term keys that the attacker made."""
-    return _unique([_gave(one)["accessKey"]["accessKeyId"] for one in _did(record, "CreateAccessKey")])
-
-
-@answer
-def key_holder(record: Record) -> Answer:
-    """User for whom the attacker made a key."""
-    return _unique([_user_arn(record, one, _told(one).get("userName", "")) for one in _did(record, "CreateAccessKey")])
-
-
-@answer
-def password_holder(record: Record) -> Answer:
-    """User for whom the attacker set a console password."""
-    found = _did(record, "CreateLoginProfile", "UpdateLoginProfile")
-    return _unique([_user_arn(record, one, _told(one)["userName"]) for one in found])
-
-
-@answer
-def automation_user(record: Record) -> Answer:
-    """User that a pipeline made, as it does now and then."""
-    return record.truth["innocents"].get("automation", {}).get("user")  # type: ignore[no-any-return]
-
-
-@answer
-def automation_key(record: Record) -> Answer:
-    """Key of the user that a pipeline made."""
-    return record.truth["innocents"].get("automation", {}).get("key")  # type: ignore[no-any-return]
-
-
-@answer
-def opened_role(record: Record) -> Answer:
-    """Role whose trust policy the attacker widened."""
-    named = {_told(one)["roleName"] for one in _did(record, "UpdateAssumeRolePolicy")}
-    return [arn for arn in record.truth["trust_before"] if arn.rsplit("/", 1)[-1] in named]
-
-
-@answer
-def let_in_account(record: Record) -> Answer:
-    """Foreign account that the widened trust lets in."""
-    return _foreign_in(record, "UpdateAssumeRolePolicy")
-
-
-@answer
-def shared_snapshot(record: Record) -> Answer:
-    """Snapshot that the attacker shared."""
-    return _unique([_told(one)["snapshotId"] for one in _did(record, "ModifySnapshotAttribute")])
-
-
-@answer
-def shared_with(record: Record) -> Answer:
-    """Foreign account with which the snapshot was shared."""
-    return _foreign_in(record, "ModifySnapshotAttribute")
-
-
-def _foreign_in(record: Record, call: str) -> list[str]:
-    texts = [str(_told(one)) for one in _did(record, call)]
-    return [account for account in record.truth["external_accounts"] if any(account in text for text in texts)]
-
-
-@answer
-def snapshot_region(record: Record) -> Answer:
-    """Region of the shared snapshot."""
-    return _unique([one["awsRegion"] for one in _did(record, "ModifySnapshotAttribute")])
-
-
-@answer
-def started_instances(record: Record) -> Answer:
-    """Instances that the attacker started."""
-    runs = [_gave(one)["instancesSet"]["items"] for one in _did(record, "RunInstances")]
-    return [item["instanceId"] for items in runs for item in items]
-
-
-@answer
-def instances_region(record: Record) -> Answer:
-    """Region in which the attacker started instances."""
-    return _unique([one["awsRegion"] for one in _did(record, "RunInstances")])
-
-
-@answer
-def home_region(record: Record) -> Answer:
-    """Region of the first finding or trail."""
-    return record.truth["seed_finding"].split(":")[3] if record.truth["seed_finding"] else None
-
-
-@answer
-def second_account(record: Record) -> Answer:
-    """Account that the attacker moved on to."""
-    first = _attack(record)[0]["recipientAccountId"]
-    return _unique(
-        [one["recipientAccountId"] for one in _attack(record) if one["recipientAccountId"] != first and _read(one)]
-    )
-
-
-def _read(event: Json) -> bool:
-    return event["eventName"] in ("GetSecretValue", "GetObject") and not event.get("errorCode")
-
-
-@answer
-def bridge_role(record: Record) -> Answer:
-    """Role through which the attacker moved on to another account."""
-    return [
-        _told(one)["roleArn"] for one in _did(record, "AssumeRole")
-        if _told(one)["roleArn"].split(":")[4] != one["userIdentity"].get("accountId", "")
-    ]  # fmt: skip
-
-
-@answer
-def secrets_read(record: Record) -> Answer:
-    """Secrets that the attacker read."""
-    return _unique([_told(one)["secretId"] for one in _did(record, "GetSecretValue")])
-
-
-@answer
-def bucket_read(record: Record) -> Answer:
-    """Bucket whose objects the attacker read."""
-    return _unique([_told(one).get("bucketName", "") for one in _did(record, "GetObject")])
-
-
-@answer
-def objects_visible(record: Record) -> Answer:
-    """Whether the logs would show reads of objects in S3 (data events): yes or no."""
-    return "yes" if any(one["eventName"] == "GetObject" for one in record.events.values()) else "no"
-
-
-# An instance in the open.
-
-
-@answer
-def victim_instance(record: Record) -> Answer:
-    """Instance whose credentials were taken."""
-    return [arn.rsplit("/", 1)[-1] for arn in record.truth["leads"] if ":instance/" in arn]
-
-
-@answer
-def instance_role(record: Record) -> Answer:
-    """Role whose credentials were used from outside."""
-    return _unique([_who(one) for one in _attack(record) if ":role/" in _who(one)])[:1]
-
-
-@answer
-def other_instances_of_role(record: Record) -> Answer:
-    """Other instances that the same role serves."""
-    roles = instance_role(record) or []
-    found = {
-        _told(one)["roleSessionName"] for one in _others(record, "AssumeRole")
-        if _told(one).get("roleArn") in roles and _told(one).get("roleSessionName", "").startswith("i-")
-    }  # fmt: skip
-    return sorted(found - {*(victim_instance(record) or []), *(started_instances(record) or [])})
-
-
-@answer
-def stolen_key(record: Record) -> Answer:
-    """Session keys of the instance's that were used from outside."""
-    return _unique([
-        one["userIdentity"].get("accessKeyId", "") for one in _attack(record)
-        if one["userIdentity"]["type"] == "AssumedRole"
-        and one["userIdentity"]["arn"].rsplit("/", 1)[-1] in (victim_instance(record) or [])
-    ])  # fmt: skip
-
-
-@answer
-def opening_event(record: Record) -> Answer:
-    """Event that opened the port to the world, days before."""
-    return record.truth["innocents"].get("opener", {}).get("event")  # type: ignore[no-any-return]
-
-
-@answer
-def open_group(record: Record) -> Answer:
-    """Security group that stood open."""
-    return record.truth["innocents"].get("opener", {}).get("group")  # type: ignore[no-any-return]
-
-
-@answer
-def twin_instance(record: Record) -> Answer:
-    """Another instance as open as the first, that nobody got into."""
-    return record.truth["innocents"].get("exposed_twin", {}).get("instance")  # type: ignore[no-any-return]
-
-
-@answer
-def metadata_control(record: Record) -> Answer:
-    """Control that says that the instance answers the old metadata service."""
-    return _control(record, "Ec2Instance", victim_instance(record), before=True, word="IMDS")
-
-
-@answer
-def port_controls(record: Record) -> Answer:
-    """Controls of the security group that had failed before the attack."""
-    return _control(record, "SecurityGroup", open_group(record), before=True)
-
-
-@answer
-def late_control(record: Record) -> Answer:
-    """Control of the instance that failed only after the attack."""
-    return _control(record, "", victim_instance(record), before=False)
-
-
-def _control(record: Record, kind: str, of: Answer, *, before: bool, word: str = "") -> list[str]:
-    """Controls that failed for something, by when they first did."""
-    named = [of] if isinstance(of, str) else of or []
-    content = json.loads((record.findings / "security_hub.json").read_text(encoding="utf-8"))
-    first = record.truth["attack"]["first"]
-    found = []
-    for one in content["Findings"]:
-        if one.get("Compliance", {}).get("Status") != "FAILED":
-            continue
-        ids = [resource["Id"] for resource in one["Resources"] if kind in resource["Type"]]
-        if not any(name in identifier for name in named for identifier in ids):
-            continue
-        if (one["FirstObservedAt"] < first) == before and word in one["Title"]:
-            found.append(one["Compliance"]["SecurityControlId"])
-    return _unique(found)
-
-
-# A phished console session.
-
-
-@answer
-def sign_in_event(record: Record) -> Answer:
-    """The attacker's first sign-in to the console."""
-    return [one["eventID"] for one in _did(record, "ConsoleLogin")[:1]]
-
-
-@answer
-def phished_at(record: Record) -> Answer:
-    """When the attacker first signed in."""
-    return [one["eventTime"] for one in _did(record, "ConsoleLogin")[:1]]
-
-
-@answer
-def phished_principal(record: Record) -> Answer:
-    """Whose console session it was."""
-    return _unique([_who(one) for one in _did(record, "ConsoleLogin")[:1]])
-
-
-@answer
-def phished_without_mfa(record: Record) -> Answer:
-    """Whether the sign-in was made with MFA: yes or no, as its record says."""
-    found = _did(record, "ConsoleLogin")
-    return {"Yes": "yes", "No": "no"}.get(found[0].get("additionalEventData", {}).get("MFAUsed", "")) if found else None
-
-
-@answer
-def second_address(record: Record) -> Answer:
-    """Address from which what was made was used."""
-    return _unique([one["sourceIPAddress"] for one in _attack(record) if one["sourceIPAddress"][:1].isdigit()])[1:]
-
-
-@answer
-def finding_about_attack(record: Record) -> Answer:
-    """Whether any finding of GuardDuty is about the attack: yes or no."""
-    return "yes" if record.truth["seed_finding"] else "no"
-
-
-@answer
-def pipelines_key(record: Record) -> Answer:
-    """Key that a pipeline made meanwhile: no part of it."""
-    return automation_key(record)
-
-
-# An alarm about somebody's duty.
-
-
-@answer
-def alarm_event(record: Record) -> Answer:
-    """Record that the alarm is about."""
-    return record.truth.get("alarm", {}).get("event")  # type: ignore[no-any-return]
-
-
-@answer
-def alarm_principal(record: Record) -> Answer:
-    """Principal that the alarm is about."""
-    return record.truth.get("alarm", {}).get("principal")  # type: ignore[no-any-return]
-
-
-@answer
-def alarm_at(record: Record) -> Answer:
-    """When it happened."""
-    return record.truth.get("alarm", {}).get("at")  # type: ignore[no-any-return]
-
-
-@answer
-def alarm_address(record: Record) -> Answer:
-    """Where it came from."""
-    return record.truth.get("alarm", {}).get("address")  # type: ignore[no-any-return]
-
-
-@answer
-def alarm_ticket(record: Record) -> Answer:
-    """Entry of the change calendar that announced it."""
-    return record.truth.get("alarm", {}).get("ticket")  # type: ignore[no-any-return]
-
-
-@answer
-def alarm_confirmed_by(record: Record) -> Answer:
-    """Who answers for it: name or address of mail."""
-    who = record.truth.get("alarm", {}).get("confirmed_by", {})
-    return [who["name"], who["email"]] if who else None
-
-
-@answer
-def alarm_explained_by(record: Record) -> Answer:
-    """Events of earlier days by the same principal, from the same place, with the same program."""
-    return [event for event, _ in record.truth.get("alarm", {}).get("explained_by", [])]
-
-
-@answer
-def alarm_verdict(record: Record) -> Answer:
-    """Attack or duty: by whether anything is in the extent."""
-    return "attack" if record.truth["extent"] else "duty"
-
-
-@answer
-def alarm_calls(record: Record) -> Answer:
-    """Call that the alarm is about."""
-    event = record.truth.get("alarm", {}).get("event")
-    return _unique([one["eventName"] for (name, _), one in record.events.items() if name == event])
-
-
-@answer
-def to_contain(record: Record) -> Answer:
-    """What has to be contained: nothing where nothing is in the extent."""
-    return "everything of the principal" if record.truth["extent"] else "nothing"
+def control_ids(found: Iterable[Json]) -> list[str]:
+    """Ids of failed controls."""
+    return sorted({str(at("Compliance.SecurityControlId", one)) for one in found})
+
+
+def others_who(record: Record, wanted: Callable[[Json], bool]) -> list[str]:
+    """ARNs of the users and roles whose records fit, apart from the attacker's records and from services."""
+    theirs = {tuple(pair) for pair in record.truth["attacker_events"]}
+    found = {principal(one) for pair, one in record.events.items() if pair not in theirs and wanted(one)}
+    return sorted(arn for arn in found if ":iam::" in arn)
