@@ -18,7 +18,8 @@ from cirtlib.training.practice.register import Credential
 from cirtlib.training.practice.rehearse import Rehearsal
 
 Json = dict[str, Any]
-_MACHINE, _OUTSIDE = "what an instance hands out", "a role, from an account of the attacker's own"
+_MACHINE, _PASSWORD = "what an instance hands out", "a sign-in with a password"
+_OUTSIDE = "a role, from an account of the attacker's own"
 _KEPT = 5  # event ids that a call cites
 # They succeed for whoever has a credential, and give no access.
 _NOTHING = {"sts:GetCallerIdentity", "sts:GetSessionToken"}
@@ -176,7 +177,7 @@ def _credentials(authority: Authority, record: Record) -> Iterator[Way]:
             continue  # it had run out before anybody looked
         yield Way(
             name,
-            f"a{'n' if what[0] == 'a' else ''} {what}",
+            {"access key": "an access key"}.get(what, f"a {what}"),
             known.owner,
             "" if bad else known.key,
             f"it is {bad}" if bad else "",
@@ -203,18 +204,17 @@ def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
         if user is None or user.password is None:
             yield Way(
                 words,
+                _PASSWORD,
                 arn,
                 closed="there is no such user any more" if user is None else "the password is gone",
                 event_ids=ids,
             )
         elif user.password != INITIAL_PASSWORD:
-            yield Way(words, "a sign-in with a password", arn, closed="the password is another", event_ids=ids)
+            yield Way(words, _PASSWORD, arn, closed="the password is another", event_ids=ids)
         elif user.mfa_devices:
-            yield Way(words, "a sign-in with a password", arn, closed="an MFA device is asked for", event_ids=ids)
+            yield Way(words, _PASSWORD, arn, closed="an MFA device is asked for", event_ids=ids)
         else:
-            yield Way(
-                words, "a sign-in with a password", arn, _console(authority, arn, name, str(user.id)).key, event_ids=ids
-            )
+            yield Way(words, _PASSWORD, arn, _console(authority, arn, name, str(user.id)).key, event_ids=ids)
 
 
 INITIAL_PASSWORD = "set-by-the-scenario"  # noqa: S105 - of no account; see account_state

@@ -235,7 +235,7 @@ def _share_of_ways(ways: list[Json]) -> float:
     """Share of the ways that are closed; one that lets the attacker change or take something costs at least half."""
     if not ways:
         return 1.0
-    closed = sum(one["result"] != "open" for one in ways) / len(ways)
+    closed: float = sum(one["result"] != "open" for one in ways) / len(ways)
     return min(closed, 0.5) if any(one["result"] == "open" and one["writes"] for one in ways) else closed
 
 

@@ -141,7 +141,7 @@ def home_account(record: Record) -> str:
     accounts = record.after["accounts"]
     if len(named) > 4 and named[4] in accounts:
         return named[4]
-    return max(accounts, key=lambda account: len(accounts[account]["users"]))
+    return str(max(accounts, key=lambda account: len(accounts[account]["users"])))
 
 
 def repeat(guard: Guard, endpoint: str, token: str, entries: list[Entry]) -> list[int]:

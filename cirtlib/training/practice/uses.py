@@ -164,6 +164,7 @@ def _enter(authority: Authority, use: Use, name: str) -> tuple[Credential | None
     """A new session of a role, if its trust policy lets the usual caller in."""
     source, context = use.source, dict(use.context)
     action = "sts:AssumeRole"
+    caller: Credential | None
     if source.kind == "provider":
         action += "WithSAML" if ":saml-provider/" in source.by else "WithWebIdentity"
         caller = _stranger(source.by, source.owner.split(":")[4], context)
