@@ -128,7 +128,8 @@ def created_user(record: Record) -> Answer:
 def refused_user(record: Record) -> Answer:
     """Users that the attacker tried to make in vain; the refusal names them, the request is not recorded."""
     said = [one.get("errorMessage", "") for one in acts(record, "CreateUser", failed=True)]
-    return sorted({found[0] for text in said if (found := _USER.search(text))})
+    named = {found[0] for text in said if (found := _USER.search(text))}
+    return sorted(named - {str(created_user(record))})  # tried again, with success
 
 
 @answer
