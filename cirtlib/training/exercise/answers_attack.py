@@ -17,13 +17,8 @@ from cirtlib.training.exercise.answers import (
 )
 from cirtlib.training.exercise.record import Record
 
+_USER = re.compile(r"(?<=resource: )arn:aws:iam::\d{12}:user/[\w+=,.@/-]+")
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
-
-
-@answer
-def first_event(record: Record) -> Answer:
-    """Id of the attacker's first record that succeeded."""
-    return text_at("eventID", first(record))
 
 
 @answer
@@ -131,12 +126,10 @@ def created_user(record: Record) -> Answer:
 
 @answer
 def refused_user(record: Record) -> Answer:
-    """Users that the attacker tried to make in vain."""
-    return [
-        f"arn:aws:iam::{one['recipientAccountId']}:user/{name}"
-        for one in acts(record, "CreateUser", failed=True)
-        if (name := at("requestParameters.userName", one))
-    ]
+    """Users that the attacker tried to make in vain; the refusal names them, the request is not recorded."""
+    said = [one.get("errorMessage", "") for one in acts(record, "CreateUser", failed=True)]
+    named = {found[0] for text in said if (found := _USER.search(text))}
+    return sorted(named - {str(created_user(record))})  # tried again, with success
 
 
 @answer
@@ -157,12 +150,6 @@ def key_owner_name(record: Record) -> Answer:
 def created_key(record: Record) -> Answer:
     """Long-term key that the attacker made."""
     return text_at("responseElements.accessKey.accessKeyId", first(record, "CreateAccessKey"))
-
-
-@answer
-def created_key_event(record: Record) -> Answer:
-    """Record of the making of the attacker's key."""
-    return text_at("eventID", first(record, "CreateAccessKey"))
 
 
 @answer
@@ -239,22 +226,9 @@ def made_instances(record: Record) -> Answer:
 
 
 @answer
-def made_instance(record: Record) -> Answer:
-    """One instance that the attacker started."""
-    return next(iter(made_instances(record) or ()), None)  # type: ignore[arg-type]
-
-
-@answer
 def made_instances_region(record: Record) -> Answer:
     """Region in which the attacker started instances."""
     return text_at("awsRegion", first(record, "RunInstances"))
-
-
-@answer
-def wished_instances_region(record: Record) -> Answer:
-    """Regions in which the attacker only looked around."""
-    own = made_instances_region(record)
-    return sorted({one["awsRegion"] for one in acts(record) if one["readOnly"]} - {str(own)})
 
 
 @answer
@@ -278,23 +252,10 @@ def bridge_name(record: Record) -> Answer:
 
 
 @answer
-def secrets(record: Record) -> Answer:
-    """Secrets whose value the attacker got."""
-    found = {text_at("requestParameters.secretId", one) for one in acts(record, "GetSecretValue")}
-    return sorted(one for one in found if one)
-
-
-@answer
 def objects_read(record: Record) -> Answer:
     """How many objects of S3 the attacker fetched."""
     fetched = acts(record, "GetObject")
     return str(len(fetched)) if fetched else None
-
-
-@answer
-def bucket_read(record: Record) -> Answer:
-    """Bucket that the attacker fetched objects from."""
-    return text_at("requestParameters.bucketName", first(record, "GetObject"))
 
 
 @answer
@@ -342,16 +303,6 @@ def _password_giver(record: Record) -> Answer:
 def phished_at(record: Record) -> Answer:
     """When the attacker was signed in as the victim."""
     return moment(first(record, "ConsoleLogin"))
-
-
-@answer
-def phished_sign_in(record: Record) -> Answer:
-    """Records of the sign-in as the victim: the console's, and those of the portal that lead to it."""
-    one = first(record, "ConsoleLogin")
-    if not one:
-        return None
-    way = [*acts(record, "Federate", "AssumeRoleWithSAML"), one]
-    return [str(each["eventID"]) for each in way]
 
 
 @answer

@@ -71,12 +71,6 @@ def _dev(record: Record) -> str:
 
 
 @answer
-def colleague_key(record: Record) -> Answer:
-    """Long-term key of the colleague who works through the same role."""
-    return text_at("innocents.legit_role_session.user_key", record.truth)
-
-
-@answer
 def neighbours(record: Record) -> Answer:
     """Innocent principals behind the attacker's first address."""
     return list(at("innocents.shared_address_principals", record.truth) or ())
@@ -144,12 +138,6 @@ def alive_without_leaked_key(record: Record) -> Answer:
 
 
 @answer
-def alive_without_sessions(record: Record) -> Answer:
-    """Which of the attacker's credentials a cut-off of the role's older sessions leaves working: the long-term keys."""
-    return extent(record, "credential", part="AKIA")
-
-
-@answer
 def objects_visible(record: Record) -> Answer:
     """Whether a reading of objects would be in the logs: yes or no."""
     return "yes" if any(one.get("eventCategory") == "Data" for one in record.events.values()) else "no"
@@ -185,21 +173,9 @@ def opened_event(record: Record) -> Answer:
 
 
 @answer
-def opener(record: Record) -> Answer:
-    """Who opened the port, in the course of ordinary work."""
-    return text_at("innocents.opener.principal", record.truth)
-
-
-@answer
 def open_group(record: Record) -> Answer:
     """Security group that let everybody in."""
     return name_of(text_at("innocents.opener.group", record.truth))
-
-
-@answer
-def twin_group(record: Record) -> Answer:
-    """Security group of the other instance that stands in the open."""
-    return name_of(text_at("innocents.exposed_twin.group", record.truth))
 
 
 @answer
@@ -258,18 +234,6 @@ def instance_region(record: Record) -> Answer:
     return next((arn.split(":")[3] for arn in record.truth["leads"]), None)
 
 
-@answer
-def instance_vpc(record: Record) -> Answer:
-    """VPC of the instance whose credentials were taken."""
-    return text_at("VpcId", _stolen(record))
-
-
-@answer
-def instance_card(record: Record) -> Answer:
-    """Network interface of the instance whose credentials were taken."""
-    return text_at("NetworkInterfaceId", _stolen(record))
-
-
 def _stolen(record: Record) -> Json | None:
     wanted = {name_of(arn) for arn in record.truth["leads"]}
     every = [one for content in record.after["accounts"].values() for one in content["instances"]]
@@ -324,12 +288,6 @@ def alarm_principal(record: Record) -> Answer:
 def alarm_event(record: Record) -> Answer:
     """Record that the false alarm is about."""
     return text_at("alarm.event", record.truth)
-
-
-@answer
-def alarm_at(record: Record) -> Answer:
-    """When the act of the false alarm was done."""
-    return text_at("alarm.at", record.truth)
 
 
 @answer
