@@ -47,6 +47,9 @@ def drawn(frame: pd.DataFrame) -> pd.DataFrame:
 def calls(result: Json, record: Record) -> pd.DataFrame:
     """The attacker's calls and those that the learner took for theirs: time, principal, action, mark, id."""
     by_id = {name: one for (name, _), one in record.events.items()}
+    # The record of a call across accounts names the caller by its unique id only.
+    identities = [one.get("userIdentity", {}) for one in record.events.values()]
+    arns = {who["principalId"]: who["arn"] for who in identities if who.get("arn") and who.get("principalId")}
     missed = set(result["timeline"]["missed"])
     rows = []
     for name in dict.fromkeys(pair[0] for pair in record.truth["attacker_events"]):
@@ -55,6 +58,7 @@ def calls(result: Json, record: Record) -> pd.DataFrame:
         rows.append(_call(name, event, MISSED if name in missed else FOUND if changed else READ))
     rows += [_call(str(name), by_id.get(name, {}), WRONG) for name in result["timeline"]["wrong"]]
     frame = pd.DataFrame(rows, columns=["time", "principal", "action", "mark", "error", "id"])
+    frame["principal"] = [arns.get(who, who) for who in frame["principal"]]
     frame["time"] = pd.to_datetime(frame["time"], utc=True)
     return frame.sort_values("time", kind="stable", ignore_index=True)
 

@@ -54,7 +54,7 @@ def debrief(space: Workspace, result: Json, out: Path) -> Path:
 def _cells(space: Workspace, result: Json, right: Reference) -> Iterator[nbformat.NotebookNode]:
     # The title is the exercise's own, but text all the same: never Markdown.
     yield _cell(show_heading(1, f"Debrief: {space.exercise.title}"))
-    yield from _points(result)
+    yield from _points(space, result)
     yield from _beside(space, result, right)
     yield from _missed(space, result, right)
     yield from _containment(space, result)
@@ -84,7 +84,7 @@ def show_heading(level: int, text: str) -> Html:
     return Html(show_text(text).text.replace("<p>", f"<h{level}>", 1).replace("</p>", f"</h{level}>"))
 
 
-def _points(result: Json) -> Iterator[nbformat.NotebookNode]:
+def _points(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNode]:
     parts = {**result["parts"], **{f"containment: {name}": part for name, part in result["containment"].items()}}
     rows = [
         {"part": name, "points": float(part["points"]), "out_of": part["out_of"], "what_it_says": said}
@@ -93,9 +93,10 @@ def _points(result: Json) -> Iterator[nbformat.NotebookNode]:
     ]
     total = f"{result['points']:g} of {result['out_of']} points"
     rows.append({"part": "all", "points": float(result["points"]), "out_of": result["out_of"], "what_it_says": ""})
+    attacked = bool(space.record.truth["extent"])
     yield _text("## Points")
     yield _cell(
-        show_text(f"{total}. {debrief_words.verdict(result)}"),
+        show_text(f"{total}. {debrief_words.verdict(result, attacked=attacked)}"),
         show_text(debrief_words.effort(result)),
         show_table(pd.DataFrame(rows), "Points by part"),
     )
@@ -145,27 +146,34 @@ def _cost(
 ) -> Iterator[Statement]:
     """What one missed node meant."""
     for verb, events in (
-        ("made with it", beside.made_with(node, space.record)),
-        ("made on it, or named it", beside.made_on(node, space.record)),
+        ("with it", beside.made_with(node, space.record)),
+        ("that made, changed or named it", beside.made_on(node, space.record)),
     ):
         if events:
             counted = pd.Series([event["eventName"] for event in events]).value_counts(sort=False)
             calls = ", ".join(f"{call} \u00d7{n}" if n > 1 else str(call) for call, n in counted.items())
             ids = tuple(event["eventID"] for event in events)
-            yield Statement(f"{len(ids)} of the attacker's calls were {verb}: {calls}.", ids[:_EVENTS], len(ids))
+            yield Statement(f"The attacker's calls {verb} ({len(ids)}): {calls}.", ids[:_EVENTS], len(ids))
     if led := beside.led_to(name, right, true):
         yield Statement(f"From it the attacker came to {', '.join(style.node_name(one) for one in led)}.")
     about = beside.about(node["kind"], node["status"])
     if about:
         yield Statement(f"What it still opens: {about['cost']}")
-    judged = result["judgement"] or {}
-    for way in judged.get("ways", ()):
-        if way["result"] == "open" and node["value"] in (way["credential"], way["text"]):
-            yield Statement(f"In your account it still works: {way['call']}.", tuple(way["event_ids"]))
+    yield from _in_the_account(result["judgement"] or {}, str(node["value"]))
     seen = [f"notebook {about['notebook']}, question {about['question']}"] if about else []
     seen += debrief_words.asked_about(space, result, str(node["value"]))
     if seen:
         yield Statement(f"Where it can be seen: {'; '.join(seen)}.")
+
+
+def _in_the_account(judged: Json, value: str) -> Iterator[Statement]:
+    """What still works with a node, or of it still stands, in the learner's practice account."""
+    for way in judged.get("ways", ()):
+        if way["result"] == "open" and (value in way["text"] or value in way["credential"]):
+            yield Statement(f"In your account it still works: {way['call']}.", tuple(way["event_ids"]))
+    for left in judged.get("standing", ()):
+        if left["node"].endswith(value):
+            yield Statement(f"In your account it still stands: {left['text']}.")
 
 
 def _containment(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNode]:
@@ -188,7 +196,9 @@ def _containment(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNo
         show_table(pd.DataFrame(judged["lost"], columns=["text"]), "Evidence lost"),
         show_table(pd.DataFrame(judged["standing"], columns=["node", "text"]), "Left standing of the attacker's"),
         show_table(
-            pd.DataFrame(judged["order"], columns=["time", "who", "call", "what"]), "Your calls in their order", rows=_ROWS
+            pd.DataFrame(judged["order"], columns=["time", "who", "call", "what"]),
+            "Your calls in their order",
+            rows=_ROWS,
         ),
     ]
     yield _cell(*tables)

@@ -23,8 +23,8 @@ _LABEL = 30
 def graph(nodes: pd.DataFrame, edges: list[Json]) -> go.Figure:
     """Graph of `nodes` (id, kind, value, status, mark) with the links between them, in layers from what was given."""
     title = "Your scope on the true one"
-    if nodes.empty:
-        return style.empty(title, "Nothing belongs to the extent, and you accused nobody.")
+    if not (nodes["mark"] != SEED).any():
+        return style.empty(title, "Nothing belongs to the extent, and you accused nothing.")
     rows = nodes.to_dict("records")
     links: nx.Graph[str] = nx.Graph()
     links.add_nodes_from(sorted(nodes["id"]))
@@ -62,9 +62,7 @@ def graph(nodes: pd.DataFrame, edges: list[Json]) -> go.Figure:
     return figure
 
 
-def _links(
-    figure: go.Figure, pairs: dict[tuple[str, str], list[str]], places: dict[str, tuple[float, float]]
-) -> None:
+def _links(figure: go.Figure, pairs: dict[tuple[str, str], list[str]], places: dict[str, tuple[float, float]]) -> None:
     curves = [layers.curve(places[a], places[b]) for a, b in pairs]
     xs: list[float | None] = []
     ys: list[float | None] = []
@@ -92,10 +90,9 @@ def _label(row: Json) -> str:
 
 
 def _hover(row: Json) -> str:
-    status = str(row["status"]).replace("_", " ")
-    return f"<b>{style.wrapped(row['value'])}</b><br>{style.text(row['kind'])} \u00b7 {style.text(status)}" + (
-        f"<br><b>{_SIGNS[row['mark']]}</b>"
-    )
+    status = style.text(str(row["status"]).replace("_", " "))
+    lines = [f"<b>{style.wrapped(row['value'])}</b>", f"{style.text(row['kind'])} \u00b7 {status}"]
+    return "<br>".join([*lines, f"<b>{_SIGNS[row['mark']]}</b>"])
 
 
 def _graph_keys(figure: go.Figure, nodes: pd.DataFrame) -> None:
@@ -126,7 +123,8 @@ def timeline(acts: pd.DataFrame) -> go.Figure:
         return style.empty(title, "No call was an attacker's.")
     who = style.names(list(acts["principal"]))
     names = list(who.values())
-    counts = ", ".join(f"{int((acts['mark'] == mark).sum())} {mark}" for mark in _SYMBOLS)
+    marks = acts["mark"].value_counts()
+    counts = "; ".join(f"{marks[mark]} {_called(mark)}" for mark in _SYMBOLS if mark in marks)
     figure = style.figure(title, counts, height=230 + 48 * len(names), alt=_timeline_words(acts))
     for mark in (READ, FOUND, WRONG, MISSED):
         part = acts[acts["mark"] == mark]

@@ -31,10 +31,11 @@ _LEARN = {
 _ANSWERS = 12
 
 
-def verdict(result: Json) -> str:
-    """One or two sentences on what went well and what to learn first."""
+def verdict(result: Json, *, attacked: bool) -> str:
+    """One or two sentences on what went well and what to learn first; `attacked`: whether there was an attack."""
     if result["points"] >= result["out_of"]:
-        return "Full marks: nothing is missing, nobody was wrongly accused or kept from work, and the attacker is out."
+        out = "the attacker is out" if attacked else "the false alarm was taken for one"
+        return f"Full marks: nothing is missing, nobody was wrongly accused or kept from work, and {out}."
     if nothing(result):
         return (
             "Nothing was handed in: no answer, no scope, no timeline, and nothing was done in the practice account. "
@@ -148,10 +149,11 @@ def _folded(answers: list[str] | None) -> set[str]:
 
 def further(space: Workspace) -> list[str]:
     """What to do next."""
+    again, seed = space.command("reset"), space.seed + 1
+    other = f"cirt train start {space.exercise.name} --seed {seed}"
     said = [
-        f"Do it again from the start, with your answers kept: {space.command('reset')}",
-        f"The same kind of incident with other names and times: cirt train start {space.exercise.name} "
-        f"--seed {space.seed + 1}",
+        f"Do it again from the start, with your answers kept: {again}",
+        f"The same kind of incident with other names and times: {other}",
     ]
     try:
         others = [one for one in exercises() if one.name != space.exercise.name]
