@@ -41,12 +41,15 @@ class Runner:
         try:
             return jmespath.search(one["jmespath"].replace("$${", "${"), self.call(step, one["api"]))
         except ClientError as error:
-            if "NotFound" in error.response["Error"]["Code"]:
+            if re.search("NotFound|NoSuchEntity", error.response["Error"]["Code"]):
                 return None
             raise
 
+    def client(self, step, service):
+        return boto3.client(service, region_name=step.region)
+
     def call(self, step, api):
-        client = boto3.client(api["service"], region_name=step.region)
+        client = self.client(step, api["service"])
         answer = getattr(client, xform_name(api["operation"]))(**self._filled(api["parameters"]))
         return json.loads(json.dumps(answer, default=str))
 
