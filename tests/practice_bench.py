@@ -33,7 +33,7 @@ class Account:
 
     space: Any
     bench: Bench
-    endpoint: str
+    emulated: Any
     clients: dict[tuple[str, str, str], Any] = field(default_factory=dict)
 
     @property
@@ -46,7 +46,7 @@ class Account:
         if place not in self.clients:
             settings = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
             self.clients[place] = boto3.client(
-                service, region_name=region, endpoint_url=self.endpoint, config=settings,
+                service, region_name=region, endpoint_url=self.emulated.endpoint, config=settings,
                 aws_access_key_id=responder_key(self.space, account), aws_secret_access_key="x",
             )  # fmt: skip
         return self.clients[place]
@@ -94,7 +94,7 @@ def practice(space, home: Path):
             )  # fmt: skip
         bench = Bench(authority, Rehearsal(emulated.endpoint, TOKEN), record, journal)
         bench.begin()
-        yield Account(space, bench, emulated.endpoint)
+        yield Account(space, bench, emulated)
 
 
 def exercise(name, seed, folder):
