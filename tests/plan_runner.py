@@ -2,12 +2,14 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import boto3
 import jmespath
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+_NOW = re.compile(r"(?<!\$)\$\{now\}")
 _WHOLE = re.compile(r"\$\{([\w-]+)\.([a-z_]+)\}")
 
 
@@ -56,7 +58,9 @@ class Runner:
     def _filled(self, value):
         if isinstance(value, str):
             whole = _WHOLE.fullmatch(value)
-            return self.state[whole[1]][whole[2]] if whole else value.replace("$${", "${")
+            if whole:
+                return self.state[whole[1]][whole[2]]
+            return _NOW.sub(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", value).replace("$${", "${")
         if isinstance(value, dict):
             return {key: self._filled(item) for key, item in value.items()}
         return [self._filled(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""A practice account in process, for tests of its grading: the incident of an exercise, and responders to contain it."""
+"""A practice account in process, for tests of its grading: the incident of an exercise, and responders."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +21,11 @@ from cirtlib.training.practice.journal import Journal
 from cirtlib.training.practice.judge import Bench
 from cirtlib.training.practice.register import Register
 from cirtlib.training.practice.rehearse import Rehearsal
+from cirtlib.training.practice.remains import completed
 from cirtlib.training.practice.server import responder_key, with_responder
 from cirtlib.training.practice.tokens import tokens
 
-TOKEN = "for the tests"  # noqa: S105 - of nothing
+TOKEN = "for the tests"
 
 
 @dataclass
@@ -72,7 +73,7 @@ def practice(space, home: Path):
     """Serve the accounts of an exercise as `cirt train account` does, in this process."""
     home.mkdir(parents=True, exist_ok=True)
     record = space.record
-    state = with_responder(record.after)
+    state = with_responder(completed(record))
     register = Register.of(
         sorted(state["accounts"]), record.events.values(), record.as_of, organization_id(record.logs)
     )

@@ -1,4 +1,4 @@
-"""Grading by state: whatever contains soundly has full marks; what leaves a way open, or breaks others' work, has not."""
+"""Grading by state: whatever contains soundly has full marks; what leaves a way open, or breaks others' work, not."""
 
 import json
 
@@ -201,9 +201,7 @@ def test_an_innocents_key_or_a_changed_role_that_is_shut_costs(spaces, tmp_path)
         start_logging(account)
         theirs = account.truth["innocents"]["automation"]
         owner, _, name = place(theirs["user"])
-        account.client("iam", owner).update_access_key(
-            UserName=name, AccessKeyId=theirs["key"], Status="Inactive"
-        )
+        account.client("iam", owner).update_access_key(UserName=name, AccessKeyId=theirs["key"], Status="Inactive")
         judged = account.bench.judge()
     assert [theirs["key"] in one["who"] for one in judged.broken] == [True]
     assert 0.5 < judged.points["uses"] < 1

@@ -32,18 +32,37 @@ def left(authority: Authority, record: Record, tries: list[Try]) -> list[Left]:
         *_users(record, alive),
         *_keys(authority, record),
         *_passwords(record),
+        *_policies(record, alive),
         *_trusts(authority, record),
         *_machines(record),
+        *_key_pairs(record),
         *_snapshots(record),
     ]
 
 
+def _done(record: Record, name: str) -> Iterator[Json]:
+    """The attacker's calls of a name that succeeded."""
+    for pair in record.truth["attacker_events"]:
+        event = record.events[tuple(pair)]
+        if event["eventName"] == name and not event.get("errorCode"):
+            yield event
+
+
 def _made(record: Record, kind: str) -> list[str]:
-    return [
+    """What the attacker made of a kind of node; what they also used counts as compromised in the extent, but is theirs.
+
+    Users and access keys are therefore taken from the calls that made them.
+    """
+    found = [
         node["value"]
         for node in record.truth["extent"]
         if node["kind"] == kind and node["status"] == "attacker_created"
     ]
+    if kind == "principal":
+        found += [event["responseElements"]["user"]["arn"] for event in _done(record, "CreateUser")]
+    if kind == "credential":
+        found += [event["responseElements"]["accessKey"]["accessKeyId"] for event in _done(record, "CreateAccessKey")]
+    return list(dict.fromkeys(found))
 
 
 def _users(record: Record, alive: set[str]) -> Iterator[Left]:
@@ -84,6 +103,23 @@ def _passwords(record: Record) -> Iterator[Left]:
             )
 
 
+def _policies(record: Record, alive: set[str]) -> Iterator[Left]:
+    """Managed policies that the attacker attached to users who were there before."""
+    made = set(_made(record, "principal"))
+    for event in _done(record, "AttachUserPolicy"):
+        account, given = event["recipientAccountId"], event["requestParameters"]
+        user = backend("iam", account).users.get(given["userName"])
+        arn = next(
+            (one["Arn"] for one in record.after["accounts"][account]["users"] if one["UserName"] == given["userName"]),
+            "",
+        )
+        if not arn or arn in made:
+            continue
+        stands = user is not None and given["policyArn"] in user.managed_policies and arn in alive
+        text = f"policy {given['policyArn'].rsplit('/', 1)[-1]}, which the attacker attached to {arn}"
+        yield Left(f"principal:{arn}", text, stands)
+
+
 def _trusts(authority: Authority, record: Record) -> Iterator[Left]:
     for arn in record.truth["trust_before"]:
         if not any(node["value"] == arn for node in record.truth["extent"]):
@@ -112,6 +148,16 @@ def _machines(record: Record) -> Iterator[Left]:
         machine = next((one for reservation in held for one in reservation.instances if one.id == name), None)
         stands = machine is not None and machine._state.name in ("running", "pending")
         yield Left(f"resource:{arn}", f"instance {name} in {region}, which the attacker started", stands)
+
+
+def _key_pairs(record: Record) -> Iterator[Left]:
+    """Key pairs: whoever has one logs in to every machine that is started with it."""
+    for arn in _made(record, "resource"):
+        account, region, (kind, _, name) = arn.split(":")[4], arn.split(":")[3], arn.split(":")[5].partition("/")
+        if kind == "key-pair":
+            held = backend("ec2", account, region).key_pairs.values()
+            stands = any(one.id == name for one in held)
+            yield Left(f"resource:{arn}", f"key pair {name} in {region}, which the attacker made", stands)
 
 
 def _snapshots(record: Record) -> Iterator[Left]:
