@@ -91,16 +91,30 @@ def show_figure(
     The figure goes out as data, never as a script: JupyterLab draws it with its own extension, the report with its own
     copy of plotly.js.
     """
-    content = json.loads(pio.to_json(figure, validate=False))
+    content = figure_data(figure, caption)
+    text = content["layout"]["meta"]["alt"]
+    display({PLOTLY: content, "text/plain": f"{caption}: {text}"}, raw=True)  # type: ignore[no-untyped-call]
+    return show_behind(content, table, case=case, name=name)
+
+
+def figure_data(figure: Any, caption: str) -> dict[str, Any]:  # noqa: ANN401 - plotly has no types
+    """What goes out of a plotly figure: its data, with caption and text alternative in `layout.meta`."""
+    content: dict[str, Any] = json.loads(pio.to_json(figure, validate=False))
     content["config"] = FIGURE_CONFIG
     meta = content.get("layout", {}).get("meta") or {}
-    text = visible(str(meta.get("alt") or caption))
-    content["layout"]["meta"] = {**meta, "alt": text, "caption": caption}
-    display({PLOTLY: content, "text/plain": f"{caption}: {text}"}, raw=True)  # type: ignore[no-untyped-call]
+    content["layout"]["meta"] = {**meta, "alt": visible(str(meta.get("alt") or caption)), "caption": caption}
+    return content
+
+
+def show_behind(
+    content: dict[str, Any], table: pd.DataFrame, *, case: Case | None = None, name: str = "", rows: int = 40
+) -> Html:
+    """HTML of what stands behind a figure (`figure_data`): its text alternative and its table, folded."""
+    caption, text = content["layout"]["meta"]["caption"], content["layout"]["meta"]["alt"]
     return Html(
         f'<div class="behind"><details><summary>In words: {escape(caption)}</summary><p>{escape(text)}</p></details>'
         f"<details><summary>Table behind the figure ({len(table):,} rows)</summary>"
-        f"{show_table(table, caption, case=case, name=name).text}</details></div>"
+        f"{show_table(table, caption, case=case, name=name, rows=rows).text}</details></div>"
     )
 
 

@@ -29,17 +29,20 @@ _SCRIPT = re.compile(r"(<script\b[^>]*>)(.*?)(</script>)", re.DOTALL)
 FIGURE_HEIGHT = 525
 
 
-def page(notebook: nbformat.NotebookNode, *, title: str, notice: str = "") -> str:
+def page(
+    notebook: nbformat.NotebookNode, *, title: str, notice: str = "", brand: str = "cirtlib incident report"
+) -> str:
     """HTML of an executed notebook: markdown and outputs, no code, no prompt.
 
     Of a cell tagged `intro` or `section` the heading stands in the page; a section's guidance is folded. Cells tagged
-    `setup` are left out. `notice` is a line above everything.
+    `setup` are left out. `notice` is a line above everything, `brand` one above the table of contents.
     """
     script = (_TEMPLATE / "report.js").read_text(encoding="utf-8")
     plotly = get_plotlyjs()
     about = {
         "title": title,
         "notice": notice,
+        "brand": brand,
         "policy": _policy(plotly, script),
         "style": (_TEMPLATE / "style.css").read_text(encoding="utf-8"),
     }

@@ -25,7 +25,7 @@ STATUS_COLOURS = {
     "compromised": "#D55E00", "attacker_created": "#7A3E9D", "changed": "#E69F00", "suspected": "#56B4E9",
     "touched": "#C4C4C4", "cleared": "#FFFFFF",
 }  # fmt: skip
-_KINDS = {
+KINDS = {
     "credential": "diamond", "principal": "circle", "resource": "square", "address": "triangle-up",
     "account": "hexagon", "finding": "star",
 }  # fmt: skip
@@ -218,7 +218,7 @@ def _nodes(figure: go.Figure, marks: dict[str, Mark], places: dict[str, Point], 
             text=[gap + _label(mark, room) if show else "" for mark, show in zip(order, labelled, strict=True)],
             textposition="middle right" if beside else "bottom center", textfont={"size": 10.5, "color": style.INK},
             marker={
-                "symbol": [_KINDS.get(mark.kind, "circle") for mark in order],
+                "symbol": [KINDS.get(mark.kind, "circle") for mark in order],
                 "color": [STATUS_COLOURS.get(mark.status, style.FAINT) for mark in order],
                 "size": [large if mark.status in layers.EXTENT else small for mark in order],
                 "line": {"width": [3 if mark.seed else 1 for mark in order], "color": style.INK}, "opacity": 1,
@@ -240,7 +240,7 @@ def _keys(figure: go.Figure, marks: dict[str, Mark], edges: list[dict[str, Any]]
             line = {"width": 1, "color": style.INK}
             figure.add_trace(style.key_mark(status.replace("_", " "), status, symbol="circle", color=colour, line=line))
     kinds = {mark.kind for mark in marks.values()}
-    for kind, symbol in _KINDS.items():
+    for kind, symbol in KINDS.items():
         if kind in kinds:
             line = {"width": 1.4, "color": style.INK}
             figure.add_trace(style.key_mark(kind, kind, symbol=symbol, color=style.PAPER, line=line))

@@ -28,7 +28,9 @@ from cirtlib.training.front_hub import read_hub, security_hub
 from cirtlib.training.front_settings import settings
 
 try:
+    from moto.iam.access_control import PermissionResult
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from moto.s3.models import FakeBucket
     from werkzeug.serving import make_server
 except ImportError as error:  # the emulator is an extra: the library itself works without it
     raise TrainingError("the emulated account needs moto: pip install 'cirtlib[train]'") from error
@@ -193,11 +195,15 @@ def serve(
     server = make_server(host, port or _free_port(host), application, threaded=True, request_handler=_Quiet)
     thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
+    judged = FakeBucket.get_permission
+    if guard is not None:  # moto's own look at bucket policies ignores principals and conditions
+        FakeBucket.get_permission = lambda *_: PermissionResult.PERMITTED
     try:
         endpoint = f"http://{host}:{server.server_port}"
         config, profiles = _configure(state, folder, endpoint)
         yield Emulated(endpoint, config, profiles, log.seen, faults, buckets, home, clock, frozenset(served), logs)
     finally:
+        FakeBucket.get_permission = judged
         server.shutdown()
         thread.join()
         server.server_close()

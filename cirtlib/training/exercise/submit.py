@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib.case import read_json
 from cirtlib.errors import TrainingError
-from cirtlib.scope import verdicts_beside
+from cirtlib.scope import load, verdicts_beside
 from cirtlib.training.exercise import course
 from cirtlib.training.exercise.debrief import debrief
 from cirtlib.training.exercise.marking import agreement
@@ -103,7 +102,7 @@ def _scope(space: Workspace) -> Json:
         mine = {(row["kind"].strip(), row["value"].strip()) for row in _rows(own, "kind", "value")}
         source = MY_SCOPE
     elif written.is_file():
-        mine = {(node["kind"], node["value"]) for node in read_json(written)["extent"]}
+        mine = {(node["kind"], node["value"]) for node in load(space.case()).extent()}
         source = "cirt scope"
     else:
         how = f"run `cirt scope` on {space.path / 'case'}, or write {MY_SCOPE} with the columns kind and value"

@@ -138,15 +138,14 @@ class Authority:
             role=caller.role,
             context={"aws:ResourceAccount": account, **_doubtful(documents, context), **context},
         )
-        found = evaluate(
-            request,
-            identity=bound.identity,
-            resource=attached,
-            boundary=bound.boundary,
-            session=caller.policies,
-            scps=bound.scps,
-        )
-        return Ruling(found.result, found.by, action, resource, caller.arn)
+        limits = {"boundary": bound.boundary, "session": caller.policies, "scps": bound.scps}
+        found = evaluate(request, identity=bound.identity, resource=attached, **limits)
+        by = found.by
+        if found.result == NOT_ALLOWED:  # which of the limits is it, if one alone is in the way?
+            for name, words in (("boundary", "permissions boundary"), ("session", "session policy")):
+                without = evaluate(request, identity=bound.identity, resource=attached, **limits | {name: None})
+                by = words if limits[name] and without.result == ALLOWED else by
+        return Ruling(found.result, by, action, resource, caller.arn)
 
     def policies(self, caller: Credential) -> Policies:
         """Everything that binds a caller now."""

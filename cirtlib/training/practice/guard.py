@@ -12,6 +12,7 @@ from moto.moto_api._internal import mock_random
 
 from cirtlib.training.front_model import Asked, Refused
 from cirtlib.training.practice.authorise import INVALID, Authority, Ruling, refusal
+from cirtlib.training.practice.calls import bucket_owner
 from cirtlib.training.practice.journal import Journal, hidden, raw, reads
 
 Json = dict[str, Any]
@@ -84,7 +85,7 @@ class Guard:
         caller = self.authority.register.find(asked.key)
         if caller is not None:
             asked = replace(asked, account=caller.account)
-            environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
+            environ["HTTP_X_MOTO_ACCOUNT_ID"] = _home(asked) or caller.account
         refused = None if ruling.passes or self._again else refusal(asked, ruling)
         rehearsed = ours and not self._again and asked.operation not in ("AssumeRole", "GetSessionToken")
         return Passed(asked, ruling, refused, rehearsed)
@@ -115,6 +116,16 @@ class Guard:
     def _ours(self, environ: Json) -> bool:
         given = str(environ.get(_variable(REHEARSAL), ""))
         return bool(self.token) and hmac.compare_digest(given, self.token)
+
+
+def _home(asked: Asked) -> str:
+    """Account of the bucket that a call is about: moto holds buckets by account, and the guard has judged the call."""
+    if asked.service != "s3":
+        return ""
+    try:
+        return bucket_owner(str(asked.parameters.get("Bucket", "")))
+    except Refused:
+        return ""
 
 
 def _variable(header: str) -> str:
