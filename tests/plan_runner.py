@@ -2,12 +2,14 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import boto3
 import jmespath
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+_NOW = re.compile(r"(?<!\$)\$\{now\}")
 _WHOLE = re.compile(r"\$\{([\w-]+)\.([a-z_]+)\}")
 
 
@@ -41,19 +43,24 @@ class Runner:
         try:
             return jmespath.search(one["jmespath"].replace("$${", "${"), self.call(step, one["api"]))
         except ClientError as error:
-            if "NotFound" in error.response["Error"]["Code"]:
+            if re.search("NotFound|NoSuchEntity", error.response["Error"]["Code"]):
                 return None
             raise
 
+    def client(self, step, service):
+        return boto3.client(service, region_name=step.region)
+
     def call(self, step, api):
-        client = boto3.client(api["service"], region_name=step.region)
+        client = self.client(step, api["service"])
         answer = getattr(client, xform_name(api["operation"]))(**self._filled(api["parameters"]))
         return json.loads(json.dumps(answer, default=str))
 
     def _filled(self, value):
         if isinstance(value, str):
             whole = _WHOLE.fullmatch(value)
-            return self.state[whole[1]][whole[2]] if whole else value.replace("$${", "${")
+            if whole:
+                return self.state[whole[1]][whole[2]]
+            return _NOW.sub(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", value).replace("$${", "${")
         if isinstance(value, dict):
             return {key: self._filled(item) for key, item in value.items()}
         return [self._filled(item) for item in value] if isinstance(value, list) else value

@@ -44,6 +44,8 @@ def finish(account: str, made: Any, instance: State) -> None:  # noqa: ANN401 - 
     ec2 = get_backend("ec2")[account][instance["Region"]]
     made.id = instance["InstanceId"]
     own_groups(made)
+    if "IamInstanceProfile" in instance:
+        ec2.associate_iam_instance_profile(made.id, iam_instance_profile_arn=instance["IamInstanceProfile"])
     if "VpcId" not in instance:
         return
     card = made.nics[0]
@@ -51,7 +53,6 @@ def finish(account: str, made: Any, instance: State) -> None:  # noqa: ANN401 - 
     card.id = instance["NetworkInterfaceId"]
     card.public_ip = instance["PublicIpAddress"]
     ec2.enis[card.id] = card
-    ec2.associate_iam_instance_profile(made.id, iam_instance_profile_arn=instance["IamInstanceProfile"])
 
 
 def own_groups(made: Any) -> None:  # noqa: ANN401 - moto has no types

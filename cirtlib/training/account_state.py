@@ -19,6 +19,7 @@ from cirtlib.training.account_network import (
 try:
     from moto.backends import get_backend
     from moto.core.config import default_user_config
+    from moto.ec2.models.key_pairs import KeyPair
     from moto.iam.models import AccessKey
     from moto.moto_api._internal.models import moto_api_backend
 except ImportError as error:  # the emulator is an extra: the library itself works without it
@@ -146,6 +147,11 @@ def _load_trail(account: str, trail: State) -> None:
 
 def _load_compute(account: str, content: State) -> None:
     load_network(account, content)
+    for pair in content.get("key_pairs", []):
+        ec2 = backend("ec2", account, pair["Region"])
+        held = KeyPair(pair["KeyName"], "rsa", pair["KeyFingerprint"], b"", b"", {}, ec2)
+        held.id = pair["KeyPairId"]
+        ec2.key_pairs[held.key_name] = held
     for volume in content.get("volumes", []):
         _load_volume(account, volume["Region"], volume["VolumeId"])
     for instance in content.get("instances", []):

@@ -255,8 +255,13 @@ def _console(authority: Authority, arn: str, name: str, user_id: str) -> Credent
 
 
 def _machines(authority: Authority, record: Record) -> Iterator[Way]:
-    """Instances that the attacker is in: they fetch what the metadata service hands out now."""
-    for arn in record.truth["leads"]:
+    """Instances that the attacker is in, or started: they fetch what the metadata service hands out now."""
+    theirs = [
+        node["value"]
+        for node in record.truth["extent"]
+        if node["status"] == "attacker_created" and ":instance/" in node["value"]
+    ]
+    for arn in [*record.truth["leads"], *theirs]:
         account, region, instance = arn.split(":")[4], arn.split(":")[3], arn.rsplit("/", 1)[-1]
         role, why = handed_out(account, region, instance)
         words = f"credentials that instance {instance} hands out"

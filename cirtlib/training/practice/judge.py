@@ -164,7 +164,8 @@ class Bench:
         for entry in self.journal.writes():
             if entry.operation == "StartLogging":
                 return
-            if entry.operation not in _KEEPING:
+            protects = entry.operation == "ModifyInstanceAttribute" and "DisableApiTermination" in entry.parameters
+            if entry.operation not in _KEEPING and not protects:
                 yield f"{entry.call} came before logging was on again: turn it on first", 0.25
                 return
 
@@ -179,19 +180,28 @@ class Bench:
                 kept |= self.volumes.get(str(given.get("InstanceSpecification", {}).get("InstanceId")), set())
             elif entry.operation == "CreateImage":
                 kept |= self.volumes.get(str(given.get("InstanceId")), set())
+            elif entry.operation == "DeleteVolume" and given.get("VolumeId") in self._theirs() - kept:
+                yield f"volume {given['VolumeId']} was deleted before a snapshot of it was taken", 0.5
             elif entry.operation == "TerminateInstances":
                 for name in given.get("InstanceIds", []):
                     if self.volumes.get(name, {""}) - kept:
                         yield f"instance {name} was terminated before a snapshot of its volumes was taken", 0.5
 
+    def _theirs(self) -> set[str]:
+        """Volumes of the attacker's instances, and of those that they were on."""
+        places = [*_extent(self.record, "resource"), *self.record.truth["leads"]]
+        return {volume for one in places for volume in self.volumes.get(one.rsplit("/", 1)[-1], ())}
+
     def _destroyed(self) -> Iterable[tuple[str, float]]:
-        own = {entry.parameters.get("SnapshotId") for entry in self.journal.writes()}
         shared = {one.rsplit("/", 1)[-1] for one in _extent(self.record, "resource") if ":snapshot/" in one}
         for entry in self.journal.writes():
             if entry.operation in _DESTROYS:
                 yield _DESTROYS[entry.operation], 0.5
-            elif entry.operation == "DeleteSnapshot" and entry.parameters.get("SnapshotId") in shared & own:
-                yield f"snapshot {entry.parameters['SnapshotId']}, which the attacker shared, was deleted", 0.25
+            elif entry.operation == "UpdateDetector" and entry.parameters.get("Enable") is False:
+                yield "a GuardDuty detector was switched off", 0.5
+            elif entry.operation == "DeleteSnapshot" and entry.parameters.get("SnapshotId") in shared:
+                name = entry.parameters["SnapshotId"]
+                yield f"snapshot {name}, which the attacker shared, was deleted: stop sharing it, and keep it", 0.25
             elif entry.operation in ("DeleteObject", "DeleteObjects") and "AWSLogs/" in json.dumps(entry.parameters):
                 yield "log files were deleted", 0.5
 

@@ -30,6 +30,7 @@ from cirtlib.training.practice.journal import Entry, Journal
 from cirtlib.training.practice.judge import Bench
 from cirtlib.training.practice.register import Register
 from cirtlib.training.practice.rehearse import Rehearsal
+from cirtlib.training.practice.remains import completed
 from cirtlib.training.practice.tokens import tokens
 
 Json = dict[str, Any]
@@ -51,7 +52,7 @@ def run(space: Workspace, home: Path, port: int, token: str) -> None:
     """Serve; `home` gets the AWS CLI configuration, the journal, and control.json once all is ready."""
     record, journal = space.record, Journal(home / JOURNAL)
     record.load()
-    state = with_responder(record.after)
+    state = with_responder(completed(record))
     mock_random.seed(space.seed)  # ids that the logs do not tell are the same after each start
     accounts = sorted(state["accounts"])
     register = Register.of(accounts, record.events.values(), record.as_of, organization_id(record.logs))

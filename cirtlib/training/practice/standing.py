@@ -11,6 +11,11 @@ from cirtlib.training.practice.attacker import INITIAL_PASSWORD, Try
 from cirtlib.training.practice.authorise import Authority
 
 Json = dict[str, Any]
+# What to do about it, next time.
+_END_USER = "deactivate its keys, delete its password, and deny it everything; or delete it"
+_END_SIGN_IN = "delete it, or have its owner set another"
+_END_TRUST = "put the trust policy back that stood before the attack"
+_END_MACHINE = "take snapshots of its volumes, then stop it"
 
 
 @dataclass(frozen=True)
@@ -32,18 +37,37 @@ def left(authority: Authority, record: Record, tries: list[Try]) -> list[Left]:
         *_users(record, alive),
         *_keys(authority, record),
         *_passwords(record),
+        *_policies(record, alive),
         *_trusts(authority, record),
         *_machines(record),
+        *_key_pairs(record),
         *_snapshots(record),
     ]
 
 
+def _done(record: Record, name: str) -> Iterator[Json]:
+    """The attacker's calls of a name that succeeded."""
+    for pair in record.truth["attacker_events"]:
+        event = record.events[tuple(pair)]
+        if event["eventName"] == name and not event.get("errorCode"):
+            yield event
+
+
 def _made(record: Record, kind: str) -> list[str]:
-    return [
+    """What the attacker made of a kind of node; what they also used counts as compromised in the extent, but is theirs.
+
+    Users and access keys are therefore taken from the calls that made them.
+    """
+    found = [
         node["value"]
         for node in record.truth["extent"]
         if node["kind"] == kind and node["status"] == "attacker_created"
     ]
+    if kind == "principal":
+        found += [event["responseElements"]["user"]["arn"] for event in _done(record, "CreateUser")]
+    if kind == "credential":
+        found += [event["responseElements"]["accessKey"]["accessKeyId"] for event in _done(record, "CreateAccessKey")]
+    return list(dict.fromkeys(found))
 
 
 def _users(record: Record, alive: set[str]) -> Iterator[Left]:
@@ -54,7 +78,7 @@ def _users(record: Record, alive: set[str]) -> Iterator[Left]:
         usable = user is not None and (
             user.password is not None or any(key.status == "Active" for key in user.access_keys)
         )
-        yield Left(f"principal:{arn}", f"user {arn}, which the attacker made", usable and arn in alive)
+        yield Left(f"principal:{arn}", f"user {arn}, which the attacker made: {_END_USER}", usable and arn in alive)
 
 
 def _keys(authority: Authority, record: Record) -> Iterator[Left]:
@@ -67,7 +91,7 @@ def _keys(authority: Authority, record: Record) -> Iterator[Left]:
         if known is not None and known.owner in made:
             continue
         stands = known is not None and not authority.register.active(known, authority.now())
-        yield Left(f"credential:{key}", f"access key {key}, which the attacker made", stands)
+        yield Left(f"credential:{key}", f"access key {key}, which the attacker made: deactivate it", stands)
 
 
 def _passwords(record: Record) -> Iterator[Left]:
@@ -80,8 +104,27 @@ def _passwords(record: Record) -> Iterator[Left]:
             now = next((one for one in backend("iam", account).users.values() if one.arn == user["Arn"]), None)
             stands = now is not None and now.password == INITIAL_PASSWORD
             yield Left(
-                f"principal:{user['Arn']}", f"the console password of {user['Arn']}, which the attacker set", stands
+                f"principal:{user['Arn']}",
+                f"the console password of {user['Arn']}, which the attacker set: {_END_SIGN_IN}",
+                stands,
             )
+
+
+def _policies(record: Record, alive: set[str]) -> Iterator[Left]:
+    """Managed policies that the attacker attached to users who were there before."""
+    made = set(_made(record, "principal"))
+    for event in _done(record, "AttachUserPolicy"):
+        account, given = event["recipientAccountId"], event["requestParameters"]
+        user = backend("iam", account).users.get(given["userName"])
+        arn = next(
+            (one["Arn"] for one in record.after["accounts"][account]["users"] if one["UserName"] == given["userName"]),
+            "",
+        )
+        if not arn or arn in made:
+            continue
+        stands = user is not None and given["policyArn"] in user.managed_policies and arn in alive
+        text = f"policy {given['policyArn'].rsplit('/', 1)[-1]}, which the attacker attached to {arn}: detach it"
+        yield Left(f"principal:{arn}", text, stands)
 
 
 def _trusts(authority: Authority, record: Record) -> Iterator[Left]:
@@ -95,7 +138,7 @@ def _trusts(authority: Authority, record: Record) -> Iterator[Left]:
                 continue
             ruled = authority.judge(authority.register.foreign(account), "sts:AssumeRole", arn, {}) if role else None
             stands = account in trusted and ruled is not None and ruled.passes
-            yield Left(f"principal:{arn}", f"the trust of role {arn} in account {account}", stands)
+            yield Left(f"principal:{arn}", f"the trust of role {arn} in account {account}: {_END_TRUST}", stands)
 
 
 def _role(state: Json, arn: str) -> Json:
@@ -111,7 +154,19 @@ def _machines(record: Record) -> Iterator[Left]:
         held = backend("ec2", account, region).reservations.values()
         machine = next((one for reservation in held for one in reservation.instances if one.id == name), None)
         stands = machine is not None and machine._state.name in ("running", "pending")
-        yield Left(f"resource:{arn}", f"instance {name} in {region}, which the attacker started", stands)
+        yield Left(
+            f"resource:{arn}", f"instance {name} in {region}, which the attacker started: {_END_MACHINE}", stands
+        )
+
+
+def _key_pairs(record: Record) -> Iterator[Left]:
+    """Key pairs: whoever has one logs in to every machine that is started with it."""
+    for arn in _made(record, "resource"):
+        account, region, (kind, _, name) = arn.split(":")[4], arn.split(":")[3], arn.split(":")[5].partition("/")
+        if kind == "key-pair":
+            held = backend("ec2", account, region).key_pairs.values()
+            stands = any(one.id == name for one in held)
+            yield Left(f"resource:{arn}", f"key pair {name} in {region}, which the attacker made: delete it", stands)
 
 
 def _snapshots(record: Record) -> Iterator[Left]:
@@ -123,4 +178,4 @@ def _snapshots(record: Record) -> Iterator[Left]:
                 now = backend("ec2", account, region).snapshots.get(name)
                 stands = now is not None and other in now.create_volume_permission_userids
                 node = f"resource:arn:aws:ec2:{region}::snapshot/{name}"
-                yield Left(node, f"snapshot {name} is shared with account {other}", stands)
+                yield Left(node, f"snapshot {name} is shared with account {other}: take the permission back", stands)
