@@ -1,18 +1,28 @@
 """Grading by state: whatever contains soundly has full marks; what leaves a way open, or breaks others' work, not."""
 
-import json
-
 import pytest
 
 pytest.importorskip("moto")
 
+from containing import (
+    STRATEGIES,
+    boundary,
+    by_hand,
+    clean,
+    deactivate,
+    delete_made_users,
+    deny_everywhere,
+    organization,
+    place,
+    scores,
+    start_logging,
+    terminate,
+)
 from practice_bench import Hands, exercise, planned, practice
 
 pytestmark = pytest.mark.integration
 
 FULL = {"ways": 1.0, "uses": 1.0, "evidence": 1.0, "cleanup": 1.0}
-DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
-DENY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
 
 
 @pytest.fixture(scope="module")
@@ -26,120 +36,6 @@ def spaces(tmp_path_factory):
         return made[name, seed]
 
     return get
-
-
-def place(arn):
-    """Account, kind and name of a user or role."""
-    return arn.split(":")[4], arn.split(":")[5].partition("/")[0], arn.rsplit("/", 1)[-1]
-
-
-def start_logging(account):
-    trail = account.truth["logging"].get("trail")
-    if trail:
-        account.client("cloudtrail", trail.split(":")[4], trail.split(":")[3]).start_logging(Name=trail)
-
-
-def machines(account):
-    """The attacker's instances: account, Region, id."""
-    for arn in account.extent("resource"):
-        if ":instance/" in arn:
-            yield arn.split(":")[4], arn.split(":")[3], arn.rsplit("/", 1)[-1]
-
-
-def terminate(account, *, keep):
-    for owner, region, name in machines(account):
-        ec2 = account.client("ec2", owner, region)
-        if keep:
-            ec2.create_snapshots(InstanceSpecification={"InstanceId": name})
-        ec2.terminate_instances(InstanceIds=[name])
-
-
-def clean(account):
-    """Put back trusts and shares, and drop key pairs."""
-    for arn, before in account.truth["trust_before"].items():
-        iam = account.client("iam", place(arn)[0])
-        iam.update_assume_role_policy(RoleName=place(arn)[2], PolicyDocument=json.dumps(before))
-    for arn in account.extent("resource"):
-        region, kind, name = arn.split(":")[3], arn.split(":")[5].partition("/")[0], arn.rsplit("/", 1)[-1]
-        if kind == "key-pair":
-            account.client("ec2", arn.split(":")[4], region).delete_key_pair(KeyPairId=name)
-    for owner, content in account.bench.record.after["accounts"].items():
-        for snapshot in content["snapshots"]:
-            for other in snapshot.get("shared_with", []):
-                account.client("ec2", owner, snapshot["Region"]).modify_snapshot_attribute(
-                    SnapshotId=snapshot["SnapshotId"], Attribute="createVolumePermission", OperationType="remove",
-                    UserIds=[other],
-                )  # fmt: skip
-
-
-def deactivate(account):
-    """Deactivate every long-term key that the attacker held."""
-    keys = set(account.extent("credential"))
-    for owner, content in account.bench.record.after["accounts"].items():
-        for user in content["users"]:
-            for key in user["keys"]:
-                if key["AccessKeyId"] in keys:
-                    account.client("iam", owner).update_access_key(
-                        UserName=user["UserName"], AccessKeyId=key["AccessKeyId"], Status="Inactive"
-                    )
-
-
-def by_hand(account):
-    """An inline policy that denies all."""
-    for arn in account.extent("principal", "compromised"):
-        owner, kind, name = place(arn)
-        who = {"UserName": name} if kind == "user" else {"RoleName": name}
-        put = account.client("iam", owner).put_user_policy if kind == "user" else None
-        (put or account.client("iam", owner).put_role_policy)(**who, PolicyName="stop", PolicyDocument=DENY)
-
-
-def boundary(account):
-    """A permissions boundary that lets nothing through."""
-    for arn in account.extent("principal", "compromised"):
-        owner, kind, name = place(arn)
-        iam = account.client("iam", owner)
-        if kind == "user":
-            iam.put_user_permissions_boundary(UserName=name, PermissionsBoundary=DENY_ALL)
-        else:
-            iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=DENY_ALL)
-
-
-def organization(account):
-    """A service control policy that denies the compromised principals, and nobody else."""
-    condition = {"ArnEquals": {"aws:PrincipalArn": account.extent("principal", "compromised")}}
-    deny_everywhere(account, Condition=condition)
-
-
-def deny_everywhere(account, **more):
-    management = account.emulated.home
-    organizations = account.client("organizations", management)
-    root = organizations.list_roots()["Roots"][0]
-    if not root["PolicyTypes"]:
-        organizations.enable_policy_type(RootId=root["Id"], PolicyType="SERVICE_CONTROL_POLICY")
-    statement = {"Effect": "Deny", "Action": "*", "Resource": "*"} | more
-    made = organizations.create_policy(
-        Name="stop", Description="d", Type="SERVICE_CONTROL_POLICY",
-        Content=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )  # fmt: skip
-    organizations.attach_policy(PolicyId=made["Policy"]["PolicySummary"]["Id"], TargetId=root["Id"])
-
-
-def delete_made_users(account):
-    """Delete the users that the attacker made, with all that they have; and deny the others."""
-    before = {u["Arn"] for content in account.bench.record.before["accounts"].values() for u in content["users"]}
-    by_hand(account)
-    for arn in account.extent("principal"):
-        owner, kind, name = place(arn)
-        if kind != "user" or arn in before:
-            continue
-        iam = account.client("iam", owner)
-        for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
-            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        for one in iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]:
-            iam.detach_user_policy(UserName=name, PolicyArn=one["PolicyArn"])
-        for one in iam.list_user_policies(UserName=name)["PolicyNames"]:
-            iam.delete_user_policy(UserName=name, PolicyName=one)
-        iam.delete_user(UserName=name)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -216,3 +112,35 @@ def test_evidence_is_lost_by_terminating_first_and_by_logging_last(spaces, tmp_p
     assert "was terminated before a snapshot" in said
     assert "came before logging was on again" in said
     assert judged.points["evidence"] == 0.0
+
+
+# What each bad strategy must lose, by exercise; where a part is not named it must be whole.
+LOSES = {
+    "exposed_credentials": {
+        "contain soundly": set(),
+        "do nothing": {"ways", "evidence", "cleanup"},
+        "contain everybody": {"uses", "cleanup"},
+        "contain the wrong principal": {"ways", "uses", "evidence", "cleanup"},
+        "terminate before a snapshot": {"evidence"},
+        "deactivate keys, leave sessions": {"ways"},
+        "follow every finding blindly": {"ways", "uses", "evidence", "cleanup"},
+    },
+    "false_alarm": {
+        "contain soundly": set(),
+        "do nothing": set(),
+        "contain everybody": {"uses"},
+        "contain the wrong principal": {"uses"},
+        "terminate before a snapshot": set(),
+        "deactivate keys, leave sessions": set(),
+        "follow every finding blindly": {"uses"},
+    },
+}
+
+
+@pytest.mark.parametrize("title", STRATEGIES)
+@pytest.mark.parametrize("name", LOSES)
+def test_a_strategy_loses_the_points_that_it_should(spaces, name, title, tmp_path):
+    space = spaces(name)
+    got = scores(space, STRATEGIES[title], tmp_path)
+    lost = {part for part, worth in space.exercise.containment.items() if got[part] < worth}
+    assert lost == LOSES[name][title], got
