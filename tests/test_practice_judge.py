@@ -160,8 +160,8 @@ def test_the_librarys_own_plan_has_full_marks(spaces, name, seed, tmp_path):
 def test_any_sound_way_of_containing_has_full_marks(spaces, contain, tmp_path):
     with practice(spaces("exposed_credentials"), tmp_path) as account:
         start_logging(account)
-        contain(account)
         deactivate(account)
+        contain(account)
         clean(account)
         terminate(account, keep=True)
         judged = account.bench.judge()
