@@ -17,6 +17,7 @@ from cirtlib.policy.evaluation import ALLOWED, DENIED, NOT_ALLOWED, UNKNOWN
 from cirtlib.training.account_state import backend
 from cirtlib.training.front_model import Asked, Refused
 from cirtlib.training.practice import calls
+from cirtlib.training.practice.boundaries import boundary_of
 from cirtlib.training.practice.register import Credential, Register
 
 INVALID = "invalid"
@@ -138,7 +139,7 @@ class Authority:
             role=caller.role,
             context={"aws:ResourceAccount": account, **_doubtful(documents, context), **context},
         )
-        limits = {"boundary": bound.boundary, "session": caller.policies, "scps": bound.scps}
+        limits: dict[str, Any] = {"boundary": bound.boundary, "session": caller.policies, "scps": bound.scps}
         found = evaluate(request, identity=bound.identity, resource=attached, **limits)
         by = found.by
         if found.result == NOT_ALLOWED:  # which of the limits is it, if one alone is in the way?
@@ -153,17 +154,16 @@ class Authority:
             return Policies([_ALL], None, self._scps(caller))
         iam = backend("iam", caller.account)
         found: list[Document] = []
-        boundary = None
         if caller.role:
             role = next(one for one in iam.roles.values() if one.arn == caller.role)
             found += _held(role)
-            arn = role.permissions_boundary_arn
-            boundary = _managed(iam, arn) if arn else None
+            arn = boundary_of(role)
         else:
             user = next((one for one in iam.users.values() if one.arn == caller.owner), None)
+            arn = boundary_of(user)
             groups = [group for group in iam.groups.values() if user in group.users]
             found += [document for holder in (user, *groups) if holder is not None for document in _held(holder)]
-        return Policies(found, boundary, self._scps(caller))
+        return Policies(found, _managed(iam, arn) if arn else None, self._scps(caller))
 
     def _scps(self, caller: Credential) -> list[list[Document]] | None:
         """Service control policies from the root to the account; None where none bind."""
