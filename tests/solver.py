@@ -1,6 +1,6 @@
 """A learner who uses only cirtlib's public functions: `python solver.py FOLDER EXERCISE` answers and contains.
 
-It runs where neither generator nor truth can be imported or read: importing cirtlib.training and opening a truth fail. What it finds goes into answers.yaml, as by hand; the plan is carried out through the accounts' API.
+It runs where neither generator nor truth can be imported or read: importing cirtlib.training or opening a truth fails.
 """
 
 import importlib.abc

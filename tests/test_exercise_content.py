@@ -7,10 +7,10 @@ from functools import cache
 
 import pytest
 
-from cirtlib import queries
+from cirtlib import collect, queries, sql
 from cirtlib.errors import TrainingError
 from cirtlib.shipped import shipped
-from cirtlib.training.exercise import answers, marking
+from cirtlib.training.exercise import answers, marking, workspace
 from cirtlib.training.exercise.model import exercises, load_exercise
 from cirtlib.training.exercise.record import record_of
 from cirtlib.training.exercise.spelling import KINDS
@@ -158,6 +158,18 @@ def test_policies_in_commands_are_json():
         for command in load_exercise(name).commands:
             for document in re.findall(r"--policy-document '(\{.*\})'", command):
                 assert json.loads(document)["Version"] == "2012-10-17"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sql_of_hints_runs(name, tmp_path_factory):
+    space, _ = workspace.start(name, seed=1, folder=tmp_path_factory.mktemp(name) / "mine")
+    said = [" ".join(hint.split()) for one in space.exercise.questions for hint in one.hints]
+    statements = re.findall(r'cirt sql case "([^"]+)"', "\n".join(said))
+    assert statements
+    collect(space.case())
+    for statement in statements:
+        with_names = re.sub("<[^>]+>", "x", statement)
+        assert list(sql(space.case(), with_names).columns), statement
 
 
 def test_an_unknown_answer_is_an_error():

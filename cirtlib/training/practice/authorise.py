@@ -139,13 +139,19 @@ class Authority:
             role=caller.role,
             context={"aws:ResourceAccount": account, **_doubtful(documents, context), **context},
         )
-        limits: dict[str, Any] = {"boundary": bound.boundary, "session": caller.policies, "scps": bound.scps}
-        found = evaluate(request, identity=bound.identity, resource=attached, **limits)
+        found = evaluate(
+            request,
+            identity=bound.identity,
+            resource=attached,
+            boundary=bound.boundary,
+            session=caller.policies,
+            scps=bound.scps,
+        )
         by = found.by
-        if found.result == NOT_ALLOWED:  # which of the limits is it, if one alone is in the way?
-            for name, words in (("boundary", "permissions boundary"), ("session", "session policy")):
-                without = evaluate(request, identity=bound.identity, resource=attached, **limits | {name: None})
-                by = words if limits[name] and without.result == ALLOWED else by
+        if found.result == NOT_ALLOWED and (bound.boundary or caller.policies):  # is it one of these limits?
+            by = "permissions boundary" if bound.boundary else "session policy"
+            without = evaluate(request, identity=bound.identity, resource=attached, scps=bound.scps)
+            by = by if without.result == ALLOWED else found.by
         return Ruling(found.result, by, action, resource, caller.arn)
 
     def policies(self, caller: Credential) -> Policies:
