@@ -16,6 +16,7 @@ from cirtlib.training.account import RESPONDER, serve
 from cirtlib.training.account_evidence import organization_id
 from cirtlib.training.exercise.workspace import start
 from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.boundaries import boundaries
 from cirtlib.training.practice.guard import Guard
 from cirtlib.training.practice.journal import Journal
 from cirtlib.training.practice.judge import Bench
@@ -84,7 +85,7 @@ def practice(space, home: Path):
         "logs": record.logs, "metadata": record.folder / "s3-metadata.json", "findings": record.findings,
         "keys": record.folder / "public-keys.json", "now": record.as_of, "live": True,
     }  # fmt: skip
-    with serve(state, home, guard=guard, more=tokens(authority), **evidence) as emulated:
+    with serve(state, home, guard=guard, more=tokens(authority) | boundaries(), **evidence) as emulated:
         for account in sorted(emulated.profiles):
             now = authority.now()
             authority.register.issue(

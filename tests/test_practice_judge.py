@@ -56,8 +56,8 @@ def test_the_librarys_own_plan_has_full_marks(spaces, name, seed, tmp_path):
 def test_any_sound_way_of_containing_has_full_marks(spaces, contain, tmp_path):
     with practice(spaces("exposed_credentials"), tmp_path) as account:
         start_logging(account)
-        contain(account)
         deactivate(account)
+        contain(account)
         clean(account)
         terminate(account, keep=True)
         judged = account.bench.judge()
@@ -92,14 +92,14 @@ def test_denying_everybody_closes_the_ways_and_breaks_the_rest(spaces, tmp_path)
     assert judged.broken[0]["event_ids"]
 
 
-def test_an_innocents_key_or_a_changed_role_that_is_shut_costs(spaces, tmp_path):
+def test_an_innocents_key_that_is_shut_costs(spaces, tmp_path):
     with practice(spaces("exposed_credentials"), tmp_path) as account:
         start_logging(account)
-        theirs = account.truth["innocents"]["automation"]
+        theirs = account.truth["innocents"]["legit_role_session"]
         owner, _, name = place(theirs["user"])
-        account.client("iam", owner).update_access_key(UserName=name, AccessKeyId=theirs["key"], Status="Inactive")
+        account.client("iam", owner).update_access_key(UserName=name, AccessKeyId=theirs["user_key"], Status="Inactive")
         judged = account.bench.judge()
-    assert [theirs["key"] in one["who"] for one in judged.broken] == [True]
+    assert [theirs["user_key"] in one["who"] for one in judged.broken] == [True]
     assert 0.5 < judged.points["uses"] < 1
 
 

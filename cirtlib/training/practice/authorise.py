@@ -17,6 +17,7 @@ from cirtlib.policy.evaluation import ALLOWED, DENIED, NOT_ALLOWED, UNKNOWN
 from cirtlib.training.account_state import backend
 from cirtlib.training.front_model import Asked, Refused
 from cirtlib.training.practice import calls
+from cirtlib.training.practice.boundaries import boundary_of
 from cirtlib.training.practice.register import Credential, Register
 
 INVALID = "invalid"
@@ -159,17 +160,16 @@ class Authority:
             return Policies([_ALL], None, self._scps(caller))
         iam = backend("iam", caller.account)
         found: list[Document] = []
-        boundary = None
         if caller.role:
             role = next(one for one in iam.roles.values() if one.arn == caller.role)
             found += _held(role)
-            arn = role.permissions_boundary_arn
-            boundary = _managed(iam, arn) if arn else None
+            arn = boundary_of(role)
         else:
             user = next((one for one in iam.users.values() if one.arn == caller.owner), None)
+            arn = boundary_of(user)
             groups = [group for group in iam.groups.values() if user in group.users]
             found += [document for holder in (user, *groups) if holder is not None for document in _held(holder)]
-        return Policies(found, boundary, self._scps(caller))
+        return Policies(found, _managed(iam, arn) if arn else None, self._scps(caller))
 
     def _scps(self, caller: Credential) -> list[list[Document]] | None:
         """Service control policies from the root to the account; None where none bind."""

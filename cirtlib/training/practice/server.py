@@ -25,6 +25,7 @@ from cirtlib.training.account_evidence import organization_id
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.exercise.workspace import Workspace, find
 from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.boundaries import boundaries
 from cirtlib.training.practice.guard import REHEARSAL, Guard
 from cirtlib.training.practice.journal import Entry, Journal
 from cirtlib.training.practice.judge import Bench
@@ -66,7 +67,7 @@ def run(space: Workspace, home: Path, port: int, token: str) -> None:
         "now": record.as_of,
         "live": True,
     }
-    with serve(state, home, port=port, guard=guard, more=tokens(authority), **evidence) as emulated:  # type: ignore[arg-type]
+    with serve(state, home, port=port, guard=guard, more=tokens(authority) | boundaries(), **evidence) as emulated:  # type: ignore[arg-type]
         configure(authority, emulated, home, space)
         bench = Bench(authority, Rehearsal(emulated.endpoint, token), record, journal)
         bench.begin()
