@@ -1,5 +1,6 @@
 """Ways to contain on the practice account, sound ones and bad ones; `python -m tests.containing` scores each."""
 
+import gzip
 import json
 import sys
 import tempfile
@@ -140,7 +141,7 @@ def passwords(account):
 
 
 def soundly(account):
-    """See again, deny whom the attacker held, deactivate keys, put back what was changed, keep disks, then terminate."""
+    """See again, deny whom the attacker held, deactivate keys, put back what was changed, keep disks, terminate."""
     start_logging(account)
     by_hand(account)
     deactivate(account)
@@ -194,8 +195,6 @@ def keys_only(account):
 
 def every_finding(account):
     """Deny whomever a finding of GuardDuty names, and look at nothing else."""
-    import gzip
-
     for path in sorted(account.bench.record.findings.rglob("*.jsonl.gz")):
         for line in gzip.decompress(path.read_bytes()).splitlines():
             finding = json.loads(line)

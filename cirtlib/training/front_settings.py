@@ -25,6 +25,7 @@ def settings(clock: Clock, enabled: set[str]) -> dict[tuple[str, str], Served]:
         ("ssm", "DescribeInstanceInformation"): Served(partial(_managed, clock)),
         ("account", "ListRegions"): Served(partial(_list_regions, enabled)),
         ("ec2", "DescribeRegions"): Served(partial(_describe_regions, enabled)),
+        ("ec2", "DeleteKeyPair"): Served(_delete_key_pair),
     }
 
 
@@ -57,6 +58,16 @@ def _managed(clock: Clock, asked: Asked) -> Json:
     ]
     chosen, token = page(instances, asked, most=10, code="InvalidNextToken")
     return answered(InstanceInformationList=chosen, NextToken=token)
+
+
+def _delete_key_pair(asked: Asked) -> Json:
+    """Delete a key pair by its name or its id, of which moto takes only the name; one that is not there is no error."""
+    given, ec2 = asked.parameters, backend("ec2", asked.account, asked.region)
+    for name, pair in list(ec2.key_pairs.items()):
+        if given.get("KeyName") == name or given.get("KeyPairId") == pair.id:
+            del ec2.key_pairs[name]
+            return {"Return": True, "KeyPairId": pair.id}
+    return {"Return": True}
 
 
 def _regions(asked: Asked) -> Iterator[tuple[str, bool]]:
