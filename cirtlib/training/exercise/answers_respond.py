@@ -286,8 +286,17 @@ def alarm_principal(record: Record) -> Answer:
 
 @answer
 def alarm_event(record: Record) -> Answer:
-    """Record that the false alarm is about."""
-    return text_at("alarm.event", record.truth)
+    """Record that the false alarm is about; of several calls in that second, any."""
+    found = text_at("alarm.event", record.truth)
+    act = next((one for (event, _), one in record.events.items() if event == found), None)
+    if act is None:
+        return None
+    who, same = principal(act), (act["eventName"], act["eventTime"])
+    return [
+        one["eventID"]
+        for one in record.events.values()
+        if (one["eventName"], one["eventTime"]) == same and principal(one) == who
+    ]
 
 
 @answer

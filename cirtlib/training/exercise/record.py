@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +21,7 @@ from cirtlib.training.generator import Generated, generate
 from cirtlib.training.scenario import scenario_file
 
 _ABOUT = "about.json"
+_KEPT_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,9 @@ def record_of(exercise: Exercise, seed: int) -> Record:
 def _make(exercise: Exercise, seed: int, folder: Path) -> None:
     """Generate beside the place and move it there whole: another process may do the same."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for old in folder.parent.glob(f"{exercise.name}-{seed}-*"):  # of an earlier version
-        shutil.rmtree(old, ignore_errors=True)
+    for old in folder.parent.glob("*-*-*"):  # of an earlier version; another one may still be at work with its own
+        if time.time() - old.stat().st_mtime > _KEPT_DAYS * 86400:
+            shutil.rmtree(old, ignore_errors=True)
     place = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
         made = generate(exercise.name, seed=seed, out=place, settings=exercise.settings)
