@@ -1,0 +1,193 @@
+"""A learner's way: begin, answer, take hints, break things, begin anew; nothing that the learner wrote is lost."""
+
+import json
+import shutil
+
+import pytest
+
+from cirtlib.case import load_case
+from cirtlib.errors import TrainingError
+from cirtlib.training.exercise import answer_file, course
+from cirtlib.training.exercise.marking import truth
+from cirtlib.training.exercise.workspace import find, reset, start
+
+NAME = "exposed_credentials"
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """An exercise that was just begun."""
+    return start(NAME, seed=1, folder=tmp_path_factory.mktemp("begun") / "exercise")[0]
+
+
+@pytest.fixture
+def space(begun, tmp_path, monkeypatch):
+    """A copy of it that a test may change, in a folder where nothing else was begun."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(begun.path, tmp_path / "exercise")
+    return find(tmp_path / "exercise")
+
+
+def right(space, name):
+    return truth(space.exercise.question(name), space.record)
+
+
+def test_the_folder_holds_what_one_needs_and_nothing_of_the_truth(space):
+    assert {"README.md", "story.md", "answers.yaml", "notes.md", "exercise.ipynb", "case", "evidence"} <= {
+        path.name for path in space.path.iterdir()
+    }
+    assert load_case(space.path / "case").seeds
+    texts = [path for path in space.path.iterdir() if path.is_file()]
+    said = " ".join(path.read_text(encoding="utf-8") for path in texts)
+    for question in space.exercise.questions:
+        if question.kind in ("access_key", "event", "principal", "resource"):
+            assert not [one for one in right(space, question.id) or () if one in said], question.id
+    assert not list(space.path.rglob("truth*"))
+    assert not list(space.path.rglob("state_*"))
+
+
+def test_an_answer_is_graded_at_once_kept_and_explained(space):
+    wrong = course.answer(space, "who", "devRole")
+    assert (wrong.points, wrong.mark.right) == (0, False)
+    assert right(space, "who")[0] not in wrong.mark.says
+    good = course.answer(space, "who", right(space, "who")[0].rsplit("/", 1)[-1])
+    assert good.points == good.out_of > 0
+    kept = {one.question.id: one for one in course.check(space)}
+    assert kept["who"].points == good.points
+    assert kept["session"].given is None
+    with pytest.raises(TrainingError, match="its questions are: who"):
+        course.answer(space, "nobody", "x")
+
+
+def test_hints_come_one_by_one_and_cost_until_the_answer_costs_all(space):
+    whole = course.asked(space)["stopped"]
+    given = [course.hint(space, "stopped") for _ in range(4)]
+    assert [one.level for one in given] == ["general", "the tool", "the query", "the answer"]
+    assert sum(one.cost for one in given) == pytest.approx(whole, abs=0.05)
+    assert right(space, "stopped")[0] in given[-1].text
+    assert not [one for one in given[:3] if right(space, "stopped")[0][:16] in one.text]
+    assert course.next_cost(space, "stopped") is None
+    assert course.hint(space, "stopped").cost == 0  # the same again costs nothing more
+    assert course.answer(space, "stopped", right(space, "stopped")[0]).points == 0
+    course.hint(space, "who")
+    answered = course.answer(space, "who", right(space, "who")[0])
+    assert answered.points == pytest.approx(answered.out_of * 0.9, abs=0.01)
+
+
+def test_trying_out_choices_costs_and_asking_twice_for_the_same_does_not(space):
+    good = right(space, "first")[0]
+    wrong = [key for key in space.exercise.question("first").choices if key != good]
+    course.answer(space, "first", wrong[0])
+    course.answer(space, "first", wrong[0])
+    one = course.answer(space, "first", good)
+    assert one.points == pytest.approx(one.out_of * 2 / 3, abs=0.01)
+    course.answer(space, "first", wrong[1])
+    course.answer(space, "first", wrong[2])
+    assert course.answer(space, "first", good).points == 0
+
+
+def test_answers_by_hand_with_comments_lists_and_odd_yaml(space):
+    path = space.path / "answers.yaml"
+    text = path.read_text(encoding="utf-8")
+    keys = right(space, "still_alive")
+    path.write_text(
+        text.replace("still_alive: []", f"still_alive:   # mine\n  - {keys[0].lower()}\n  - '{keys[1]}'").replace(
+            "door:", "door: 012345678901"
+        ),
+        encoding="utf-8",
+    )
+    found = {one.question.id: one for one in course.check(space)}
+    assert 0 < found["still_alive"].mark.share < 1
+    assert found["door"].given == "012345678901"  # no octal number
+    course.answer(space, "still_alive", keys)
+    course.answer(space, "who", 'a "quoted": thing #x')
+    again = answer_file.read(path, space.exercise)
+    assert again["still_alive"] == keys
+    assert again["who"] == 'a "quoted": thing #x'
+    assert path.read_text(encoding="utf-8").count("# ") >= text.count("# ")  # what was written around them stays
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("who: [a", "near line"),
+        ("- a\n- b\n", "lines of the form"),
+        ("whom: x\n", "answers whom, which is no question"),
+        ("who: {a: b}\n", "put it in quotes"),
+        ("who: x: y\n", "near line 1"),
+        ("\x00", "not readable"),
+    ],
+)
+def test_a_broken_answers_file_says_what_to_do(space, text, told):
+    (space.path / "answers.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(TrainingError, match=told):
+        course.check(space)
+    assert (space.path / "answers.yaml").read_text(encoding="utf-8") == text  # nothing is lost
+
+
+def test_a_second_start_goes_on_and_mends_what_is_gone(space):
+    course.answer(space, "who", "dev-x")
+    shutil.rmtree(space.path / "evidence" / "findings")
+    (space.path / "story.md").unlink()
+    (space.path / "case" / "case.yaml").unlink()
+    (space.path / "notes.md").write_text("mine", encoding="utf-8")
+    again, before = start(NAME, seed=1, folder=space.path)
+    assert before
+    assert (again.path / "evidence" / "findings" / "security_hub.json").is_file()
+    assert "Your task" in (again.path / "story.md").read_text(encoding="utf-8")
+    assert again.case().seeds
+    assert (again.path / "notes.md").read_text(encoding="utf-8") == "mine"
+    assert answer_file.read(again.path / "answers.yaml", again.exercise)["who"] == "dev-x"
+
+
+def test_reset_keeps_what_the_learner_wrote_whatever_is_damaged(space):
+    course.answer(space, "who", "dev-x")
+    course.hint(space, "session")
+    (space.path / "my work.txt").write_text("mine", encoding="utf-8")
+    (space.path / ".cirt-exercise").write_text("{", encoding="utf-8")
+    shutil.rmtree(space.path / "case")
+    (space.path / "case").write_text("a file where a folder was", encoding="utf-8")
+    found = find(space.path)  # by its progress, as the marker is damaged
+    kept = reset(found)
+    assert {"answers.yaml", "my work.txt", "notes.md", "progress.json"} <= set(kept)
+    assert found.case().seeds
+    assert answer_file.read(found.path / "answers.yaml", found.exercise)["who"] == "dev-x"
+    assert found.progress()["hints"] == {"session": 1}
+
+
+def test_a_damaged_progress_is_put_aside_and_the_folder_still_known(space):
+    (space.path / "progress.json").write_text("[]", encoding="utf-8")
+    assert space.progress()["hints"] == {}
+    (space.path / "progress.json").write_text('{"hints": 3}', encoding="utf-8")
+    assert space.progress()["hints"] == {}
+    (space.path / "progress.json").write_text("{", encoding="utf-8")
+    assert space.progress()["marks"] == {}
+    assert (space.path / "progress.json.broken").is_file()
+    assert find(space.path).seed == 1
+
+
+def test_wrong_places_are_refused_in_words(space, tmp_path):
+    with pytest.raises(TrainingError, match="holds the exercise exposed_credentials with seed 1"):
+        start(NAME, seed=2, folder=space.path)
+    with pytest.raises(TrainingError, match="there is no exercise 'x'"):
+        start("x", folder=tmp_path / "new")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(TrainingError, match="holds files that are no exercise"):
+        start(NAME, folder=other)
+    with pytest.raises(TrainingError, match="is a file"):
+        start(NAME, folder=other / "thesis.txt")
+    with pytest.raises(TrainingError, match="no exercise is begun here"):
+        find()
+    with pytest.raises(TrainingError, match="holds no exercise"):
+        find(other)
+
+
+def test_the_notebook_is_a_notebook_with_a_field_for_each_question(space):
+    content = json.loads((space.path / "exercise.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in content["cells"]]
+    for question in space.exercise.questions:
+        assert f'exercise.ask("{question.id}")' in sources
+    ids = [cell["id"] for cell in content["cells"]]
+    assert len(ids) == len(set(ids))

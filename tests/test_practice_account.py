@@ -1,0 +1,173 @@
+"""The process of the practice account: start, stop, kill, ports, the AWS CLI, and a collect from it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("moto")
+
+import boto3
+from botocore.config import Config
+
+from cirtlib.cli import main
+from cirtlib.collect import collect
+from cirtlib.errors import TrainingError
+from cirtlib.intake import start as start_case
+from cirtlib.training.exercise.workspace import start
+from cirtlib.training.practice import control
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    space, _ = start("exposed_credentials", seed=1, folder=tmp_path_factory.mktemp("account") / "exercise")
+    yield space
+    control.stop(space.path)
+
+
+@pytest.fixture
+def running(space):
+    """Status of the running account, fresh."""
+    control.reset(space.path)
+    return control.start(space.path)[0]
+
+
+def aws(space, *words, profile="respond-444455556666"):
+    """What the AWS CLI prints, as JSON."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "aws"), "--profile", profile, "--output", "json", *words],
+        env={**os.environ, "AWS_CONFIG_FILE": str(space.path / "account" / "aws-config"), "AWS_PAGER": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else done.stderr
+
+
+def client(space, service, region="us-east-1"):
+    session = boto3.Session(profile_name="respond-444455556666")
+    return session.client(service, region_name=region, config=Config(retries={"total_max_attempts": 1}))
+
+
+@pytest.fixture
+def configured(space, monkeypatch):
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(space.path / "account" / "aws-config"))
+
+
+@pytest.mark.usefixtures("running", "configured")
+def test_the_cli_and_boto3_work_with_the_profile_and_a_second_start_says_so(space):
+    assert aws(space, "sts", "get-caller-identity")["Arn"].endswith("assumed-role/IncidentResponder/responder")
+    assert aws(space, "cloudtrail", "describe-trails")["trailList"]
+    found = client(space, "cloudtrail").lookup_events(
+        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "StopLogging"}]
+    )["Events"]
+    assert found
+    assert client(space, "guardduty").list_detectors()["DetectorIds"]
+    assert control.start(space.path)[1] == "it runs already"
+
+
+@pytest.mark.usefixtures("configured")
+def test_what_was_done_survives_a_kill_with_the_same_ids(space, running):
+    ec2 = client(space, "ec2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    group = ec2.create_security_group(GroupName="isolation", Description="d", VpcId=vpc)["GroupId"]
+    client(space, "iam").update_access_key(
+        UserName="dev-ewolf", AccessKeyId=space.record.truth["innocents"]["owner"]["key"], Status="Inactive"
+    )
+    about = json.loads((space.path / "account" / "control.json").read_text())
+    os.kill(about["pid"], signal.SIGKILL)
+    for _ in range(50):
+        if control.status(space.path) is None:
+            break
+        time.sleep(0.1)
+    with pytest.raises(TrainingError, match="cirt train account start"):
+        control.ask(space.path, "/cirt/attack")
+    again, _ = control.start(space.path)
+    assert (again["changes"], again["differ"]) == (2, [])
+    assert again["endpoint"] == running["endpoint"]
+    assert ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["GroupName"] == "isolation"
+    keys = client(space, "iam").list_access_keys(UserName="dev-ewolf")["AccessKeyMetadata"]
+    assert {one["Status"] for one in keys} == {"Inactive"}
+
+
+@pytest.mark.usefixtures("running", "configured")
+def test_a_taken_port_is_said_and_another_one_is_used(space):
+    port = int(control.status(space.path)["endpoint"].rpartition(":")[2])
+    control.stop(space.path)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        status, said = control.start(space.path)
+        assert f"port {port} is taken" in said
+        assert not status["endpoint"].endswith(f":{port}")
+        assert aws(space, "sts", "get-caller-identity")["Account"] == "444455556666"
+
+
+def test_reset_works_from_a_half_deleted_or_forged_folder(space):
+    control.start(space.path)
+    shutil.rmtree(space.path / "account")
+    (space.path / "account").mkdir()
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        forged = {"endpoint": "http://127.0.0.1:9", "token": "x", "pid": other.pid}
+        (space.path / "account" / "control.json").write_text(json.dumps(forged))
+        control.reset(space.path)
+        assert other.poll() is None  # somebody else's process is never killed
+    finally:
+        other.kill()
+    (space.path / "account" / "control.json").write_text(json.dumps({"endpoint": "http://192.0.2.1:80", "token": "x"}))
+    assert control.status(space.path) is None
+    assert control.start(space.path)[0]["changes"] == 0
+
+
+@pytest.mark.usefixtures("running", "configured")
+def test_the_attacker_gets_in_until_keys_and_sessions_are_taken(space, capsys):
+    def open_ways():
+        tries = control.ask(space.path, "/cirt/attack")["tries"]
+        return {one["way"] for one in tries if one["result"] == "open"}
+
+    before = open_ways()
+    key, user = space.record.truth["innocents"]["owner"]["key"], "dev-ewolf"
+    aws(space, "iam", "update-access-key", "--user-name", user, "--access-key-id", key, "--status", "Inactive")
+    without_key = open_ways()
+    assert before - without_key
+    assert any(way.startswith("session ") for way in without_key)
+    assert main(["train", "account", "attack", str(space.path)]) == 0
+    said = capsys.readouterr().out
+    assert "still work" in said
+    assert "deactivated" in said
+    assert key not in said  # which key it is the learner has to find out
+
+
+@pytest.mark.usefixtures("running", "configured")
+def test_a_case_collects_from_it(space, tmp_path):
+    status = control.status(space.path)
+    case = start_case(
+        tmp_path / "case",
+        logs=[f"s3://{status['buckets']['logs']}/AWSLogs/"],
+        seeds=[space.record.seeds[0]],
+        live=True,
+        content={
+            "accounts": ["444455556666"],
+            "as_of": space.record.as_of.isoformat(),
+            "access": {
+                "endpoint_url": status["endpoint"],
+                "profile": "respond-444455556666",
+                "per_account": {account: {"profile": name} for account, name in status["profiles"].items()},
+            },
+        },
+    )
+    account = collect(case, progress=False)
+    assert account["records"]["seen"] > 1000
+    from cirtlib import sql
+
+    assert sql(case, "SELECT count(*) AS n FROM findings")["n"][0] > 10
+    assert sql(case, "SELECT count(*) AS n FROM events WHERE event_name = 'StopLogging'")["n"][0] > 0
