@@ -133,6 +133,11 @@ class _Behind:
     served: Mapping[tuple[str, str], Served]
     faults: Faults
 
+    def prepare(self, environ: Json, body: bytes) -> None:
+        """Have moto load a call's service, if it has not: that draws random numbers, too."""
+        if load := getattr(self.moto, "get_application", None):
+            load({**environ, "wsgi.input": BytesIO(body)})
+
     def answer(self, environ: Json, asked: Asked | None, start_response: Callable[..., Any]) -> list[bytes]:
         """Answer a call."""
         made = _made(asked, self.served, self.faults)
@@ -187,6 +192,7 @@ def _guarded(
         told = int(status[:3])
         return start_response(status, [*headers, *ruling.items()], *more)
 
+    behind.prepare(environ, body)
     with guard.turn(passed):
         answer = behind.answer(environ, passed.asked, started)
         guard.note(environ, body, passed, told)

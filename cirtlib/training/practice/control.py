@@ -46,6 +46,7 @@ def start(folder: Path) -> tuple[Json, str]:
     said = f"port {before} is taken by another program, so it listens on {port}" if before and port != before else ""
     (home / CONTROL).unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment["PYTHONHASHSEED"] = "0"  # moto goes through sets: the ids that it draws must be the same next time
     with (home / LOG).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "cirtlib.training.practice.server", str(folder), str(port)],

@@ -3,13 +3,14 @@
 import hmac
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
 from moto.moto_api._internal import mock_random
 
+from cirtlib.training.account_state import backend
 from cirtlib.training.front_model import Asked, Refused
 from cirtlib.training.practice.authorise import INVALID, Authority, Ruling, refusal
 from cirtlib.training.practice.calls import bucket_owner
@@ -61,6 +62,8 @@ class Guard:
     @contextmanager
     def turn(self, passed: Passed) -> Iterator[None]:
         """One write after the other, with ids that are the same when the journal is done again."""
+        with self._writing:
+            _visit(passed.asked)
         if reads(passed.asked.operation):
             yield
             return
@@ -116,6 +119,14 @@ class Guard:
     def _ours(self, environ: Json) -> bool:
         given = str(environ.get(_variable(REHEARSAL), ""))
         return bool(self.token) and hmac.compare_digest(given, self.token)
+
+
+def _visit(asked: Asked) -> None:
+    """Have moto make its backend for a service and Region, with the same ids whatever call comes first."""
+    mock_random.seed(f"{asked.service} {asked.account} {asked.region}")
+    for region in (asked.region, "aws"):
+        with suppress(KeyError, ImportError, ValueError, AttributeError):
+            backend(asked.service, asked.account, region)
 
 
 def _home(asked: Asked) -> str:
