@@ -321,7 +321,7 @@ def _calendar(story, alarm):
     ]
     at = alarm["event_time"]
     fits = [row for row in rows if pd.Timestamp(row[0], tz="UTC") <= at <= pd.Timestamp(row[1], tz="UTC")]
-    words = {"StopLogging": "trail", "ModifySnapshotAttribute": "snapshot", "CreateUser": "emergenc"}
+    words = {"StopLogging": "trail", "ModifySnapshotAttribute": "snapshot", "CreateUser": "break-glass"}
     word = words.get(alarm["event_name"], "test")
     chosen = next((row for row in fits if word in row[3].lower()), fits[0] if fits else rows[0])
     return chosen[2], re.sub(r"\s*[<(].*", "", chosen[4])

@@ -326,8 +326,23 @@ def alarm_owner(record: Record) -> Answer:
 
 @answer
 def alarm_precedents(record: Record) -> Answer:
-    """Records of earlier days that explain the false alarm."""
-    return [event for event, _ in at("alarm.explained_by", record.truth) or ()]
+    """Records of earlier days that explain the false alarm: the same principal, address and program."""
+    alarm = at("alarm", record.truth)
+    if not alarm:
+        return None
+    name, account = alarm["principal"].rsplit("/", 1)[-1], alarm["principal"].split(":")[4]
+    family = alarm["user_agent"].split("/", 1)[0]
+    return [
+        one["eventID"]
+        for one in record.events.values()
+        if one["eventTime"][:10] < alarm["at"][:10]
+        and one["sourceIPAddress"] == alarm["address"]
+        and str(one.get("userAgent", "")).split("/", 1)[0] == family
+        and (
+            principal(one) == alarm["principal"]
+            or (one["userIdentity"].get("userName"), one["recipientAccountId"]) == (name, account)
+        )
+    ]
 
 
 @answer
