@@ -80,8 +80,9 @@ def begun(one: Exercise, folder: Path, *, before: bool) -> list[str]:
         (folder / "story.md").read_text(encoding="utf-8").strip(),
         "",
         f"next: cirt lab {place}                 work in the browser, or",
-        f"      cirt collect {place}/case        work on the command line",
-        f"      cirt train check, hint, submit   see {place}/README.md",
+        f"      cirt collect {place}/case        work on the command line; the questions",
+        f"                                       stand in {place}/answers.yaml,",
+        f"                                       how to work in {place}/README.md",
     ]
 
 
