@@ -43,7 +43,7 @@ def train_start(
     from cirtlib.training.exercise.workspace import start
 
     space, before = start(exercise, seed=seed, folder=folder, say=warn)
-    say("\n".join(begun(space, before=before)))
+    say("\n".join(begun(space.exercise, space.path, before=before)))
 
 
 @train.command("check")

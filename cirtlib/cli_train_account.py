@@ -1,5 +1,6 @@
 """The commands of `cirt train account`: argument parsing only."""
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,14 +90,15 @@ def account_attack(
 
 def _outcome(tries: list[dict[str, Any]]) -> str:
     """What came of one way in. Which key or session it is, the learner has to find out."""
-    still = [f"{one['service']}:{one['operation']}" for one in tries if one["result"] == "open"]
+    calls = [f"{one['service']}:{one['operation']}" for one in tries if one["result"] == "open"]
+    still = list(dict.fromkeys(calls))
     doubt = sum(one["result"] == "unknown" for one in tries)
     unsure = f"; {doubt} could not be judged" if doubt else ""
     if not still:
         by = Counter(one["by"] for one in tries if one["by"]).most_common(1)
         return f"closed{': ' + by[0][0] if by else ''}{unsure}"
     shown = f"{', '.join(still[:6])}{' …' if len(still) > 6 else ''}"
-    return f"{len(still)} of {len(tries)} calls still work: {shown}{unsure}"
+    return f"{len(calls)} of {len(tries)} calls still work: {shown}{unsure}"
 
 
 def _space(exercise: Path | None) -> "Workspace":
@@ -114,10 +116,14 @@ def _tell(space: "Workspace", status: dict[str, Any]) -> None:
     if status["differ"]:
         say(f"{len(status['differ'])} of them ended otherwise when they were made again; see {space.path / FOLDER}")
     say("")
-    say(f"    export AWS_CONFIG_FILE={space.path / FOLDER / CONFIG}")
+    say(f"    export AWS_CONFIG_FILE={shlex.quote(str(space.path / FOLDER / CONFIG))}")
     say(f"    aws --profile {status['profiles'][home]} sts get-caller-identity")
     for account, profile in status["profiles"].items():
         say(f"    profile {profile}: account {account}")
-    say(f"    logs: s3://{status['buckets'].get('logs', '')}/AWSLogs/")
+    if "logs" in status["buckets"]:
+        keeper = status["profiles"].get(status["keeper"], "")
+        say(f"    logs: s3://{status['buckets']['logs']}/AWSLogs/ (profile {keeper})")
     say("")
-    say("next: contain, let the attacker try (cirt train account attack), then cirt train submit")
+    say("Each profile is an administrator of its account, and of no other: the role IncidentResponder.")
+    say("next: contain, let the attacker try (cirt train account attack), then cirt train submit;")
+    say("      cirt train account stop ends the accounts, and keeps what you did")

@@ -42,7 +42,8 @@ STAGES = """
     kernel page report lab
     investigation
     training
-    terminal cli_ask cli_assess cli_story cli_way_in cli_prevent cli_aftermath cli_train cli_check cli __main__
+    terminal cli_ask cli_assess cli_story cli_way_in cli_prevent cli_aftermath cli_train_account cli_train cli_check cli
+    __main__
 """
 ORDER = STAGES.split()
 

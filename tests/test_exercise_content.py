@@ -10,9 +10,10 @@ import pytest
 from cirtlib import collect, queries, sql
 from cirtlib.errors import TrainingError
 from cirtlib.shipped import shipped
-from cirtlib.training.exercise import answers, marking, workspace
+from cirtlib.training.exercise import marking, workspace
 from cirtlib.training.exercise.model import exercises, load_exercise
 from cirtlib.training.exercise.record import record_of
+from cirtlib.training.exercise.resolvers import resolve
 from cirtlib.training.exercise.spelling import KINDS
 
 pytestmark = pytest.mark.integration  # twelve incidents are generated
@@ -38,7 +39,7 @@ def ids(value):
 
 def spellings(question, record):
     """Every spelling in which the true answer could stand in a text: as it is computed, and its last part."""
-    found = answers.resolve(question.answer, record)
+    found = resolve(question.answer, record)
     several = found if isinstance(found, list) else [] if found is None else [str(found)]
     return {part for one in several for part in (one, one.rsplit("/", 1)[-1].rsplit(":", 1)[-1])}
 
@@ -65,7 +66,7 @@ def test_every_answer_is_found_and_graded_as_right(name, seed):
         if truth is None:
             continue
         asked += 1
-        raw = answers.resolve(question.answer, record)
+        raw = resolve(question.answer, record)
         given = raw if question.many else str(raw[0] if isinstance(raw, list) else raw)
         assert marking.mark(question, given, record).share == 1, question.id
         if question.kind == "choice":
@@ -80,7 +81,7 @@ def test_no_mistake_is_right(name, seed):
     for question in load_exercise(name).questions:
         truth = set(marking.truth(question, record) or ())
         for mistake in question.mistakes:
-            found = answers.resolve(mistake.resolver, record)
+            found = resolve(mistake.resolver, record)
             several = found if isinstance(found, list) else [] if found is None else [found]
             wrong = {marking._canonical(question.kind, one, record) for one in several}
             assert not truth & wrong, (question.id, mistake.resolver)
@@ -90,7 +91,7 @@ def test_no_mistake_is_right(name, seed):
 def test_every_mistake_happens_in_some_incident(name):
     for question in load_exercise(name).questions:
         for mistake in question.mistakes:
-            assert any(answers.resolve(mistake.resolver, incident(name, seed)) for seed in SEEDS), mistake.resolver
+            assert any(resolve(mistake.resolver, incident(name, seed)) for seed in SEEDS), mistake.resolver
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +99,7 @@ def test_a_typical_mistake_is_told_its_own_reason(name):
     record = incident(name, 1)
     for question in load_exercise(name).questions:
         for mistake in question.mistakes:
-            found = answers.resolve(mistake.resolver, record)
+            found = resolve(mistake.resolver, record)
             if found and question.kind != "choice":
                 given = str(found[0] if isinstance(found, list) else found)
                 says = marking.mark(question, given, record).says
@@ -149,7 +150,7 @@ def test_hints_do_not_name_the_right_choice(name, question):
 def test_commands_can_be_filled_in_for_some_incident(name):
     for command in load_exercise(name).commands:
         wanted = string.Template(command).get_identifiers()
-        found = [{one: answers.resolve(one, incident(name, seed)) for one in wanted} for seed in SEEDS]
+        found = [{one: resolve(one, incident(name, seed)) for one in wanted} for seed in SEEDS]
         assert any(all(each.values()) for each in found), command
 
 
@@ -174,4 +175,4 @@ def test_sql_of_hints_runs(name, tmp_path_factory):
 
 def test_an_unknown_answer_is_an_error():
     with pytest.raises(TrainingError, match="no answer is called 'nobody'"):
-        answers.resolve("nobody", incident("false_alarm", 1))
+        resolve("nobody", incident("false_alarm", 1))

@@ -32,11 +32,12 @@ def example(tmp_path, monkeypatch):
     monkeypatch.setattr(scenario, "shipped", lambda name: tmp_path / name if name == "scenarios" else shipped(name))
     monkeypatch.setattr(record, "_kept", lambda: tmp_path / "kept")
     model.load_exercise.cache_clear()
-    answers.names()
-    monkeypatch.setattr(answers, "_RESOLVERS", dict(answers._RESOLVERS))
+    before = dict(answers.RESOLVERS)
     for text in blocks("python"):
         exec(compile(text, str(PAGE), "exec"), dict(vars(answers_attack)))
     yield tmp_path
+    answers.RESOLVERS.clear()
+    answers.RESOLVERS.update(before)
     model.load_exercise.cache_clear()
 
 

@@ -1,6 +1,6 @@
-"""Answers by name, computed from what the generator wrote down of an incident; no answer is typed a second time.
+"""Answers by name, computed from what the generator wrote down of an incident: what all of them are made of.
 
-`answer` in exercise.yaml names one of these; so does `is` of a mistake, and a `$name` in a command.
+`answers_attack` and `answers_respond` hold the answers, `resolvers` finds one by its name.
 """
 
 import gzip
@@ -9,46 +9,19 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from cirtlib.errors import TrainingError
 from cirtlib.training.exercise.record import Record
 
 Answer = str | list[str] | datetime | None
 Resolver = Callable[[Record], Answer]
 Json = dict[str, Any]
 
-_RESOLVERS: dict[str, Resolver] = {}
+RESOLVERS: dict[str, Resolver] = {}
 
 
 def answer(function: Resolver) -> Resolver:
     """Let exercises name this function."""
-    _RESOLVERS[function.__name__] = function
+    RESOLVERS[function.__name__] = function
     return function
-
-
-def names() -> tuple[str, ...]:
-    """Names of all resolvers."""
-    _load()
-    return tuple(sorted(_RESOLVERS))
-
-
-def resolve(name: str, record: Record) -> Answer:
-    """The true answer of this name; None where it does not apply to the incident.
-
-    Raises
-    ------
-    TrainingError
-        when there is no resolver of this name.
-    """
-    _load()
-    if name not in _RESOLVERS:
-        raise TrainingError(f"no answer is called {name!r}; cirtlib/training/exercise/answers*.py hold them")
-    found = _RESOLVERS[name](record)
-    return None if found in ("", []) else found
-
-
-def _load() -> None:
-    """Register what the other modules of answers define; they need this one first."""
-    from cirtlib.training.exercise import answers_attack, answers_respond  # noqa: F401, PLC0415
 
 
 def acts(record: Record, *calls: str, key: str = "", failed: bool = False) -> list[Json]:

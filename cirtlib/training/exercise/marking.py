@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cirtlib.text import visible
-from cirtlib.training.exercise.answers import resolve
 from cirtlib.training.exercise.model import Question
 from cirtlib.training.exercise.record import Record
+from cirtlib.training.exercise.resolvers import resolve
 from cirtlib.training.exercise.spelling import Unclear, canonical, instant, parts
 
 _DAY = timedelta(hours=15)

@@ -6,16 +6,12 @@ import json
 import os
 import string
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 
-from cirtlib.training.exercise import answer_file
 from cirtlib.training.exercise.model import HINT_COSTS, HINT_LEVELS, Exercise, Question, Task
 from cirtlib.training.exercise.record import Record
-
-if TYPE_CHECKING:
-    from cirtlib.training.exercise.workspace import Workspace
 
 NOTES = """\
 # Notes
@@ -57,9 +53,8 @@ def _finding(record: Record, arn: str) -> dict[str, Any]:
     return {}
 
 
-def readme(space: "Workspace") -> str:
+def readme(one: Exercise, record: Record) -> str:
     """README of the learner's folder."""
-    one = space.exercise
     template = string.Template((Path(__file__).parents[2] / "data" / "exercise_readme.md").read_text(encoding="utf-8"))
     return template.substitute(
         one.points,
@@ -67,7 +62,7 @@ def readme(space: "Workspace") -> str:
         minutes=one.minutes,
         goals=_goals(one),
         costs=", ".join(f"{level} {cost} %" for level, cost in zip(HINT_LEVELS, HINT_COSTS, strict=True)),
-        now=f"{space.record.as_of:%Y-%m-%d %H:%M} UTC",
+        now=f"{record.as_of:%Y-%m-%d %H:%M} UTC",
     )
 
 
@@ -75,29 +70,24 @@ def _goals(exercise: Exercise) -> str:
     return "\n".join(f"* {goal}" for goal in exercise.goals)
 
 
-def begun(space: "Workspace", *, before: bool) -> list[str]:
-    """What is said when an exercise has been begun."""
-    place = os.path.relpath(space.path)
+def begun(one: Exercise, folder: Path, *, before: bool) -> list[str]:
+    """What is said when an exercise has been begun in a folder."""
+    place = os.path.relpath(folder)
     first = f"goes on in {place}; what was missing is there again" if before else f"is in {place}"
     return [
-        f"{space.exercise.title} (about {space.exercise.minutes} minutes) {first}",
+        f"{one.title} (about {one.minutes} minutes) {first}",
         "",
-        (space.path / "story.md").read_text(encoding="utf-8").strip(),
+        (folder / "story.md").read_text(encoding="utf-8").strip(),
         "",
         f"next: cirt lab {place}                 work in the browser, or",
-        f"      cirt collect {place}/case        work on the command line",
-        f"      cirt train check, hint, submit   see {place}/README.md",
+        f"      cirt collect {place}/case        work on the command line; the questions",
+        f"                                       stand in {place}/answers.yaml,",
+        f"                                       how to work in {place}/README.md",
     ]
 
 
-def answers(space: "Workspace") -> str:
-    """answers.yaml without answers."""
-    return answer_file.blank(space.exercise)
-
-
-def notebook(space: "Workspace", told: str) -> str:
+def notebook(one: Exercise, told: str) -> str:
     """The exercise's notebook, as JSON."""
-    one = space.exercise
     intro = f"About {one.minutes} minutes. Run the cells from the top, with Shift and Enter."
     cells = [
         _text(f"# {one.title}\n\n{intro}\n\n{_goals(one)}"),

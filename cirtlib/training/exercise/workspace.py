@@ -19,7 +19,7 @@ from cirtlib.case import Case, load_case
 from cirtlib.errors import CaseError, TrainingError
 from cirtlib.intake import start as start_case
 from cirtlib.text import visible
-from cirtlib.training.exercise import sheets
+from cirtlib.training.exercise import answer_file, sheets
 from cirtlib.training.exercise.model import Exercise, load_exercise
 from cirtlib.training.exercise.record import Record, record_of
 
@@ -206,11 +206,11 @@ def _make(space: Workspace, say: Say) -> None:
         _case(space, record)
     told = sheets.story(space.exercise, record)
     _write(space.path / "story.md", told)
-    _write(space.path / "README.md", sheets.readme(space))
+    _write(space.path / "README.md", sheets.readme(space.exercise, record))
     for name, content in (
-        (ANSWERS, sheets.answers(space)),
+        (ANSWERS, answer_file.blank(space.exercise)),
         (NOTES, sheets.NOTES),
-        (NOTEBOOK, sheets.notebook(space, told)),
+        (NOTEBOOK, sheets.notebook(space.exercise, told)),
     ):
         if not (space.path / name).exists():
             _write(space.path / name, content)

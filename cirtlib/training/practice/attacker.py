@@ -139,7 +139,7 @@ def try_all(authority: Authority, rehearsal: Rehearsal, record: Record) -> list[
                     ids,
                     call.writes,
                     result,
-                    ruled.by,
+                    ruled.why,
                 )
             )
     return found
@@ -329,7 +329,7 @@ def _enter(authority: Authority, caller: Credential, role: str, words: str, ids:
     kind = "a new session of a role" if caller.account in authority.register.accounts else _OUTSIDE
     ruled = authority.judge(caller, "sts:AssumeRole", role, dict(caller.context))
     if not ruled.passes:
-        return Way(words, kind, role, closed=ruled.by or "it may not be assumed", event_ids=ids)
+        return Way(words, kind, role, closed=ruled.why or "it may not be assumed", event_ids=ids)
     if not any(one.arn == role for one in backend("iam", role.split(":")[4]).roles.values()):
         return Way(words, kind, role, closed="there is no such role any more", event_ids=ids)
     return Way(words, kind, role, tokens.issue(authority, role, "attacker", by=caller).key, event_ids=ids)

@@ -80,6 +80,12 @@ class Ruling:
         return self.result in (ALLOWED, UNKNOWN)
 
     @property
+    def why(self) -> str:
+        """Why it does not go through, in words for people."""
+        kind = "policy" if self.by.startswith("resource or identity") else _kind(self.by)
+        return {DENIED: f"{_article(kind)} denies it", NOT_ALLOWED: f"no {kind} allows it"}.get(self.result, self.by)
+
+    @property
     def header(self) -> str:
         """As a response's header tells it."""
         text = f"{self.result}; by={self.by}; action={self.action}; resource={self.resource}; caller={self.caller}"

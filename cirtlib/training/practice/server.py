@@ -184,6 +184,7 @@ def status(emulated: Emulated, record: Record, journal: Journal, differ: list[in
         "last": {key: asdict(last)[key] for key in ("at", "caller", "service", "operation")} if last else None,
         "differ": differ,
         "buckets": emulated.buckets,
+        "keeper": emulated.home,  # the account that holds the buckets
     }
 
 

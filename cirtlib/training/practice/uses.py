@@ -122,7 +122,7 @@ def allowed(authority: Authority, rehearsal: Rehearsal, chosen: list[Use]) -> di
         ruled = rehearsal.rule(
             held.key, use.service, use.operation, dict(use.given), region=use.region, address=_outside(use.address)
         )
-        found[number] = "" if ruled is None or ruled.passes else ruled.by or ruled.result
+        found[number] = "" if ruled is None or ruled.passes else ruled.why or ruled.result
     return found
 
 
@@ -176,7 +176,7 @@ def _enter(authority: Authority, use: Use, name: str) -> tuple[Credential | None
         return None, f"{source.by} is gone"
     ruled = authority.judge(caller, action, source.owner, {**context, **caller.context})
     if not ruled.passes:
-        return None, f"{source.by} may not assume role {name} any more ({ruled.by})"
+        return None, f"{source.by} may not assume role {name} any more ({ruled.why})"
     made = tokens.issue(authority, source.owner, source.by if source.kind == "instance" else "everyday")
     return made, ""
 
