@@ -71,7 +71,7 @@ def show_table(
     place = f"; all of them in {exported}" if exported else ""
     return Html(
         f'<div class="table" tabindex="0" role="region" aria-label="{escape(caption, quote=True)}">'
-        f"<table><caption>{escape(caption)} <small>({escape(count + place)})</small></caption>"
+        f'<table><caption style="text-align:left">{escape(caption)} <small>({escape(count + place)})</small></caption>'
         f"{_table_body(shown, whole_ids=whole_ids)}</table></div>"
     )
 

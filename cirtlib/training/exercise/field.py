@@ -40,7 +40,7 @@ class Field:
         given = answer_file.read(space.path / ANSWERS, space.exercise).get(question.id, "")
         self.entry, self._value = _entry(question, given)
         self.check = widgets.Button(description="Check", layout={"width": "6em"})
-        self.help = widgets.Button(layout={"width": "13em"})
+        self.help = widgets.Button(layout={"width": "15em"})
         self.said, self.hints = widgets.HTML(), widgets.HTML()
         self.check.on_click(lambda _: self._press(self._checked))
         self.help.on_click(lambda _: self._press(self._hinted))
