@@ -54,7 +54,7 @@ def train_check(
 ) -> None:
     """Grade an answer at once, or all of answers.yaml."""
     from cirtlib.training.exercise import course
-    from cirtlib.training.exercise.tutor import verdict
+    from cirtlib.training.exercise.field import verdict
     from cirtlib.training.exercise.workspace import find
 
     space = find(folder)

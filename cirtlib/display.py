@@ -48,11 +48,20 @@ class Html:
         return self.text
 
 
-def show_table(frame: pd.DataFrame, caption: str, *, case: Case | None = None, name: str = "", rows: int = 40) -> Html:
+def show_table(
+    frame: pd.DataFrame,
+    caption: str,
+    *,
+    case: Case | None = None,
+    name: str = "",
+    rows: int = 40,
+    whole_ids: bool = False,
+) -> Html:
     """HTML table of the first `rows` rows; says how many there are, and exports all to out/tables/`name`.csv.
 
     Lists and texts too long for a cell say how much more there is; the export holds them whole. A column `id` holds
-    whole evidence ids, and its rows are where citations lead.
+    whole evidence ids, and its rows are where citations lead. With `whole_ids` evidence ids stand in their cells whole,
+    to be copied, not as citations.
     """
     exported = export_table(frame, case, name) if case and name else ""
     if frame.empty:
@@ -62,8 +71,8 @@ def show_table(frame: pd.DataFrame, caption: str, *, case: Case | None = None, n
     place = f"; all of them in {exported}" if exported else ""
     return Html(
         f'<div class="table" tabindex="0" role="region" aria-label="{escape(caption, quote=True)}">'
-        f"<table><caption>{escape(caption)} <small>({escape(count + place)})</small></caption>"
-        f"{_table_body(shown)}</table></div>"
+        f'<table><caption style="text-align:left">{escape(caption)} <small>({escape(count + place)})</small></caption>'
+        f"{_table_body(shown, whole_ids=whole_ids)}</table></div>"
     )
 
 
@@ -150,8 +159,9 @@ def export_table(frame: pd.DataFrame, case: Case, name: str) -> str:
     return file.relative_to(case.path).as_posix()
 
 
-def _table_body(frame: pd.DataFrame) -> str:
-    cells = {name: [_cell(str(name), value) for value in frame[name]] for name in frame.columns}
+def _table_body(frame: pd.DataFrame, *, whole_ids: bool = False) -> str:
+    cited = set() if whole_ids else _IDS
+    cells = {name: [_cell(value, cited=name in cited) for value in frame[name]] for name in frame.columns}
     styles = {name: _style(frame[name], texts) for name, texts in cells.items()}
     places = [f' id="{anchor(str(one))}"' for one in frame["id"]] if "id" in frame else [""] * len(frame)
     heads = "".join(
@@ -181,10 +191,10 @@ def _style(values: pd.Series, texts: list[str]) -> str:
     )
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(value: object, *, cited: bool) -> str:
     """HTML of one cell: ids as citations, lists and long texts cut with a word on what is missing."""
     items = _items(value)
-    if name in _IDS:
+    if cited:
         return cite([str(item) for item in items if not _missing(item)] if items is not None else _ids(value))
     if items is not None:
         head = ", ".join(plain(item) for item in items[:_LIST])

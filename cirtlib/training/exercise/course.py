@@ -89,16 +89,38 @@ def hint(space: Workspace, name: str) -> Hint:
         when there is no such question.
     """
     question = space.exercise.question(name)
-    texts = [*question.hints, _answer(question, space.record)]
-    levels = HINT_LEVELS[-len(texts) :] if len(texts) <= len(HINT_LEVELS) else HINT_LEVELS
     progress = space.progress()
     had = int(progress["hints"].get(question.id, 0))
-    number = min(had + 1, len(texts))
+    number = min(had + 1, len(question.hints) + 1)
     progress["hints"][question.id] = number
     space.keep(progress)
+    return _hint(space, question, number, had)
+
+
+def hints_given(space: Workspace, name: str) -> list[Hint]:
+    """The hints that were given to a question, from the first, with what each cost."""
+    question = space.exercise.question(name)
+    had = min(int(space.progress()["hints"].get(question.id, 0)), len(question.hints) + 1)
+    return [_hint(space, question, number, number - 1) for number in range(1, had + 1)]
+
+
+def standing(space: Workspace, name: str) -> Graded | None:
+    """What came of the answer to a question that was graded last; None if it was none, or was changed since."""
+    question = space.exercise.question(name)
+    given = answer_file.read(space.path / ANSWERS, space.exercise).get(question.id)
+    last = space.progress()["marks"].get(question.id)
+    return _grade(space, question, given) if given and last and last.get("given") == given else None
+
+
+def _hint(space: Workspace, question: Question, number: int, had: int) -> Hint:
+    """Hint of this number; it cost what lies between it and the `had` hints before."""
+    texts = [*question.hints, _answer(question, space.record)]
+    levels = HINT_LEVELS[-len(texts) :] if len(texts) <= len(HINT_LEVELS) else HINT_LEVELS
     cost = _percent(question, number) - _percent(question, had)
     points = asked(space).get(question.id, 0.0)
-    return Hint(number, len(texts), levels[number - 1], texts[number - 1], round(points * cost / 100, 2))
+    level = levels[number - 1]
+    text = texts[number - 1].removeprefix(f"{level}: ")
+    return Hint(number, len(texts), level, text, round(points * cost / 100, 2))
 
 
 def next_cost(space: Workspace, name: str) -> float | None:

@@ -91,15 +91,16 @@ def notebook(one: Exercise, told: str) -> str:
     intro = f"About {one.minutes} minutes. Run the cells from the top, with Shift and Enter."
     cells = [
         _text(f"# {one.title}\n\n{intro}\n\n{_goals(one)}"),
-        _code(_OPEN, "parameters"),
         _text(_below(told)),
+        _code(_OPEN, "parameters"),
+        _text(_HOW),
     ]
     for number, task in enumerate(one.tasks, 1):
         cells += _task(number, task)
     cells += [
         _text("## Submit\n\nGrades everything, the account's state included, and writes the debrief."),
         _code("exercise.progress()"),
-        _code("# exercise.submit()  # take the first # away when you are done"),
+        _code("# exercise.submit()  # when you are done: take the first # away and run this cell"),
     ]
     for cell in cells:
         cell["id"] = hashlib.sha256(f"{len(cell.source)}{cell.source}".encode()).hexdigest()[:12]
@@ -115,6 +116,12 @@ def notebook(one: Exercise, told: str) -> str:
         seen.add(cell.id)
     return str(nbformat.writes(made)) + "\n"
 
+
+_HOW = """\
+Under each question stands a field: type or choose the answer and press **Check** (or Enter). **Hint** helps, and costs
+what it says. Answers, hints and points are kept when you close the notebook. Without buttons,
+`exercise.answer("question", "…")` and `exercise.hint("question")` do the same. Add cells of your own wherever you
+like."""
 
 _OPEN = """\
 folder: str = "."  # the exercise's folder
@@ -135,8 +142,9 @@ def _task(number: int, task: Task) -> list[Any]:
 
 def _asked(question: Question) -> str:
     choices = "".join(f"\n* **{key}**: {words.strip()}" for key, words in question.choices.items())
-    several = " Several: separate them by commas." if question.many else ""
-    return f"**{question.id}** ({question.points} points). {question.ask.strip()}{several}{choices}"
+    several = " There may be several." if question.many else ""
+    costs = " Each wrong choice costs points." if question.kind == "choice" else ""
+    return f"**{question.id}** ({question.points} points). {question.ask.strip()}{several}{costs}{choices}"
 
 
 def _below(markdown: str) -> str:

@@ -57,7 +57,7 @@ def instant(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(plain)
     except ValueError:
-        wanted = "write it as 2026-06-23T11:54:15Z, or with an offset such as 2026-06-23 13:54:15+02:00"
+        wanted = "write it as 2026-01-31T14:05:09Z, or with an offset such as 2026-01-31 15:05:09+01:00"
         if _CLOCK.fullmatch(plain) or re.fullmatch(r"\d{1,2}:\d{2}:\d{2}(?:\+00:00)?", plain):
             raise Unclear(f"{visible(text)!r} is a time without a date; {wanted}") from None
         if re.search(r"\d\s*[A-Za-z]{3,5}$", plain):
