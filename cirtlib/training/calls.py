@@ -151,7 +151,7 @@ READS: dict[str, Any] = {
     "config:DescribeConfigurationRecorders": None,
     "config:DescribeConfigRules": None,
     "health:DescribeEventAggregates": {
-        "filter": {"eventStatusCodes": ["open", "upcoming"]},
+        "filter": {"eventTypeCategories": ["scheduledChange"], "eventStatusCodes": ["open", "upcoming"]},
         "aggregateField": "eventTypeCategory",
     },
     "notifications:ListNotificationEvents": {"maxResults": "10"},

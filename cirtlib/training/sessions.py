@@ -241,7 +241,8 @@ def _console_login(
 ) -> Json:
     extra = {"LoginTo": "https://console.aws.amazon.com/console/home", "MobileVersion": "No", "MFAUsed": "No"}
     if mfa:
-        extra |= {"MFAIdentifier": f"arn:aws:iam::{mfa.account}:mfa/{mfa.name}", "MFAUsed": "Yes"}
+        device = {} if fails else {"MFAIdentifier": f"arn:aws:iam::{mfa.account}:mfa/{mfa.name}"}
+        extra |= device | {"MFAUsed": "Yes"}
     identity = {key: value for key, value in caller.identity.items() if key != "accessKeyId" or fails}
     more: Json = {"additionalEventData": extra, "eventType": "AwsConsoleSignIn"}
     error = ("", "Failed authentication") if fails else None
