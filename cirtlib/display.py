@@ -165,7 +165,8 @@ def _table_body(frame: pd.DataFrame, *, whole_ids: bool = False) -> str:
     styles = {name: _style(frame[name], texts) for name, texts in cells.items()}
     places = [f' id="{anchor(str(one))}"' for one in frame["id"]] if "id" in frame else [""] * len(frame)
     heads = "".join(
-        f'<th scope="col" style="{styles[name]}">{escape(str(name).replace("_", " "))}</th>' for name in frame.columns
+        f'<th scope="col" style="{styles[name]}">{escape(visible(str(name)).replace("_", " "))}</th>'
+        for name in frame.columns
     )
     columns = [[f'<td style="{styles[name]}">{text}</td>' for text in texts] for name, texts in cells.items()]
     rows = (f"<tr{place}>{''.join(row)}</tr>" for place, row in zip(places, zip(*columns, strict=True), strict=True))

@@ -255,9 +255,9 @@ def compare(real: Real, records: Iterable[Json]) -> tuple[dict[Deviation, int], 
     return dict(found), dict(alone)
 
 
-def generated(folder: Path, name: str, *, seed: int = 1) -> list[Json]:
-    """Every record of a small version of a scenario."""
-    made = generate(small(folder / "scenario", name), seed=seed, out=folder / "incident")
+def generated(folder: Path, name: str, *, seed: int = 1, settings: Json | None = None) -> list[Json]:
+    """Every record of a small version of a scenario, which is made in `folder`/incident."""
+    made = generate(small(folder / "scenario", name), seed=seed, out=folder / "incident", settings=settings)
     files = sorted(made.logs.rglob("*/CloudTrail/*/*/*/*/*.json.gz"))
     return [record for file in files for record in json.loads(gzip.decompress(file.read_bytes()))["Records"]]
 

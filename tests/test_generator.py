@@ -144,7 +144,7 @@ def test_digests_name_the_files_and_each_other(incident):
     digests = sorted(incident.made.logs.rglob("CloudTrail-Digest/us-east-1/*/*/*/*.json.gz"))
     account = digests[0].name[:12]
     chain = [json.loads(gzip.decompress(path.read_bytes())) for path in digests if path.name.startswith(account)]
-    assert len(chain) == 240
+    assert 240 <= len(chain) <= 240 + 12  # one an hour for ten days, and on while files of late records arrive
     for before, after in itertools.pairwise(chain):
         path = incident.made.logs / after["previousDigestS3Object"]
         assert after["previousDigestS3Object"] == before["digestS3Object"]

@@ -50,6 +50,7 @@ _DEPLOY = ("cloudformation:DescribeStacks", "lambda:GetFunctionConfiguration2015
 _BRIDGE = ("glue:GetTables", "dynamodb:DescribeTable", "lambda:ListFunctions20150331", "s3:GetBucketLocation")
 _SSM_AGENT = "aws-sdk-go/1.55.5 (go1.23.10; linux; amd64) amazon-ssm-agent/3.3.2299.0"
 _JAVA = "aws-sdk-java/2.34.0 md/io#sync md/http#Apache ua/2.1 os/Linux#6.1.150-174.273.amzn2023.x86_64 lang/java#21.0.8"
+_LAST = dt.timedelta(minutes=5)  # so long before they expire at least, an instance has taken its next credentials
 _RECORDED = (
     "ec2:DescribeInstances",
     "ec2:DescribeVolumes",
@@ -126,7 +127,7 @@ def _machine_life(life: Life, machine: Machine) -> None:
         session, place = machine_session(life.book, machine, at, agent=_SSM_AGENT)
         caller, end = session.caller(), min(at + dt.timedelta(hours=6), life.world.end)
         beat = at + dt.timedelta(seconds=20)
-        while beat < end:
+        while beat < end - _LAST:
             write(life.book, caller, ping, place, beat)
             if life.rng.random() < 0.25:
                 application = replace(place, agent=_JAVA)

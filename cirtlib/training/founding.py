@@ -126,6 +126,7 @@ def _people(
                 trust({"Federated": provider}, action="sts:AssumeRoleWithSAML"),
                 path=SSO_PATH,
                 attached=(_permission_set_policy(permission),),
+                longest=43200,  # so Identity Center makes them, however long sessions of the permission set last
             )
         return roles[permission, account]
 

@@ -58,6 +58,7 @@ def browser(rng: random.Random) -> str:
 def shell(rng: random.Random, *, system: str | None = None) -> str:
     """Draw the user agent of an AWS command line; {command} stands for the command."""
     version, python = rng.choice((("2.31.1", "3.13.7"), ("2.32.3", "3.13.9"), ("2.33.15", "3.13.11")))
+    runtime = "0.27.6" if version == "2.31.1" else "0.28.4"
     chosen = system or rng.choice(
         (
             "os/macos#24.6.0 md/arch#arm64",
@@ -67,9 +68,10 @@ def shell(rng: random.Random, *, system: str | None = None) -> str:
         )
     )
     installer = "source" if "macos" in chosen else "exe"
-    distribution = " md/distrib#kali.2026" if "kali" in chosen else ""
+    name = "kali.2026" if "kali" in chosen else "ubuntu.24"
+    distribution = f" md/distrib#{name}" if "linux" in chosen else ""
     return (
-        f"aws-cli/{version} md/awscrt#0.28.4 ua/2.1 {chosen} lang/python#{python} md/pyimpl#CPython m/b,Z,E "
+        f"aws-cli/{version} md/awscrt#{runtime} ua/2.1 {chosen} lang/python#{python} md/pyimpl#CPython m/b,Z,E "
         f"cfg/retry-mode#standard md/installer#{installer}{distribution} md/prompt#off md/command#{{command}}"
     )
 

@@ -26,6 +26,8 @@ from cirtlib.training.shapes import (
 )
 from cirtlib.training.world import Function, Machine, Person, Pipeline, Role, User
 
+PERMISSION_SET_SECONDS = 8 * 3600  # a working day: the session duration of every permission set here
+
 
 @dataclass(frozen=True)
 class Session:
@@ -161,11 +163,12 @@ def portal_session(book: Book, person: Person, place: Place, at: dt.datetime, *,
     details = {"relayId": guid(book.rng), "role_name": role.name.split("_")[1], "account_id": role.account}
     more: Json = {"serviceEventDetails": details, "eventType": "AwsServiceEvent"}
     write(book, Caller(user, management), Call("sso", "Federate", home, read_only=False, more=more), place, at)
+    second = at + dt.timedelta(seconds=1)
     provider = str(role.trust["Statement"][0]["Principal"]["Federated"])
     answer = {
         "subjectType": "persistent",
         "issuer": f"https://portal.sso.{home}.amazonaws.com/saml/assertion/{alphanumeric(book.rng, 40)}",
-        "credentials": credentials(book.rng, at),
+        "credentials": credentials(book.rng, second, seconds=PERMISSION_SET_SECONDS),
         "nameQualifier": alphanumeric(book.rng, 27) + "=",
         "assumedRoleUser": assumed(role.arn, role.id, person.email),
         "subject": person.email,
@@ -176,7 +179,7 @@ def portal_session(book: Book, person: Person, place: Place, at: dt.datetime, *,
         "roleSessionName": person.email,
         "roleArn": role.arn,
         "principalArn": provider,
-        "durationSeconds": 3600,
+        "durationSeconds": PERMISSION_SET_SECONDS,
     }
     identity = {
         "type": "SAMLUser",
@@ -189,7 +192,6 @@ def portal_session(book: Book, person: Person, place: Place, at: dt.datetime, *,
         {"accountId": role.account, "type": "AWS::IAM::SAMLProvider", "ARN": provider},
     ]
     call = Call("sts", "AssumeRoleWithSAML", home, request, answer, more={"resources": resources})
-    second = at + dt.timedelta(seconds=1)
     write(book, Caller(identity, role.account), call, place, second)
     session = Session(role, person.email, None, second, attributes(second))
     _console_login(book, session.caller(), place, second + dt.timedelta(seconds=1), region=home, mfa=None)

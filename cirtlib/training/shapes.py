@@ -196,7 +196,8 @@ def _agent(template: str, service: str, name: str) -> str:
     plain = re.sub(r"20\d{6}(v\d+)?$", "", name)
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", plain).lower()
     command = f"{_COMMANDS.get(service, service)}.{words}"
-    return template.replace("{command}", command).replace("{api}", _COMMANDS.get(service, service))
+    package = service if service == "s3" else _COMMANDS.get(service, service)  # s3api is the command line's own word
+    return template.replace("{command}", command).replace("{api}", package)
 
 
 def iso(at: dt.datetime) -> str:

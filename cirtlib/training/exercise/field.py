@@ -23,11 +23,11 @@ _LIKE = {
     "access_key": "AKIA… or ASIA…",
     "account": "account id, 12 digits",
     "time": "as 2026-01-31 14:05:09, in UTC",
-    "control": "as IAM.1",
+    "control": "id of a control, as Config.1",
     "event": "event id",
-    "call": "as CreateUser",
+    "call": "name of the API call",
     "number": "a number",
-    "region": "as eu-west-1",
+    "region": "name of a Region",
     "address": "an IP address",
 }
 

@@ -92,7 +92,8 @@ def notebook(one: Exercise, told: str) -> str:
     cells = [
         _text(f"# {one.title}\n\n{intro}\n\n{_goals(one)}"),
         _text(_below(told)),
-        _code(_OPEN, "parameters"),
+        _code(_FOLDER, "parameters"),
+        _code(_OPEN),
         _text(_HOW),
     ]
     for number, task in enumerate(one.tasks, 1):
@@ -123,9 +124,9 @@ what it says. Answers, hints and points are kept when you close the notebook. Wi
 `exercise.answer("question", "…")` and `exercise.hint("question")` do the same. Add cells of your own wherever you
 like."""
 
-_OPEN = """\
-folder: str = "."  # the exercise's folder
+_FOLDER = 'folder: str = "."  # the exercise\'s folder'
 
+_OPEN = """\
 from cirtlib.training.exercise.tutor import open_exercise
 
 exercise = open_exercise(folder)

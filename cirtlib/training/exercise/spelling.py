@@ -178,7 +178,7 @@ def _bucket(text: str, _record: Record) -> str:
 def _control(text: str, _record: Record) -> str:
     found = _CONTROL.search(text.rsplit("/", 1)[-1])
     if not found:
-        raise Unclear(f"{visible(text)!r} is no control of Security Hub; give its id, such as EC2.8")
+        raise Unclear(f"{visible(text)!r} is no control of Security Hub; give its id, such as Config.1")
     return f"{found[1].upper()}.{int(found[2])}"
 
 
