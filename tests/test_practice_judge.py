@@ -1,10 +1,13 @@
 """Grading by state: whatever contains soundly has full marks; what leaves a way open, or breaks others' work, not."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("moto")
 
 from containing import (
+    PARTS,
     STRATEGIES,
     boundary,
     by_hand,
@@ -38,10 +41,9 @@ def spaces(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("name", ["exposed_credentials", "misconfigured_resource"])
-def test_the_librarys_own_plan_has_full_marks(spaces, name, seed, tmp_path):
-    space = spaces(name, seed)
+def test_the_librarys_own_plan_has_full_marks(spaces, name, tmp_path):
+    space = spaces(name, 2)
     steps = planned(space)
     with practice(space, tmp_path) as account:
         hands = Hands(account)
@@ -144,3 +146,7 @@ def test_a_strategy_loses_the_points_that_it_should(spaces, name, title, tmp_pat
     got = scores(space, STRATEGIES[title], tmp_path)
     lost = {part for part, worth in space.exercise.containment.items() if got[part] < worth}
     assert lost == LOSES[name][title], got
+    shown = " + ".join(f"{got[part]:g}" for part in PARTS).replace(" ", "")
+    page = (Path(__file__).parent.parent / "docs" / "exercises.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {title} |")]
+    assert f"{shown} = {got['sum']:g}" in row
