@@ -166,6 +166,16 @@ def test_a_damaged_progress_is_put_aside_and_the_folder_still_known(space):
     assert find(space.path).seed == 1
 
 
+def test_an_exercise_of_another_version_is_not_graded_against_another_incident(space):
+    marker = space.path / ".cirt-exercise"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"incident": "0123456789abcdef"}), encoding="utf-8")
+    for act in (lambda: course.check(find(space.path)), lambda: start(NAME, seed=1, folder=space.path)):
+        with pytest.raises(TrainingError, match="another version of cirtlib.*cirt train reset"):
+            act()
+    reset(find(space.path))
+    assert course.check(find(space.path))
+
+
 def test_wrong_places_are_refused_in_words(space, tmp_path):
     with pytest.raises(TrainingError, match="holds the exercise exposed_credentials with seed 1"):
         start(NAME, seed=2, folder=space.path)

@@ -50,8 +50,20 @@ class Workspace:
 
     @cached_property
     def record(self) -> Record:
-        """What really happened."""
-        return record_of(self.exercise, self.seed)
+        """What really happened.
+
+        Raises
+        ------
+        TrainingError
+            when the folder's evidence is that of another version of cirtlib, which made another incident.
+        """
+        found = record_of(self.exercise, self.seed)
+        if _incident(self.path) not in ("", found.fingerprint):
+            raise TrainingError(
+                f"{self.path} was begun with another version of cirtlib, whose incident is another; "
+                f"`{self.command('reset')}` makes it anew and keeps your answers"
+            )
+        return found
 
     def case(self) -> Case:
         """The case of the exercise.
@@ -124,6 +136,8 @@ def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = la
             raise TrainingError(f"{place} holds {there}; choose another folder with --dir")
     place.mkdir(parents=True, exist_ok=True)
     space = Workspace(place, exercise, seed)
+    if before:
+        len(space.record.seeds)  # of this version?
     _make(space, say)
     return space, before
 
@@ -192,14 +206,22 @@ def _marked(place: Path) -> tuple[str, int] | None:
         return None
 
 
+def _incident(place: Path) -> str:
+    """Fingerprint of the incident whose evidence lies in a folder, '' where none tells."""
+    try:
+        return str(json.loads((place / MARKER).read_text(encoding="utf-8"))["incident"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _make(space: Workspace, say: Say) -> None:
     """Put in place whatever is not there."""
+    say("making the incident ...")
+    record = record_of(space.exercise, space.seed)
     about = {"exercise": space.exercise.name, "seed": space.seed}
-    _write(space.path / MARKER, json.dumps(about) + "\n")
+    _write(space.path / MARKER, json.dumps({**about, "incident": record.fingerprint}) + "\n")
     if not (space.path / PROGRESS).is_file():
         space.keep({**about, **space.progress(), "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
-    say("making the incident ...")
-    record = space.record
     _evidence(space, record)
     if not (space.path / "case" / "case.yaml").is_file():
         shutil.rmtree(space.path / "case", ignore_errors=True)
