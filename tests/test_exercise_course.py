@@ -170,7 +170,7 @@ def test_an_exercise_of_another_version_is_not_graded_against_another_incident(s
     marker = space.path / ".cirt-exercise"
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"incident": "0123456789abcdef"}), encoding="utf-8")
     for act in (lambda: course.check(find(space.path)), lambda: start(NAME, seed=1, folder=space.path)):
-        with pytest.raises(TrainingError, match="another version of cirtlib.*cirt train reset"):
+        with pytest.raises(TrainingError, match=r"another version of cirtlib.*cirt train reset"):
             act()
     reset(find(space.path))
     assert course.check(find(space.path))
