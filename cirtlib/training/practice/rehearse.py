@@ -12,6 +12,7 @@ from botocore import xform_name
 from botocore.config import Config
 
 from cirtlib.training.account import require_loopback
+from cirtlib.training.practice.authorise import Ruling
 from cirtlib.training.practice.guard import ADDRESS, REHEARSAL, RULING
 
 Json = dict[str, Any]
@@ -19,21 +20,8 @@ _NOBODY, _REGION = "practice", "us-east-1"
 _SCOPE = re.compile(r"Credential=[^/]*/(\d{8})/[^/]*/")
 
 
-@dataclass(frozen=True)
-class Ruled:
-    """What the front said: the result (see `authorise.Ruling`) and what decided it."""
-
-    result: str
-    by: str
-
-    @property
-    def passes(self) -> bool:
-        """Whether the call would go through (it may be that nobody knows)."""
-        return self.result in ("allowed", "unknown")
-
-
 class _Said(Exception):  # noqa: N818 - it carries an answer past botocore, which would read the empty body
-    def __init__(self, ruled: Ruled) -> None:
+    def __init__(self, ruled: Ruling) -> None:
         super().__init__(ruled.result)
         self.ruled = ruled
 
@@ -50,7 +38,7 @@ class Rehearsal:
 
     def rule(
         self, key: str, service: str, operation: str, given: Json, *, region: str, address: str = ""
-    ) -> Ruled | None:
+    ) -> Ruling | None:
         """What the front would say to a call with this key, from this address; None where botocore cannot write it."""
         client = self._client(service)
         self._who = (key, region, address)
@@ -93,7 +81,7 @@ class Rehearsal:
         finally:
             connection.close()
         parts = dict(part.split("=", 1) for part in said.split("; ")[1:] if "=" in part)
-        raise _Said(Ruled(said.split(";", 1)[0], parts.get("by", "")))
+        raise _Said(Ruling(said.split(";", 1)[0], parts.get("by", "")))
 
 
 def _text(value: object) -> str:
