@@ -21,9 +21,9 @@ _SCOPE = re.compile(r"Credential=[^/]*/(\d{8})/[^/]*/")
 
 
 class _Said(Exception):  # noqa: N818 - it carries an answer past botocore, which would read the empty body
-    def __init__(self, ruling: Ruling) -> None:
-        super().__init__(ruling.result)
-        self.ruling = ruling
+    def __init__(self, ruled: Ruling) -> None:
+        super().__init__(ruled.result)
+        self.ruled = ruled
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Rehearsal:
         try:
             getattr(client, xform_name(operation))(**given)
         except _Said as said:
-            return said.ruling
+            return said.ruled
         except (botocore.exceptions.BotoCoreError, AttributeError, TypeError, ValueError):
             return None
         return None
