@@ -18,7 +18,6 @@ COLOURS = {FOUND: "#009E73", MISSED: "#D55E00", WRONG: "#56B4E9", SEED: "#FFFFFF
 _SIGNS = {FOUND: "\u2713 found", MISSED: "\u2717 MISSED", WRONG: "! wrongly accused", SEED: "given: the alarm"}
 _SYMBOLS = {FOUND: "circle", MISSED: "x", WRONG: "triangle-up", READ: "circle-open"}
 _LABEL = 30
-_HALO = ", ".join(["0 0 3px #fff"] * 4)  # keeps names legible where links run behind them
 
 
 def graph(nodes: pd.DataFrame, edges: list[Json]) -> go.Figure:
@@ -47,7 +46,7 @@ def graph(nodes: pd.DataFrame, edges: list[Json]) -> go.Figure:
         go.Scatter(
             x=[places[row["id"]][0] for row in rows], y=[places[row["id"]][1] for row in rows], mode="markers+text",
             text=[_label(row) for row in rows], textposition="bottom center",
-            textfont={"size": 10.5, "color": style.INK, "shadow": _HALO}, hovertext=[_hover(row) for row in rows], hoverinfo="text",
+            textfont={"size": 10.5, "color": style.INK}, hovertext=[_hover(row) for row in rows], hoverinfo="text",
             marker={
                 "symbol": [KINDS.get(row["kind"], "circle") for row in rows], "size": 20, "opacity": 1,
                 "color": [COLOURS[row["mark"]] for row in rows], "line": {"width": 1, "color": style.INK},
