@@ -156,7 +156,7 @@ def timeline(acts: pd.DataFrame) -> go.Figure:
 
 def _called(mark: str) -> str:
     return {
-        FOUND: "\u2713 found", MISSED: "\u2717 MISSED", READ: "a read or refused call: not asked for",
+        FOUND: "\u2713 found", MISSED: "\u2717 MISSED", READ: "not asked for (reads, refused calls)",
         WRONG: "! yours, but not the attacker's",
     }[mark]  # fmt: skip
 
