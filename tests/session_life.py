@@ -6,6 +6,7 @@ from typing import Any
 
 Json = dict[str, Any]
 CONSOLE = dt.timedelta(hours=12)  # of an IAM user; a role's lasts as long as the role session behind it
+PERMISSION_SET = dt.timedelta(hours=8)
 
 
 def late(records: Iterable[Json]) -> Iterator[str]:
@@ -44,7 +45,10 @@ def _span(
         return keys[key]
     if created and who.get("type") == "IAMUser":
         return moment(created), moment(created) + CONSOLE
-    return sessions.get((who.get("arn", ""), created or ""))
+    if created and "AWSReservedSSO_" in who.get("arn", ""):  # for the command line: no record tells its key
+        begin = moment(created)
+        return sessions.get((who["arn"], created), (begin, begin + PERMISSION_SET))
+    return None
 
 
 def moment(text: str) -> dt.datetime:

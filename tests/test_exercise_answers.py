@@ -83,7 +83,7 @@ def test_another_spelling_is_understood(kind, typed, meant):
         ("account", "prod", "12 digits"),
         ("region", "Frankfurt", "eu-central-1"),
         ("instance", "i-xyz", "hexadecimal"),
-        ("control", "nineteen", "EC2.8"),
+        ("control", "nineteen", "Config.1"),
         ("number", "many", "digits"),
         ("text", "   ", "empty"),
         ("text", "x" * 3000, "longer"),

@@ -1,5 +1,7 @@
 """Generated CloudTrail records look like real ones of the same call, but for deviations that are accounted for."""
 
+import re
+
 import pytest
 
 from tests import realism
@@ -44,3 +46,25 @@ def test_the_comparison_sees_each_kind_of_fault(records, real):
     for told, record in faults.items():
         found, _ = realism.compare(real, [record])
         assert told in {one.path for one in found}, told
+
+
+def _form(agent):
+    """A user agent without versions, comments and the service it calls."""
+    words = re.sub(r"\([^)]*\)", "()", agent.strip("[]")).split()
+    kept = [re.sub(r"#.*", "", word) if word.startswith(("md/", "os/", "cfg/", "lang/")) else word for word in words]
+    return " ".join(re.sub(r"/.*", "", word) if not re.match("(md|os|cfg|lang)/", word) else word for word in kept)
+
+
+def test_user_agents_have_the_form_of_real_ones(records, real):
+    """Command lines on Linux, infrastructure as code and browsers; S3 writes brackets around what clients say."""
+    told = [record for same in real.calls.values() for record in same]
+    forms = {_form(str(record.get("userAgent", ""))) for record in told}
+    for record in records:
+        agent = record["userAgent"]
+        linux = "aws-cli/" in agent and " os/linux" in agent
+        if linux or "Terraform/" in agent or ("Mozilla/" in agent and "Edg/" not in agent):
+            assert _form(agent) in forms, agent
+        client = not record["sourceIPAddress"].endswith(".amazonaws.com")
+        assert agent.startswith("[") == (record["eventSource"] == "s3.amazonaws.com" and client), agent
+    bracketed = {record["eventSource"] for record in told if str(record.get("userAgent", "")).startswith("[aws-cli/")}
+    assert bracketed <= {"s3.amazonaws.com", "s3express.amazonaws.com"}
