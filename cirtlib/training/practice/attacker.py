@@ -214,7 +214,7 @@ def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
         elif user.mfa_devices:
             yield Way(words, _PASSWORD, arn, closed="an MFA device is asked for", event_ids=ids)
         else:
-            yield Way(words, _PASSWORD, arn, _console(authority, arn, name, str(user.id)).key, event_ids=ids)
+            yield Way(words, _PASSWORD, arn, tokens.sign_in(authority, user, mfa=False).key, event_ids=ids)
 
 
 INITIAL_PASSWORD = "set-by-the-scenario"  # noqa: S105 - of no account; see account_state
@@ -241,17 +241,6 @@ def _signed_in(record: Record) -> dict[str, tuple[str, ...]]:
         if arn:
             found[arn] = (*found.get(arn, ()), event["eventID"])[:_KEPT]
     return found
-
-
-def _console(authority: Authority, arn: str, name: str, user_id: str) -> Credential:
-    """A new session in the console."""
-    now, account = authority.now(), arn.split(":")[4]
-    context = {
-        "aws:PrincipalArn": arn, "aws:PrincipalAccount": account, "aws:PrincipalType": "User", "aws:username": name,
-        "aws:userid": user_id, "aws:TokenIssueTime": f"{now:%Y-%m-%dT%H:%M:%SZ}", "aws:MultiFactorAuthPresent": "false",
-    }  # fmt: skip
-    made = Credential(tokens.new_key(), account, arn, arn, now, None, context, console=True)
-    return authority.register.issue(made)
 
 
 def _machines(authority: Authority, record: Record) -> Iterator[Way]:

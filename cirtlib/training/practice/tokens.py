@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import secrets
 from functools import partial
+from typing import Any
 
 from cirtlib.training.account_state import backend
 from cirtlib.training.front import Served
@@ -55,6 +56,22 @@ def issue(
             policies=tuple(session) or None,
         )
     )
+
+
+def sign_in(authority: Authority, user: Any, *, mfa: bool) -> Credential:  # noqa: ANN401 - moto has no types
+    """Issue a session in the console to a user of moto's, now, and enter it into the register."""
+    now, arn = authority.now(), str(user.arn)
+    account = arn.split(":")[4]
+    context = {
+        "aws:PrincipalArn": arn,
+        "aws:PrincipalAccount": account,
+        "aws:PrincipalType": "User",
+        "aws:username": str(user.name),
+        "aws:userid": str(user.id),
+        "aws:TokenIssueTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "aws:MultiFactorAuthPresent": str(mfa).lower(),
+    }
+    return authority.register.issue(Credential(new_key(), account, arn, arn, now, None, context, console=True))
 
 
 def new_key() -> str:

@@ -143,14 +143,7 @@ def _credential(authority: Authority, use: Use) -> tuple[Credential | None, str]
         user = next((one for one in backend("iam", account).users.values() if one.arn == source.owner), None)
         if user is None or user.password is None:
             return None, f"{name} cannot sign in any more"
-        now = authority.now()
-        context = {
-            "aws:PrincipalArn": source.owner, "aws:PrincipalAccount": account, "aws:PrincipalType": "User",
-            "aws:username": name, "aws:userid": str(user.id), "aws:TokenIssueTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "aws:MultiFactorAuthPresent": "true",
-        }  # fmt: skip
-        made = Credential(tokens.new_key(), account, source.owner, source.owner, now, None, context, console=True)
-        return authority.register.issue(made), ""
+        return tokens.sign_in(authority, user, mfa=True), ""
     if not any(one.arn == source.owner for one in backend("iam", account).roles.values()):
         return None, f"role {name} is gone"
     if source.kind == "instance":
