@@ -198,7 +198,7 @@ def _known(authority: Authority, value: str) -> Credential | None:
 def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
     """Passwords that the attacker made or learnt: good while they are the same and no MFA device asks for more."""
     for arn, ids in _signed_in(record).items():
-        account, name = arn.split(":")[4], arn.rsplit("/", 1)[-1]
+        account = arn.split(":")[4]
         user = next((one for one in backend("iam", account).users.values() if one.arn == arn), None)
         words = f"sign-in of {arn} with its password"
         if user is None or user.password is None:
