@@ -10,18 +10,16 @@ from containing import (
     PARTS,
     STRATEGIES,
     boundary,
-    by_hand,
     clean,
     deactivate,
     delete_made_users,
-    deny_everywhere,
     organization,
     place,
     scores,
     start_logging,
     terminate,
 )
-from practice_bench import Hands, exercise, planned, practice
+from practice_bench import exercise, practice
 
 pytestmark = pytest.mark.integration
 
@@ -41,20 +39,7 @@ def spaces(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("name", ["exposed_credentials", "misconfigured_resource"])
-def test_the_librarys_own_plan_has_full_marks(spaces, name, tmp_path):
-    space = spaces(name, 2)
-    steps = planned(space)
-    with practice(space, tmp_path) as account:
-        hands = Hands(account)
-        for step in steps:
-            hands.contain(step)
-        judged = account.bench.judge()
-    assert judged.points == FULL, (judged.broken, judged.lost, judged.standing)
-    assert {way["result"] for way in judged.ways} == {"closed"}
-
-
-@pytest.mark.parametrize("contain", [by_hand, boundary, organization, delete_made_users])
+@pytest.mark.parametrize("contain", [boundary, organization, delete_made_users])
 def test_any_sound_way_of_containing_has_full_marks(spaces, contain, tmp_path):
     with practice(spaces("exposed_credentials"), tmp_path) as account:
         start_logging(account)
@@ -82,16 +67,6 @@ def test_nothing_done_leaves_the_attacker_in_and_breaks_nobody(spaces, tmp_path)
     assert any(text.startswith("session ASIA") for text in open_ways)
     assert not any(text.startswith("access key") for text in open_ways)
     assert 0 < half.points["ways"] <= 0.5
-
-
-def test_denying_everybody_closes_the_ways_and_breaks_the_rest(spaces, tmp_path):
-    with practice(spaces("exposed_credentials"), tmp_path) as account:
-        start_logging(account)
-        deny_everywhere(account)
-        judged = account.bench.judge()
-    assert (judged.points["ways"], judged.points["uses"]) == (1.0, 0.0)
-    assert "service control policy" in judged.broken[0]["text"]
-    assert judged.broken[0]["event_ids"]
 
 
 def test_an_innocents_key_that_is_shut_costs(spaces, tmp_path):
@@ -127,20 +102,11 @@ LOSES = {
         "deactivate keys, leave sessions": {"ways"},
         "follow every finding blindly": {"ways", "uses", "evidence", "cleanup"},
     },
-    "false_alarm": {
-        "contain soundly": set(),
-        "do nothing": set(),
-        "contain everybody": {"uses"},
-        "contain the wrong principal": {"uses"},
-        "terminate before a snapshot": set(),
-        "deactivate keys, leave sessions": set(),
-        "follow every finding blindly": {"uses"},
-    },
+    "false_alarm": {"contain everybody": {"uses"}, "follow every finding blindly": {"uses"}},
 }
 
 
-@pytest.mark.parametrize("title", STRATEGIES)
-@pytest.mark.parametrize("name", LOSES)
+@pytest.mark.parametrize(("name", "title"), [(name, title) for name, titles in LOSES.items() for title in titles])
 def test_a_strategy_loses_the_points_that_it_should(spaces, name, title, tmp_path):
     space = spaces(name)
     got = scores(space, STRATEGIES[title], tmp_path)
