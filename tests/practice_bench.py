@@ -7,11 +7,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from plan_runner import Runner
 
-from cirtlib.collect import collect
-from cirtlib.containment import plan
-from cirtlib.scope import scope
 from cirtlib.training.account import RESPONDER, serve
 from cirtlib.training.account_evidence import organization_id
 from cirtlib.training.exercise.workspace import start
@@ -58,17 +54,6 @@ class Account:
         return [n["value"] for n in self.truth["extent"] if n["kind"] == kind and status in (None, n["status"])]
 
 
-class Hands(Runner):
-    """Carries out a plan's steps as the responder of each step's account."""
-
-    def __init__(self, account):
-        super().__init__()
-        self.account = account
-
-    def client(self, step, service):
-        return self.account.client(service, step.account, step.region)
-
-
 @contextmanager
 def practice(space, home: Path):
     """Serve the accounts of an exercise as `cirt train account` does, in this process."""
@@ -102,10 +87,3 @@ def practice(space, home: Path):
 def exercise(name, seed, folder):
     """The learner's folder of an exercise."""
     return start(name, seed=seed, folder=folder)[0]
-
-
-def planned(space):
-    """Steps of the containment plan of the collected case."""
-    case = space.case()
-    collect(case, progress=False, processes=1)
-    return plan(case, scope=scope(case)).steps
