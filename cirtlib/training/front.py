@@ -1,8 +1,8 @@
 """The one front before moto: it answers the calls that no emulator has, and refuses what a test wants refused.
 
 A fake is allowed only here, and only for an operation that moto lacks, or answers wrongly (GetFindings of Security Hub,
-DescribeRegions). Whatever else is asked goes on to moto. `front_model` holds each request and each answer to the
-botocore model.
+DescribeRegions, DeleteKeyPair by id). Whatever else is asked goes on to moto. `front_model` holds each request and each
+answer to the botocore model.
 """
 
 import base64
