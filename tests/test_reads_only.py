@@ -18,6 +18,7 @@ from cirtlib.aws import Aws, allowed
 from cirtlib.shipped import shipped
 from cirtlib.sources import lookup
 from cirtlib.training import demo
+from cirtlib.training.exercise.workspace import start as begin
 from cirtlib.training.generator import generate
 from tests import recorded_calls
 
@@ -120,6 +121,8 @@ def short(scenario: str, *, seed: int, out: Path) -> Any:
     return made
 
 
+# They ask nothing but the practice account on this machine, over plain HTTP: tests/test_practice_account.py.
+PRACTISED = {f"train account {name}" for name in ("attack", "reset", "start", "status", "stop")} | {"train submit"}
 DONE_BY_THE_FIXTURE = {"new", "check", "collect", "scope", "plan"}
 RUNS: dict[str, Sequence[str]] = {
     "ask": ("{case}", "access_keys_created"),
@@ -138,8 +141,14 @@ RUNS: dict[str, Sequence[str]] = {
     "sql": ("{case}", "SELECT count(*) AS n FROM events"),
     "story": ("{case}", MEMBER),
     "timeline": ("{case}",),
+    "train check": ("who", "devRole", "--dir", "{exercise}"),
     "train demo": ("--dir", "{made}/demo"),
     "train generate": ("exposed_credentials", "--out", "{made}/generated"),
+    "train hint": ("who", "--dir", "{exercise}"),
+    "train key": ("exposed_credentials",),
+    "train list": (),
+    "train reset": ("--dir", "{exercise}"),
+    "train start": ("exposed_credentials", "--dir", "{made}/begun"),
     "verify": ("{case}",),
     "verify-containment": ("{case}", "--since", "2026-06-24T12:00:00Z"),
     "way-in": ("{case}",),
@@ -161,7 +170,7 @@ def commands() -> list[str]:
 
 def test_every_command_is_run_here() -> None:
     """A new command stands in RUNS."""
-    assert sorted({*RUNS, *DONE_BY_THE_FIXTURE}) == commands()
+    assert sorted({*RUNS, *DONE_BY_THE_FIXTURE, *PRACTISED}) == commands()
 
 
 def test_the_list_holds_nothing_that_changes_an_account() -> None:
@@ -195,7 +204,9 @@ def test_a_command_calls_nothing_else(
     scope = json.loads((case / "out" / "scope.json").read_text(encoding="utf-8"))
     event = next(one for edge in scope["edges"] for one in edge["evidence"] if not one.startswith("arn:"))
     named = {"case": str(case), "node": scope["leads"][0]["node"] if scope["leads"] else scope["nodes"][0]["id"]}
-    named |= {"event": event, "made": str(tmp_path)}
+    named |= {"event": event, "made": str(tmp_path), "exercise": str(tmp_path / "exercise")}
+    if any("{exercise}" in word for word in RUNS[command]):
+        begin("exposed_credentials", folder=tmp_path / "exercise")
     monkeypatch.setattr(lab.subprocess, "run", lambda *_, **__: type("Done", (), {"returncode": 0}))
     monkeypatch.setattr(demo, "generate", short)
     if command in ("clear", "confirm"):  # what is decided there is another case's
