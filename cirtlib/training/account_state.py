@@ -26,6 +26,7 @@ except ImportError as error:  # the emulator is an extra: the library itself wor
     raise TrainingError("the emulated account needs moto: pip install 'cirtlib[train]'") from error
 
 State = dict[str, Any]
+INITIAL_PASSWORD = "set-by-the-scenario"  # noqa: S105 - of no account
 # no account has hundreds of images and snapshots that it did not make
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
@@ -99,7 +100,7 @@ def _load_identities(account: str, content: State) -> None:
         for key in user.get("keys", []):
             _load_key(iam, made, key)
         made.policies.update({name: json.dumps(document) for name, document in user.get("inline", {}).items()})
-        made.password = "set-by-the-scenario" if user.get("login_profile") else None
+        made.password = INITIAL_PASSWORD if user.get("login_profile") else None
         for arn in user.get("attached", []):
             iam.attach_user_policy(arn, user["UserName"])
     for role in content.get("roles", []):

@@ -71,13 +71,15 @@ def answer(space: Workspace, name: str, given: str | list[str]) -> Graded:
     """
     question = space.exercise.question(name)
     answer_file.write(space.path / ANSWERS, space.exercise, question.id, given)
-    return _grade(space, question, given)
+    return _grade(space, question, given, asked(space).get(question.id, 0.0))
 
 
 def check(space: Workspace) -> list[Graded]:
     """Grade all of answers.yaml, in the order of the questions; those without an answer have no points."""
     given = answer_file.read(space.path / ANSWERS, space.exercise)
-    return [_grade(space, space.exercise.question(name), given.get(name)) for name in asked(space)]
+    return [
+        _grade(space, space.exercise.question(name), given.get(name), worth) for name, worth in asked(space).items()
+    ]
 
 
 def hint(space: Workspace, name: str) -> Hint:
@@ -109,7 +111,9 @@ def standing(space: Workspace, name: str) -> Graded | None:
     question = space.exercise.question(name)
     given = answer_file.read(space.path / ANSWERS, space.exercise).get(question.id)
     last = space.progress()["marks"].get(question.id)
-    return _grade(space, question, given) if given and last and last.get("given") == given else None
+    if not given or not last or last.get("given") != given:
+        return None
+    return _grade(space, question, given, asked(space).get(question.id, 0.0))
 
 
 def _hint(space: Workspace, question: Question, number: int, had: int) -> Hint:
@@ -147,8 +151,8 @@ def _answer(question: Question, record: Record) -> str:
     return f"the answer: {', '.join(words)}{several}. {question.because.strip()}"
 
 
-def _grade(space: Workspace, question: Question, given: Any) -> Graded:  # noqa: ANN401 - text or list
-    out_of = asked(space).get(question.id, 0.0)
+def _grade(space: Workspace, question: Question, given: Any, out_of: float) -> Graded:  # noqa: ANN401 - text or list
+    """Grade an answer to a question that is worth `out_of` points in this incident."""
     progress = space.progress()
     hints, tries = int(progress["hints"].get(question.id, 0)), int(progress["tries"].get(question.id, 0))
     if given in (None, "", []):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cirtlib.training.account_state import backend
+from cirtlib.training.account_state import INITIAL_PASSWORD, backend
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
 from cirtlib.training.practice.authorise import Authority
@@ -215,9 +215,6 @@ def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
             yield Way(words, _PASSWORD, arn, closed="an MFA device is asked for", event_ids=ids)
         else:
             yield Way(words, _PASSWORD, arn, tokens.sign_in(authority, user, mfa=False).key, event_ids=ids)
-
-
-INITIAL_PASSWORD = "set-by-the-scenario"  # noqa: S105 - of no account; see account_state
 
 
 def _signed_in(record: Record) -> dict[str, tuple[str, ...]]:

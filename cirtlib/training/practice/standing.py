@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cirtlib.training.account_state import backend
+from cirtlib.training.account_state import INITIAL_PASSWORD, backend
 from cirtlib.training.exercise.record import Record
-from cirtlib.training.practice.attacker import INITIAL_PASSWORD, Try
+from cirtlib.training.practice.attacker import Try
 from cirtlib.training.practice.authorise import Authority
 
 Json = dict[str, Any]
