@@ -62,7 +62,8 @@ def test_the_example_uses_no_key_that_the_schema_lacks(example):
 
 
 def test_the_table_is_true():
-    rows = {row[0]: int(row[1]) for row in re.findall(r"^\| `(\w+)` \| (\d+) \|", PAGE.read_text(), re.MULTILINE)}
+    text = PAGE.read_text(encoding="utf-8").partition("## Those that ship")[2].partition("\n## ")[0]
+    rows = {row[0]: int(row[1]) for row in re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)}
     model.load_exercise.cache_clear()
     assert rows == {one.name: one.minutes for one in model.exercises()}
 
