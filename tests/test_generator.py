@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,16 @@ def test_delivery_is_late_repeated_and_unordered(incident):
     times = [[record["eventTime"] for record in _records(path)] for path in incident.files]
     assert any(sorted(some) != some for some in times)
     assert any("addendum" in record for _, record in incident.delivered)
+
+
+def test_delivery_takes_about_five_minutes(incident):
+    """As CloudTrail's user guide says of the average; a test of its own, as readers judge realism by it."""
+    waits = []
+    for path, record in incident.delivered:
+        delivered = dt.datetime.strptime(path.name.split("_")[3] + "+0000", "%Y%m%dT%H%MZ%z")
+        waits.append((delivered - dt.datetime.fromisoformat(record["eventTime"])).total_seconds() / 60)
+    assert 4 <= statistics.median(waits) <= 6
+    assert 0 < min(waits)
 
 
 def test_digests_name_the_files_and_each_other(incident):

@@ -93,9 +93,12 @@ def _prefix(world: World, account: str) -> str:
 
 
 def _delay(rng: random.Random, event_source: str) -> dt.timedelta:
-    """About five minutes on average; global services come a little later."""
-    mean = 420 if event_source.startswith(("iam.", "sts.", "signin.")) else 240
-    return dt.timedelta(seconds=60 + rng.expovariate(1 / mean))
+    """With the wait for the end of a batch about five minutes on average; global services come a little later.
+
+    CloudTrail's user guide gives that average and no bound ("Finding your CloudTrail log files").
+    """
+    mean = 240 if event_source.startswith(("iam.", "sts.", "signin.")) else 120
+    return dt.timedelta(seconds=45 + rng.expovariate(1 / mean))
 
 
 def _delayed(record: Json) -> Json:

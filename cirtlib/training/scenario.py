@@ -118,7 +118,7 @@ class Decoys:
 class Delivery:
     """How CloudTrail delivers: minutes a file spans, shares of late and of repeated events, digest files."""
 
-    batch_minutes: int = 20
+    batch_minutes: int = 5
     late_share: float = 0.006
     duplicate_share: float = 0.005
     digests: str = "home"
