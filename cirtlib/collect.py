@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cirtlib import evidence, records, store
+from cirtlib import evidence, locking, records, store
 from cirtlib.case import Case, Source
 from cirtlib.errors import AccessError, CaseError, EvidenceError
 from cirtlib.progress import Progress
@@ -179,15 +179,8 @@ def _alone(case: Case) -> Iterator[None]:
     """Hold the case against a second collect at the same time."""
     file = (case.evidence / "lock").open("w")
     try:
-        import fcntl  # noqa: PLC0415 - not on Windows, where two collects at a time are the user's to avoid
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass
-    except OSError:
-        file.close()
-        raise EvidenceError(f"another collect is at work in {case.path}; wait for its end") from None
-    try:
+        if not locking.take(file, wait=False):
+            raise EvidenceError(f"another collect is at work in {case.path}; wait for its end")
         yield
     finally:
         file.close()

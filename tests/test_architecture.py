@@ -17,7 +17,7 @@ PACKAGE = ROOT / "cirtlib"
 # The data flow, one stage a line. A module imports only what stands before it, on an earlier line or on its own.
 STAGES = """
     errors text
-    case shipped
+    case shipped locking
     records findings evidence
     intake decisions
     aws permissions

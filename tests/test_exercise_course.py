@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -138,6 +139,12 @@ def test_a_second_start_goes_on_and_mends_what_is_gone(space):
     assert again.case().seeds
     assert (again.path / "notes.md").read_text(encoding="utf-8") == "mine"
     assert answer_file.read(again.path / "answers.yaml", again.exercise)["who"] == "dev-x"
+
+
+def test_two_starts_at_once_make_one_exercise(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        made = pool.map(lambda _: start(NAME, seed=1, folder=tmp_path / "it"), range(2))
+    assert sorted(before for _, before in made) == [False, True]
 
 
 def test_reset_keeps_what_the_learner_wrote_whatever_is_damaged(space):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,15 @@ def test_the_cli_and_boto3_work_with_the_profile_and_a_second_start_says_so(spac
     assert found
     assert client(space, "guardduty").list_detectors()["DetectorIds"]
     assert control.start(space.path)[1] == "it runs already"
+
+
+def test_two_starts_at_once_make_one_account(space):
+    control.stop(space.path)
+    with ThreadPoolExecutor(2) as pool:
+        (one, said), (other, also) = pool.map(control.start, [space.path] * 2)
+    assert one["endpoint"] == other["endpoint"]
+    assert "it runs already" in (said, also)
+    assert said != also
 
 
 @pytest.mark.usefixtures("configured")

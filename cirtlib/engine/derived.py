@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import duckdb
 
+from cirtlib import locking
 from cirtlib.case import Case
 
 # Bytes of the store from which on keeping events ready is worth its time: about 250,000 events.
@@ -65,26 +65,13 @@ def _place(case: Case, month: tuple[str, str], files: list[Path], recipe: str) -
     return folder(case) / f"{month[0].partition('=')[2]}-{month[1].partition('=')[2]}-{digest}.parquet"
 
 
-def _lock(file: IO[str], *, wait: bool) -> bool:
-    """Take a lock that ends with the file; False when another holds it."""
-    try:
-        import fcntl  # noqa: PLC0415 - not on Windows, where two at a time do the work twice
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        return False
-    return True
-
-
 def _collecting(case: Case) -> bool:
     """Whether a collect is at work, after which the store is another."""
     lock = case.evidence / "lock"
     if not lock.is_file():
         return False
     with lock.open() as file:
-        return not _lock(file, wait=False)
+        return not locking.take(file, wait=False)
 
 
 @contextmanager
@@ -92,7 +79,7 @@ def _alone(place: Path) -> Iterator[None]:
     """Hold the folder; who comes second waits, and finds what the first made."""
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (place / "lock").open("w") as lock:
-        _lock(lock, wait=True)
+        locking.take(lock, wait=True)
         yield
 
 

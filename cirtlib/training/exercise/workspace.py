@@ -18,6 +18,7 @@ from typing import Any
 from cirtlib.case import Case, load_case
 from cirtlib.errors import CaseError, TrainingError
 from cirtlib.intake import start as start_case
+from cirtlib.locking import alone
 from cirtlib.text import visible
 from cirtlib.training.exercise import answer_file, sheets
 from cirtlib.training.exercise.model import Exercise, load_exercise
@@ -126,7 +127,13 @@ def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = la
     place = (folder or HOME / f"{exercise.name.replace('_', '-')}-{seed}").absolute()
     if place.exists() and not place.is_dir():
         raise TrainingError(f"{place} is a file; choose another folder with --dir")
-    before = place.is_dir() and any(place.iterdir())
+    place.mkdir(parents=True, exist_ok=True)
+    with alone(place):
+        return _begin(place, exercise, seed, say)
+
+
+def _begin(place: Path, exercise: Exercise, seed: int, say: Say) -> tuple[Workspace, bool]:
+    before = any(place.iterdir())
     if before:
         found = _marked(place)
         if found is None:
@@ -134,7 +141,6 @@ def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = la
         if found != (exercise.name, seed):
             there = f"the exercise {found[0]} with seed {found[1]}"
             raise TrainingError(f"{place} holds {there}; choose another folder with --dir")
-    place.mkdir(parents=True, exist_ok=True)
     space = Workspace(place, exercise, seed)
     if before:
         len(space.record.seeds)  # of this version?
@@ -177,13 +183,14 @@ def reset(space: Workspace, *, say: Say = lambda _: None) -> list[str]:
 
     The practice account must have been stopped.
     """
-    for name in _MADE:
-        path = space.path / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    _make(space, say)
+    with alone(space.path):
+        for name in _MADE:
+            path = space.path / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        _make(space, say)
     made = {*_MADE, MARKER, ".jupyter"}
     return sorted(path.name for path in space.path.iterdir() if path.name not in made)
 

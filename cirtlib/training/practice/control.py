@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cirtlib.errors import TrainingError
+from cirtlib.locking import alone
 from cirtlib.training.account import require_loopback
 from cirtlib.training.practice.guard import REHEARSAL
 from cirtlib.training.practice.server import CONFIG, CONTROL, FOLDER, JOURNAL
@@ -37,10 +38,13 @@ def start(folder: Path) -> tuple[Json, str]:
         when it does not come up; the end of its log is in the message.
     """
     home = folder / FOLDER
-    running = status(folder)
-    if running:
-        return running, "it runs already"
     home.mkdir(mode=0o700, exist_ok=True)
+    with alone(home):
+        running = status(folder)
+        return (running, "it runs already") if running else _start(folder, home)
+
+
+def _start(folder: Path, home: Path) -> tuple[Json, str]:
     before = _port(home)
     port = before if before and _free(before) else _any_port()
     said = f"port {before} is taken by another program, so it listens on {port}" if before and port != before else ""
