@@ -1,6 +1,7 @@
 """The debrief of an exercise: what a learner reads after handing in."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,15 @@ def test_a_false_alarm_has_nothing_to_miss_and_no_plan(write: Any) -> None:
     assert "trail maintenance" in section(html, "A plan that would have done it")
     assert "attacker is out" not in html
     assert "user/dev-smartin" in section(write("false_alarm", "poor"), MISSED)
+
+
+def test_of_many_answers_that_would_do_three_are_shown() -> None:
+    """All are shown where all are asked for."""
+    ids = [f"id-{number}" for number in range(9)]
+    question = Question("earlier", "Give one.", "event", "earlier", 5, because="Days before count.", see={})
+    assert debrief_words.answer(question, ids) == "id-0 or id-1 or id-2 or one of 6 more"
+    assert debrief_words.answer(replace(question, many=True), ids).count("id-") == 9
+    assert debrief_words.answer(question, ids[:1]) == "id-0"
 
 
 def test_each_caller_of_the_timeline_has_its_arn(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ _LEARN = {
     "evidence": "turn logging on again and take copies before you change or delete anything",
     "cleanup": "undo what the attacker left: users, policies, shares, instances",
 }
-_ANSWERS = 12
+_ANSWERS = 12  # that are shown where all of them are asked for
+_EITHER = 3  # where one of them is
 
 
 def verdict(result: Json, *, attacked: bool) -> str:
@@ -112,7 +113,7 @@ def _cause(true: Json) -> str:
     if not alarm:
         return ""
     cause = str(alarm.get("cause", "")).replace("_", " ")
-    return f"What raised it was {cause}, done by {alarm.get('principal', '?')} at {alarm.get('at', '?')}."
+    return f"What raised it: {cause}, by {alarm.get('principal', '?')} at {alarm.get('at', '?')}."
 
 
 def mark(one: Json) -> str:
@@ -127,9 +128,10 @@ def answer(question: Question | None, right: list[str] | None) -> str:
     if question is None or right is None:
         return "does not arise in this incident"
     said = [question.choices.get(one, one) for one in right]
-    more = f" and {len(said) - _ANSWERS} more" if len(said) > _ANSWERS else ""
-    between = ", " if question.many else " or "
-    return (between.join(said[:_ANSWERS]) + more) or "nothing"
+    shown, between = (_ANSWERS, ", ") if question.many else (_EITHER, " or ")
+    rest = len(said) - shown
+    more = "" if rest <= 0 else f" and {rest} more" if question.many else f" or one of {rest} more"
+    return (between.join(said[:shown]) + more) or "nothing"
 
 
 def asked_about(space: Workspace, result: Json, value: str) -> list[str]:

@@ -175,10 +175,9 @@ def _rows(path: Path, *columns: str) -> list[dict[str, str]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-            header = [
-                name.strip().lower() for name in (csv.DictReader(path.open(encoding="utf-8-sig")).fieldnames or [])
-            ]
+            reader = csv.DictReader(file, skipinitialspace=True)
+            rows = list(reader)
+            header = [name.strip().lower() for name in reader.fieldnames or []]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TrainingError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
     if missing := [name for name in columns if name not in header]:
