@@ -11,14 +11,13 @@ def several(names):
     return {"instancesSet": {"items": [{"instanceId": one} for one in names]}}
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
+def things():
     """Calls that each make, reach or share several things; of three machines two are terminated by one call."""
     copies = {"snapshotSet": {"item": [{"snapshotId": "snap-1"}, {"snapshotId": "snap-2"}]}}
     shared = {"add": {"items": [{"userId": "999988887777"}, {"group": "all"}]}}
     tasks = [{"taskArn": f"arn:aws:ecs:us-east-1:{ACCOUNT}:task/{n}"} for n in (1, 2)]
     stop = {"requestParameters": {"task": "2"}, "responseElements": {"task": tasks[1]}}
-    records = [
+    return [
         stolen("RunInstances", "ec2", 1, responseElements=several(MACHINES)),
         stolen("CreateSnapshots", "ec2", 2, responseElements={"CreateSnapshotsResponse": copies}),
         stolen("CreateSnapshots", "ec2", 3, responseElements={"CreateSnapshotsResponse": {
@@ -33,7 +32,25 @@ def many(tmp_path_factory):
                       readOnly=False, eventID="gone", **BUILD),
         sample.record("StopTask", "ecs", time=at(21), readOnly=False, eventID="stopped", **stop, **BUILD),
     ]  # fmt: skip
-    return sample.make(tmp_path_factory.mktemp("many"), records)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    return sample.make(tmp_path_factory.mktemp("many"), things())
+
+
+def odd_lists():
+    """What may stand where a list of things is looked for: nothing, one thing bare, text, numbers, lists in lists."""
+    odd = (None, {}, [], "i-1", 7, {"instanceId": "i-1"}, [None], ["i-1", 7, True], [{}], [{"instanceId": None}], [["i-1"]],
+           [{"instanceId": 7}], [{"instanceId": {"a": 1}}, {"instanceId": "i-2"}])  # fmt: skip
+    for minute, one in enumerate(odd, 30):
+        shared = {"createVolumePermission": {"add": {"items": one}}}
+        copies = {"CreateSnapshotsResponse": {"snapshotSet": {"item": one}}}
+        yield stolen("RunInstances", "ec2", minute, responseElements={"instancesSet": {"items": one}})
+        yield stolen("RunInstances", "ec2", minute, responseElements={"instancesSet": one}, eventID=f"bare-{minute}")
+        yield stolen("CreateSnapshots", "ec2", minute, responseElements=copies)
+        yield stolen("SendCommand", "ssm", minute, requestParameters={"instanceIds": one})
+        yield stolen("ModifySnapshotAttribute", "ec2", minute, requestParameters={"snapshotId": "snap-1"} | shared)
 
 
 def test_attacker_made_lists_each_thing_of_a_call(many):
