@@ -73,7 +73,8 @@ def on_lists(trino_server: Trino, tmp_path_factory: pytest.TempPathFactory) -> I
         yield made
 
 
-LISTS = ("attacker_made", "defence_impairment", "footholds", "lateral_movement", "taken_out", "tampering", "who_uses_it")
+LISTS = ("attacker_made", "defence_impairment", "footholds", "lateral_movement", "taken_out", "tampering",
+         "who_uses_it")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LISTS)

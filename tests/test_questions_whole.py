@@ -41,8 +41,8 @@ def many(tmp_path_factory):
 
 def odd_lists():
     """What may stand where a list of things is looked for: nothing, one thing bare, text, numbers, lists in lists."""
-    odd = (None, {}, [], "i-1", 7, {"instanceId": "i-1"}, [None], ["i-1", 7, True], [{}], [{"instanceId": None}], [["i-1"]],
-           [{"instanceId": 7}], [{"instanceId": {"a": 1}}, {"instanceId": "i-2"}])  # fmt: skip
+    odd = (None, {}, [], "i-1", 7, {"instanceId": "i-1"}, [None], ["i-1", 7, True], [{}], [{"instanceId": None}],
+           [["i-1"]], [{"instanceId": 7}], [{"instanceId": {"a": 1}}, {"instanceId": "i-2"}])  # fmt: skip
     for minute, one in enumerate(odd, 30):
         shared = {"createVolumePermission": {"add": {"items": one}}}
         copies = {"CreateSnapshotsResponse": {"snapshotSet": {"item": one}}}
@@ -142,7 +142,7 @@ def test_tampering_shows_every_failed_attempt_as_tried(tmp_path):
 
 
 def opened(minute, who, *, key, name, call="AssumeRole", role=DEV_ROLE, **fields):
-    """Entry into a role in the days before; `more` goes to its request."""
+    """Entry into a role before the attack; `more` goes to its request."""
     request = {"roleArn": role, "roleSessionName": name, **fields.pop("more", {})}
     answer = {"credentials": {"accessKeyId": key}, **fields.pop("told", {})}
     more = {"requestParameters": request, "responseElements": answer, "eventID": f"{name}-{minute}", **fields}
@@ -164,7 +164,7 @@ def openers():
     return [
         *(opened(n, carol, key=f"ASIACAROL{n}", name="carol") for n in (1, 2, 3)),
         opened(4, lambda_, key="ASIALAMBDA1", name="awslambda_1_20260605", sourceIPAddress="lambda.amazonaws.com"),
-        opened(5, dave, key="ASIASAML1", name="dave@example.com", call="AssumeRoleWithSAML", more={"principalArn": saml}),
+        opened(5, dave, key="ASIASAML1", name="dave@ex.com", call="AssumeRoleWithSAML", more={"principalArn": saml}),
         opened(6, build, key="ASIAOIDC1", name="build-1", call="AssumeRoleWithWebIdentity", told={"provider": oidc}),
         opened(7, hub, key="ASIAFAR1", name="far-1", recipientAccountId=OTHER, sharedEventID="both"),
         opened(7, stranger, key="ASIAFAR1", name="far-1", sharedEventID="both") | {"eventID": "far-of-role"},
@@ -192,7 +192,7 @@ def test_who_uses_it_names_who_opens_the_sessions(tmp_path):
     assert told["event_ids"].map(list).to_dict() == {
         carol: ["carol-1", "carol-2", "carol-3"],
         "lambda.amazonaws.com": ["awslambda_1_20260605-4"],
-        "hash=:dave": ["dave@example.com-5"],
+        "hash=:dave": ["dave@ex.com-5"],
         f"{build}:sts.amazonaws.com:project:a": ["build-1-6"],
         hub: ["far-1-7"],
         "999988887777:AROAVENDOR00000000001": ["job-7-8"],
