@@ -389,6 +389,8 @@ OUTCOMES = {
     "Client.UnauthorizedOperation": "denied",
     "VpceAccessDenied": "denied",
     "AuthorizationError": "denied",
+    "NotOrganizationMasterAccountException": "denied",
+    "NotOrganizationManagementAccountException": "denied",
     "ThrottlingException": "throttled",
     "Client.RequestLimitExceeded": "throttled",
     "Client.DryRunOperation": "error",

@@ -82,6 +82,15 @@ def test_act_of_a_service_has_no_credential(acts_of):
     assert acts["credential"].isna().all()
 
 
+def snapshots(made):
+    """Answer of CreateSnapshots: once XML, it writes a list of one as the one."""
+    return {"CreateSnapshotsResponse": {"snapshotSet": {"item": made}}}
+
+
+def flow_logs(deleted):
+    return {"DeleteFlowLogsRequest": {"FlowLogId": deleted}}
+
+
 @pytest.mark.parametrize(
     ("call", "request_", "response", "nodes"),
     [
@@ -94,6 +103,14 @@ def test_act_of_a_service_has_no_credential(acts_of):
         ("ec2 RunInstances", {}, {"instancesSet": {"items": [{"instanceId": "i-1"}, {"instanceId": "i-2"}]}},
          {f"created resource:arn:aws:ec2:us-east-1:111122223333:instance/i-{n}" for n in (1, 2)}),
         ("ec2 RunInstances", None, {"instancesSet": None}, set()),
+        ("ec2 CreateSnapshots", None, snapshots([{"snapshotId": "snap-1"}, {"snapshotId": "snap-2"}]),
+         {f"created resource:arn:aws:ec2:us-east-1::snapshot/snap-{n}" for n in (1, 2)}),
+        ("ec2 CreateSnapshots", None, snapshots({"snapshotId": "snap-1"}),
+         {"created resource:arn:aws:ec2:us-east-1::snapshot/snap-1"}),
+        ("ec2 DeleteFlowLogs", flow_logs([{"content": "fl-1"}, {"content": "fl-2"}]), None,
+         {f"changed resource:arn:aws:ec2:us-east-1:111122223333:vpc-flow-log/fl-{n}" for n in (1, 2)}),
+        ("ec2 DeleteFlowLogs", flow_logs({"content": "fl-1"}), None,
+         {"changed resource:arn:aws:ec2:us-east-1:111122223333:vpc-flow-log/fl-1"}),
         ("ec2 DescribeInstances", {}, {}, set()),
     ],
 )  # fmt: skip

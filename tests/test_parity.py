@@ -1,4 +1,4 @@
-"""Trino and the embedded engine give the same answers: rows, order, NULLs and types, on three sets of records."""
+"""Trino and the embedded engine give the same answers: rows, order, NULLs and types, on sets of records."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from cirtlib import queries
+from cirtlib import queries, standard
 from cirtlib.case import Case
 from cirtlib.engine import dialect
+from tests import odd_records, test_questions, test_questions_whole
 from tests.same_rows import differences
 from tests.trino_parity import Sides, collected, odd_case, order, sides, tree
 from tests.trino_server import Trino, trino_server
@@ -57,4 +58,31 @@ def test_question(records: Sides, name: str) -> None:
     question = queries.find(name)
     asked = tree(question)
     there, here = records.both(asked, records.values(question, asked))
+    assert differences(there, here, order=order(asked)) == []
+
+
+@pytest.fixture(scope="module")
+def on_lists(trino_server: Trino, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
+    """Calls about several things, failed attempts and entries into a role."""
+    folder, whole = tmp_path_factory.mktemp("lists"), test_questions_whole
+    (folder / "logs").mkdir()
+    records = [*whole.things(), *whole.refused_attempts(), *whole.openers(), *whole.odd_lists()]
+    numbered = [one | {"eventID": f"{number}-{one['eventID']}"} for number, one in enumerate(records)]
+    (folder / "logs" / "lists.json").write_bytes(odd_records.as_file(numbered))
+    with sides(trino_server, collected(folder / "case", folder / "logs"), "lists") as made:
+        yield made
+
+
+LISTS = ("attacker_made", "defence_impairment", "footholds", "lateral_movement", "taken_out", "tampering",
+         "who_uses_it")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_in_a_record(on_lists: Sides, name: str) -> None:
+    """Lists in requests and answers are taken apart alike, whatever they hold."""
+    question = queries.find(name)
+    asked = tree(question)
+    given = {one: standard.typed(one, test_questions.ASKED[one], asked) for one in question.parameters}
+    there, here = on_lists.both(asked, given)
+    assert len(here)
     assert differences(there, here, order=order(asked)) == []

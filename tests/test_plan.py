@@ -251,6 +251,29 @@ def test_what_is_gone_gets_no_step(call, request_, gone):
     assert len(steps_of(build(sample.incident(events=events)), gone)) == before - 1
 
 
+def test_everything_that_one_call_made_gets_its_steps():
+    """Each machine, snapshot and task of one call is planned for by its own name."""
+    machines = [f"arn:aws:ec2:us-east-1:{HOME}:instance/i-0a1b2c3d4e5f6000{n}" for n in (1, 2, 3)]
+    tasks = [f"arn:aws:ecs:us-east-1:{HOME}:task/default/0123456789abcde{n}" for n in (1, 2)]
+    copies = [f"arn:aws:ec2:us-east-1::snapshot/snap-0a1b2c3d4e5f6000{n}" for n in (1, 2)]
+    events = sample.Log()
+    items = [{"instanceId": one.rsplit("/", 1)[-1]} for one in machines]
+    events.add("ec2:RunInstances", response={"instancesSet": {"items": items}})
+    ran = {"tasks": [{"taskArn": one} for one in tasks]}
+    events.add("ecs:RunTask", request={"cluster": "default"}, response=ran)
+    taken = [{"snapshotId": one.rsplit("/", 1)[-1]} for one in copies]
+    events.add("ec2:CreateSnapshots", response={"CreateSnapshotsResponse": {"snapshotSet": {"item": taken}}})
+    gone = {"instancesSet": {"items": items[1:2]}}
+    events.add("ec2:TerminateInstances", who=f"arn:aws:iam::{HOME}:user/admin", verdict="", request=gone)
+    given = scope_of(*(sample.node("resource", one, "attacker_created") for one in [*machines, *tasks, *copies]))
+    plan = build(sample.incident(events=events, given=given))
+    assert [s.target for s in steps_of(plan, "StopInstances")] == [machines[0], machines[2]]
+    stopped = [(s.target, s.nodes, s.api["parameters"]["task"]) for s in steps_of(plan, "StopTask")]
+    assert stopped == [(one, (f"resource:{one}",), one) for one in tasks]
+    said = {node for step in plan.steps for node in step.nodes} | {one["node"] for one in plan.unplanned}
+    assert {f"resource:{one}" for one in [*machines, *tasks, *copies]} <= said
+
+
 def test_foreign_door_is_named():
     """A role that the attacker entered as somebody whom the plan does not contain is said to be still open."""
     events = sample.Log()

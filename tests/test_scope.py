@@ -171,6 +171,20 @@ def test_scope_takes_the_session_of_an_instance_that_the_attacker_started(tmp_pa
     assert verdicts(found)[event] == "attacker"
 
 
+def test_scope_takes_every_machine_of_one_call(tmp_path):
+    """Machines that one call started are all the attacker's, and so is what each of them does."""
+    trail, stop = leaked()
+    machines = [f"i-0aaaaaaaaaaaaaaa{n}" for n in (1, 2, 3)]
+    started = {"instancesSet": {"items": [{"instanceId": one} for one in machines]}}
+    trail.add(9.6, STOLEN, "ec2:RunInstances", ip=THIEF, region="ap-south-1", response=started)
+    session = role("miner", machines[2], "ASIATHIRD")
+    event = trail.add(9.7, session, "s3:ListBuckets", ip="192.0.2.50", agent="x/1")
+    found = scope(trail.case(tmp_path, {"event": stop}))
+    made = {f"resource:arn:aws:ec2:ap-south-1:{ACCOUNT}:instance/{one}" for one in machines}
+    assert made | {"access_key:ASIATHIRD"} <= set(extent(found))
+    assert verdicts(found)[event] == "attacker"
+
+
 def test_scope_extends_neither_by_denied_nor_by_service_invoked_calls(tmp_path):
     """A denied CreateUser makes nobody; a call that a service made for the attacker extends nothing."""
     trail, stop = leaked()

@@ -47,21 +47,27 @@ def plan_rows(draft: Draft, *, preserve: bool) -> None:
     for row in rows().values():
         if (row.phase == "preserve") != preserve:
             continue
-        things: dict[tuple[str, ...], list[Act]] = {}
+        things: dict[tuple[str, ...], list[tuple[Act, str]]] = {}
         for act in mine:
-            name = jmespath.search(row.name, told(act)) if row.answers(act) else None
-            if isinstance(name, str) and name:
-                own = (act.event_id,) if row.each == "event" else ()
-                things.setdefault((act.account, act.region, short(name), *own), []).append(act)
-        for acts in things.values():
-            _plan(draft, row, acts)
+            own = (act.event_id,) if row.each == "event" else ()
+            for name in _names(row, act) if row.answers(act) else ():
+                things.setdefault((act.account, act.region, short(name), *own), []).append((act, name))
+        for told_of in things.values():
+            _plan(draft, row, [act for act, _ in told_of], told_of[-1][1])
 
 
-def _plan(draft: Draft, row: Row, acts: list[Act]) -> None:
+def _names(row: Row, act: Act) -> list[str]:
+    """Names of the things that an event is about: one, or as many as the call made."""
+    found = listed(jmespath.search(row.name, told(act)))
+    return [name for name in found if isinstance(name, str) and name]
+
+
+def _plan(draft: Draft, row: Row, acts: list[Act], name: str) -> None:
     """Step of one thing, from the last of the attacker's events about it; or the reason why there is none."""
     act, incident = acts[-1], draft.incident
-    name = str(jmespath.search(row.name, told(act)))
     about = {node["id"]: node for one in reversed(acts) for node in incident.effects(one)}
+    if len(_names(row, act)) > 1:  # the call's other things have steps of their own
+        about = {key: node for key, node in about.items() if short(node["value"]) == short(name)}
     nodes = [node for node in about.values() if node["id"] not in draft.reasons or node["kind"] == "resource"]
     if not nodes:
         return
@@ -73,7 +79,7 @@ def _plan(draft: Draft, row: Row, acts: list[Act]) -> None:
     if row.before and before is None:
         _say(draft, nodes, row.unknown)
         return
-    step = step_of(row, act, node=nodes[0]["value"], before=before)
+    step = step_of(row, act, node=nodes[0]["value"], before=before, name=name)
     draft.add(step, nodes=nodes, because=acts)
     if row.then:
         following = step_of(rows()[row.then], act, node=nodes[0]["value"], before=None)
@@ -99,7 +105,7 @@ def _before(row: Row, name: str, first: Act, history: list[Act]) -> Any:  # noqa
     return Ref(default) if default else None
 
 
-def step_of(row: Row, act: Act, *, node: str, before: Any) -> Step:  # noqa: ANN401 - any JSON value
+def step_of(row: Row, act: Act, *, node: str, before: Any, name: str = "") -> Step:  # noqa: ANN401 - any JSON value
     """Step that a row gives for one event.
 
     Parameters
@@ -108,12 +114,14 @@ def step_of(row: Row, act: Act, *, node: str, before: Any) -> Step:  # noqa: ANN
         ARN of the thing, as the scope has it.
     before
         The state before the attack, where the row asks for it.
+    name
+        Of the thing; default: the first that the event tells.
     """
     service, operation = row.api["service"], row.api["operation"]
     if isinstance(before, dict):
         before = parameters(service, operation, before)
     data = told(act) | {"before": before}
-    name = str(jmespath.search(row.name, data))
+    name = name or next(iter(_names(row, act)), "")
     place = node.split(":") if node.count(":") >= 5 else ["", "", "", "", "", ""]
     region = place[3] or act.region
     values: dict[str, Any] = {"name": name, "short": short(name), "account": act.account, "region": region}

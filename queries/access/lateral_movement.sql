@@ -23,17 +23,25 @@ past AS (
     SELECT DISTINCT principal, minted_principal
     FROM events
     WHERE minted_principal IS NOT NULL AND event_time >= :baseline_start AND event_time < :baseline_end
+),
+moves AS (
+    SELECT
+        acts.*,
+        COALESCE(
+            minted_principal, json_extract_scalar(request, '$.target'), json_extract_scalar(request, '$.instanceId'),
+            json_extract_scalar(service_details, '$.role_name')
+        ) AS one_target,
+        -- one command goes to many machines
+        filter(transform(TRY_CAST(json_extract(request, '$.instanceIds') AS ARRAY(JSON)), one -> json_extract_scalar(one, '$')), one -> one IS NOT NULL) AS machines
+    FROM acts
+    WHERE how IS NOT NULL
 )
 SELECT
-    event_time, event_id, shared_event_id, account_id, region, acts.principal, access_key_id, source_ip, user_agent_family, event_name, how,
-    COALESCE(
-        acts.minted_principal, json_extract_scalar(request, '$.target'), json_extract_scalar(request, '$.instanceId'), json_extract_scalar(request, '$.instanceIds[0]'),
-        json_extract_scalar(service_details, '$.role_name')
-    ) AS target,
+    event_time, event_id, shared_event_id, account_id, region, moves.principal, access_key_id, source_ip, user_agent_family, event_name, how, there.target,
     target_account, COALESCE(target_account <> caller_account, false) AS across_accounts,
     past.principal IS NOT NULL AS usual, minted_key,
-    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, acts.principal) THEN 'principal' END AS suspect
-FROM acts
-LEFT JOIN past ON past.principal = acts.principal AND past.minted_principal = acts.minted_principal
-WHERE how IS NOT NULL
-ORDER BY event_time, event_id
+    CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, moves.principal) THEN 'principal' END AS suspect
+FROM moves
+CROSS JOIN UNNEST(CASE WHEN cardinality(machines) > 0 THEN machines ELSE ARRAY[one_target] END) AS there (target)
+LEFT JOIN past ON past.principal = moves.principal AND past.minted_principal = moves.minted_principal
+ORDER BY event_time, event_id, there.target

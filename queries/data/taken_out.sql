@@ -29,11 +29,13 @@ SELECT
         json_extract_scalar(request, '$.dBClusterSnapshotIdentifier'), json_extract_scalar(request, '$.bucketName'), json_extract_scalar(request, '$.sourceSnapshotId'),
         json_extract_scalar(request, '$.instanceId'), json_extract_scalar(request, '$.tableArn'), json_extract_scalar(request, '$.functionName')
     ) AS target,
-    COALESCE(
-        json_extract_scalar(request, '$.createVolumePermission.add.items[0].userId'), json_extract_scalar(request, '$.createVolumePermission.add.items[0].group'),
-        json_extract_scalar(request, '$.launchPermission.add.items[0].userId'), json_extract_scalar(request, '$.launchPermission.add.items[0].group'),
-        json_extract_scalar(request, '$.valuesToAdd[0]')
-    ) AS shared_with,
+    -- everyone whom one call lets in
+    NULLIF(array_join(filter(transform(TRY_CAST(COALESCE(
+        json_extract(request, '$.createVolumePermission.add.items'), json_extract(request, '$.launchPermission.add.items'), json_extract(request, '$.valuesToAdd')
+    ) AS ARRAY(JSON)), one -> COALESCE(
+        json_extract_scalar(one, '$.userId'), json_extract_scalar(one, '$.group'), json_extract_scalar(one, '$.organizationArn'),
+        json_extract_scalar(one, '$.organizationalUnitArn'), json_extract_scalar(one, '$')
+    )), one -> one IS NOT NULL), ', '), '') AS shared_with,
     CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     request
 FROM acts

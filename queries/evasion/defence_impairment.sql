@@ -1,7 +1,7 @@
 -- question: Which logging and detection was stopped, narrowed or silenced, or was meant to be?
--- why: what is switched off shows what was meant to stay unseen; a denied attempt shows the intent as well
+-- why: what is switched off shows what was meant to stay unseen; an attempt that was denied or failed (outcome, error_code) shows the intent as well
 -- technique: T1685 (formerly T1562)
--- false positives: decommissioning; a pipeline that replaces a rule; retention set by policy
+-- false positives: decommissioning; a pipeline that replaces a rule; retention set by policy; a clean-up that fails because there is nothing to stop
 WITH acts AS (
     SELECT
         events.*,
@@ -15,7 +15,8 @@ WITH acts AS (
                 WHEN event_name IN ('DeleteDetector', 'DisassociateFromAdministratorAccount', 'DisassociateFromMasterAccount', 'StopMonitoringMembers', 'DisassociateMembers', 'DeleteMembers') THEN 'detection stopped'
                 -- switched back on is no impairment; features and frequency may be
                 WHEN event_name = 'UpdateDetector' AND COALESCE(json_extract_scalar(request, '$.enable'), 'false') <> 'true' THEN 'detection changed'
-                WHEN event_name IN ('CreateFilter', 'UpdateFilter') AND json_extract_scalar(request, '$.action') = 'ARCHIVE' THEN 'findings hidden'
+                -- the record of a refused call may leave out what was asked for
+                WHEN event_name IN ('CreateFilter', 'UpdateFilter') AND (request IS NULL OR json_extract_scalar(request, '$.action') = 'ARCHIVE') THEN 'findings hidden'
                 WHEN event_name IN ('CreateIPSet', 'UpdateIPSet', 'ArchiveFindings', 'DeletePublishingDestination', 'UpdatePublishingDestination', 'DeleteThreatIntelSet') THEN 'findings hidden'
             END
             WHEN 'config.amazonaws.com' THEN CASE
@@ -23,7 +24,7 @@ WITH acts AS (
             END
             WHEN 'securityhub.amazonaws.com' THEN CASE
                 WHEN event_name IN ('DisableSecurityHub', 'DeleteInsight', 'BatchDisableStandards', 'DisassociateFromAdministratorAccount', 'DeleteActionTarget', 'UpdateStandardsControl') THEN 'findings stopped'
-                WHEN event_name IN ('BatchUpdateFindings', 'CreateAutomationRule') AND request LIKE '%"SUPPRESSED"%' THEN 'findings hidden'
+                WHEN event_name IN ('BatchUpdateFindings', 'CreateAutomationRule') AND (request IS NULL OR request LIKE '%"SUPPRESSED"%') THEN 'findings hidden'
             END
             WHEN 'ec2.amazonaws.com' THEN CASE WHEN event_name = 'DeleteFlowLogs' THEN 'flow logs deleted' END
             WHEN 'logs.amazonaws.com' THEN CASE
@@ -49,14 +50,15 @@ WITH acts AS (
             WHEN 'kms.amazonaws.com' THEN CASE WHEN event_name IN ('DisableKey', 'ScheduleKeyDeletion') THEN 'key disabled' END
         END AS what
     FROM events
-    WHERE outcome IN ('ok', 'denied') AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
+    WHERE event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
 )
 SELECT
     event_time, event_id, account_id, region, principal, access_key_id, source_ip, user_agent_family, invoked_by, event_source, event_name, what, outcome,
     COALESCE(
         json_extract_scalar(request, '$.name'), json_extract_scalar(request, '$.trailName'), json_extract_scalar(request, '$.eventDataStore'),
         json_extract_scalar(request, '$.detectorId'), json_extract_scalar(request, '$.configurationRecorderName'), json_extract_scalar(request, '$.logGroupName'),
-        json_extract_scalar(request, '$.bucketName'), json_extract_scalar(request, '$.keyId'), json_extract_scalar(request, '$.policyId')
+        json_extract_scalar(request, '$.bucketName'), json_extract_scalar(request, '$.keyId'), json_extract_scalar(request, '$.policyId'),
+        regexp_extract(error_message, ' on resource: (arn:\S+)', 1)
     ) AS target,
     CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     error_code, request

@@ -53,10 +53,12 @@ acts AS (
         regexp_extract(COALESCE(
             json_extract_scalar(request, '$.name'), json_extract_scalar(request, '$.trailName'), json_extract_scalar(request, '$.eventDataStore'),
             json_extract_scalar(request, '$.bucketName'), json_extract_scalar(request, '$.keyId'), json_extract_scalar(request, '$.configurationRecorderName'),
-            json_extract_scalar(request, '$.configurationRecorder.name'), json_extract_scalar(request, '$.logGroupName')
+            json_extract_scalar(request, '$.configurationRecorder.name'), json_extract_scalar(request, '$.logGroupName'),
+            -- the record of a refused call may leave out what was asked for
+            regexp_extract(error_message, ' on resource: (arn:\S+)', 1)
         ), '[^/:]+$') AS target
     FROM events
-    WHERE outcome IN ('ok', 'denied') AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
+    WHERE event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
       AND event_name IN (SELECT event_name FROM inverse UNION SELECT put_back FROM inverse)
 ),
 tampered AS (
@@ -66,8 +68,8 @@ tampered AS (
     WHERE CASE
         -- switched back on is no impairment; features and frequency may be
         WHEN a.event_name = 'UpdateDetector' THEN COALESCE(json_extract_scalar(a.request, '$.enable'), 'false') <> 'true'
-        WHEN a.event_name = 'CreateFilter' THEN json_extract_scalar(a.request, '$.action') = 'ARCHIVE'
-        WHEN a.event_name = 'BatchUpdateFindings' THEN a.request LIKE '%"SUPPRESSED"%'
+        WHEN a.event_name = 'CreateFilter' THEN a.request IS NULL OR json_extract_scalar(a.request, '$.action') = 'ARCHIVE'
+        WHEN a.event_name = 'BatchUpdateFindings' THEN a.request IS NULL OR a.request LIKE '%"SUPPRESSED"%'
         WHEN a.event_name = 'PutBucketLogging' THEN a.request NOT LIKE '%"LoggingEnabled"%'
         -- a log bucket's own name gives it away
         WHEN a.event_source = 's3.amazonaws.com' THEN regexp_like(a.target, '(?i)trail|log|audit|config')
@@ -88,7 +90,7 @@ SELECT
         WHEN t.event_name = 'PutBucketPolicy' AND t.request LIKE '%Deny%' THEN 'denies'
     END AS how,
     t.put_back, t.verify,
-    CASE WHEN t.outcome = 'denied' THEN 'tried' WHEN count(p.event_id) > 0 THEN 'put back' ELSE 'stands' END AS state,
+    CASE WHEN t.outcome <> 'ok' THEN 'tried' WHEN count(p.event_id) > 0 THEN 'put back' ELSE 'stands' END AS state,
     min(p.event_time) AS put_back_at, min_by(p.event_id, ROW(p.event_time, COALESCE(p.event_id, ''))) FILTER (WHERE p.event_time IS NOT NULL) AS put_back_event_id, min_by(p.principal, ROW(p.event_time, COALESCE(p.event_id, ''))) FILTER (WHERE p.event_time IS NOT NULL) AS put_back_by,
     CASE WHEN contains(:keys, t.access_key_id) THEN 'key' WHEN contains(:principals, t.principal) THEN 'principal' END AS suspect
 FROM tampered t

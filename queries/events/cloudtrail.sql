@@ -35,7 +35,7 @@ WITH record AS (
             WHEN NULLIF(errorcode, '') IS NULL THEN 'ok'
             WHEN regexp_like(errorcode, '(?i)throttl|RequestLimitExceeded|TooManyRequests|SlowDown|ThroughputExceeded')
                 THEN 'throttled'
-            WHEN regexp_like(errorcode, '(?i)AccessDenied|Unauthorized|NotAuthorized|AuthorizationError|AuthFailure|Forbidden')
+            WHEN regexp_like(errorcode, '(?i)AccessDenied|Unauthorized|NotAuthorized|AuthorizationError|AuthFailure|Forbidden|NotOrganizationM(aster|anagement)Account')
                 THEN 'denied'
             ELSE 'error'
         END AS outcome,

@@ -1,5 +1,5 @@
 -- question: What did the suspects make, and is it still there?
--- why: what they made outlives their credential; each kind has its own call that removes or disables it
+-- why: what they made outlives their credential, one row for each thing where a call made several; each kind has its own call that removes or disables it
 -- technique: T1098
 -- false positives: a suspect who is also an owner makes things for work; removed_at is the first later removal of what has the same name, by whoever it was
 WITH kinds (event_source, event_name, what, remove, disable) AS (
@@ -25,6 +25,14 @@ WITH kinds (event_source, event_name, what, remove, disable) AS (
         ('ec2.amazonaws.com', 'CreateKeyPair', 'key pair', 'DeleteKeyPair', ''),
         ('ec2.amazonaws.com', 'ImportKeyPair', 'key pair', 'DeleteKeyPair', ''),
         ('ec2.amazonaws.com', 'RunInstances', 'instance', 'TerminateInstances', 'StopInstances'),
+        ('ec2.amazonaws.com', 'CreateSnapshot', 'snapshot', 'DeleteSnapshot', ''),
+        ('ec2.amazonaws.com', 'CreateSnapshots', 'snapshot', 'DeleteSnapshot', ''),
+        ('ec2.amazonaws.com', 'CopySnapshot', 'snapshot', 'DeleteSnapshot', ''),
+        ('ec2.amazonaws.com', 'CreateImage', 'image', 'DeregisterImage', ''),
+        ('ec2.amazonaws.com', 'CopyImage', 'image', 'DeregisterImage', ''),
+        ('ec2.amazonaws.com', 'CreateVolume', 'volume', 'DeleteVolume', ''),
+        ('ecs.amazonaws.com', 'RunTask', 'task', 'StopTask', ''),
+        ('lightsail.amazonaws.com', 'CreateInstances', 'instance', 'DeleteInstance', 'StopInstance'),
         ('lambda.amazonaws.com', 'CreateFunction', 'function', 'DeleteFunction', ''),
         ('lambda.amazonaws.com', 'UpdateFunctionCode', 'function code', 'UpdateFunctionCode', 'DeleteFunction'),
         ('lambda.amazonaws.com', 'AddPermission', 'function permission', 'RemovePermission', 'DeleteFunction'),
@@ -56,16 +64,30 @@ WITH kinds (event_source, event_name, what, remove, disable) AS (
         ('cloudformation.amazonaws.com', 'CreateStackSet', 'stack', 'DeleteStackSet', ''),
         ('cognito-identity.amazonaws.com', 'SetIdentityPoolRoles', 'identity pool', 'SetIdentityPoolRoles', 'DeleteIdentityPool')
 ),
-acts AS (
+calls AS (
     SELECT
         event_time, event_id, account_id, region, principal, access_key_id, source_ip, event_source, event_name, request,
+        -- each thing of a call that makes or removes several; some answers, once XML, write a list of one as the one
+        filter(transform(TRY_CAST(COALESCE(
+            json_extract(response, '$.instancesSet.items'), json_extract(request, '$.instancesSet.items'),
+            json_extract(response, '$.CreateSnapshotsResponse.snapshotSet.item'), json_extract(response, '$.snapshotSet.items'),
+            json_extract(response, '$.tasks'), CASE WHEN event_source = 'lightsail.amazonaws.com' THEN json_extract(request, '$.instanceNames') END
+        ) AS ARRAY(JSON)), one -> COALESCE(
+            json_extract_scalar(one, '$.instanceId'), json_extract_scalar(one, '$.snapshotId'), json_extract_scalar(one, '$.taskArn'), json_extract_scalar(one, '$')
+        )), one -> one IS NOT NULL) AS several,
         COALESCE(
             CASE WHEN event_source = 'iam.amazonaws.com' THEN minted_key END, json_extract_scalar(request, '$.accessKeyId'), json_extract_scalar(request, '$.serviceSpecificCredentialId'),
             json_extract_scalar(response, '$.openIDConnectProviderArn'), json_extract_scalar(request, '$.openIDConnectProviderArn'),
             json_extract_scalar(response, '$.sAMLProviderArn'), json_extract_scalar(request, '$.sAMLProviderArn'),
             json_extract_scalar(response, '$.trustAnchor.trustAnchorId'), json_extract_scalar(request, '$.trustAnchorId'),
             json_extract_scalar(response, '$.profile.profileId'), json_extract_scalar(request, '$.profileId'),
-            json_extract_scalar(response, '$.instancesSet.items[0].instanceId'), json_extract_scalar(request, '$.instancesSet.items[0].instanceId'),
+            json_extract_scalar(response, '$.CreateSnapshotsResponse.snapshotSet.item.snapshotId'),
+            CASE WHEN event_name IN ('CreateSnapshot', 'CopySnapshot') THEN json_extract_scalar(response, '$.snapshotId') END,
+            CASE WHEN event_name IN ('CreateImage', 'CopyImage') THEN json_extract_scalar(response, '$.imageId') END,
+            CASE WHEN event_name = 'CreateVolume' THEN json_extract_scalar(response, '$.volumeId') END,
+            CASE WHEN event_name = 'DeleteVolume' THEN json_extract_scalar(request, '$.volumeId') END,
+            CASE WHEN event_source = 'ecs.amazonaws.com' THEN COALESCE(json_extract_scalar(response, '$.task.taskArn'), json_extract_scalar(request, '$.task')) END,
+            CASE WHEN event_source = 'lightsail.amazonaws.com' THEN json_extract_scalar(request, '$.instanceName') END,
             json_extract_scalar(response, '$.grantId'), json_extract_scalar(request, '$.grantId'), json_extract_scalar(response, '$.sessionId'), json_extract_scalar(request, '$.sessionId'),
             json_extract_scalar(request, '$.userName'), json_extract_scalar(request, '$.roleName'), json_extract_scalar(request, '$.policyArn'),
             json_extract_scalar(request, '$.snapshotId'), json_extract_scalar(request, '$.imageId'), json_extract_scalar(request, '$.dBSnapshotIdentifier'),
@@ -76,10 +98,15 @@ acts AS (
             json_extract_scalar(request, '$.topicArn'), json_extract_scalar(request, '$.queueUrl'), json_extract_scalar(request, '$.repositoryName'),
             json_extract_scalar(request, '$.secretId'), json_extract_scalar(request, '$.backupVaultName'), json_extract_scalar(request, '$.stackName'),
             json_extract_scalar(request, '$.stackSetName'), json_extract_scalar(request, '$.identityPoolId'), json_extract_scalar(request, '$.eventBusName')
-        ) AS made
+        ) AS one_thing
     FROM events
     WHERE outcome = 'ok' AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id)
       AND event_name IN (SELECT event_name FROM kinds UNION SELECT remove FROM kinds UNION SELECT disable FROM kinds)
+),
+acts AS (
+    SELECT calls.*, thing.made
+    FROM calls
+    CROSS JOIN UNNEST(CASE WHEN cardinality(several) > 0 THEN several ELSE ARRAY[one_thing] END) AS thing (made)
 ),
 things AS (
     SELECT a.*, k.what, k.remove, k.disable
@@ -109,4 +136,4 @@ LEFT JOIN removals r ON r.event_source = t.event_source AND r.account_id = t.acc
     AND r.event_time > t.event_time AND r.event_name IN (t.remove, t.disable)
 GROUP BY
     t.event_time, t.event_id, t.account_id, t.region, t.principal, t.access_key_id, t.source_ip, t.event_source, t.event_name, t.what, t.made, t.remove, t.disable
-ORDER BY t.event_time, t.event_id
+ORDER BY t.event_time, t.event_id, t.made

@@ -32,17 +32,24 @@ WITH acts AS (
         END AS what
     FROM events
     WHERE outcome = 'ok' AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id) AND contains(:regions, region)
+),
+named AS (
+    SELECT
+        acts.*,
+        COALESCE(
+            minted_key, json_extract_scalar(request, '$.userName'), json_extract_scalar(request, '$.roleName'), json_extract_scalar(request, '$.functionName'),
+            json_extract_scalar(request, '$.name'), json_extract_scalar(request, '$.keyName'), json_extract_scalar(request, '$.keyId'),
+            json_extract_scalar(request, '$.instanceId'), json_extract_scalar(request, '$.groupId'), json_extract_scalar(request, '$.stackName')
+        ) AS one_thing,
+        -- one call starts as many machines as it asks for
+        filter(transform(TRY_CAST(json_extract(response, '$.instancesSet.items') AS ARRAY(JSON)), one -> json_extract_scalar(one, '$.instanceId')), one -> one IS NOT NULL) AS instances
+    FROM acts
+    WHERE what IS NOT NULL
 )
 SELECT
-    event_time, event_id, account_id, region, principal, access_key_id, source_ip, user_agent_family, invoked_by, event_source, event_name, what,
-    COALESCE(
-        minted_key, json_extract_scalar(request, '$.userName'), json_extract_scalar(request, '$.roleName'), json_extract_scalar(request, '$.functionName'),
-        json_extract_scalar(request, '$.name'), json_extract_scalar(request, '$.keyName'), json_extract_scalar(request, '$.keyId'),
-        json_extract_scalar(response, '$.instancesSet.items[0].instanceId'), json_extract_scalar(request, '$.instanceId'),
-        json_extract_scalar(request, '$.groupId'), json_extract_scalar(request, '$.stackName')
-    ) AS made,
+    event_time, event_id, account_id, region, principal, access_key_id, source_ip, user_agent_family, invoked_by, event_source, event_name, what, thing.made,
     CASE WHEN contains(:keys, access_key_id) THEN 'key' WHEN contains(:principals, principal) THEN 'principal' END AS suspect,
     request
-FROM acts
-WHERE what IS NOT NULL
-ORDER BY event_time, event_id
+FROM named
+CROSS JOIN UNNEST(CASE WHEN cardinality(instances) > 0 THEN instances ELSE ARRAY[one_thing] END) AS thing (made)
+ORDER BY event_time, event_id, thing.made
