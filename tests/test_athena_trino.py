@@ -35,8 +35,8 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
 BUCKET, DATABASE, TABLE = "org-trail", "security", "cloudtrail_logs_pp"
 TEMPLATE = f"s3://{BUCKET}/AWSLogs/o-abc123/${{account}}/CloudTrail/${{region}}/${{day}}"
 DAYS = ("2026/06/23", "2026/06/24")
-ASKED = ("access_keys_created", "credential_mints", "credentials_minted", "denied_bursts", "finding_records",
-         "same_session", "who_is_it")  # fmt: skip
+ASKED = ("access_keys_created", "attacker_made", "credential_mints", "credentials_minted", "denied_bursts",
+         "finding_records", "same_session", "who_is_it", "who_uses_it")  # fmt: skip
 
 
 def hive_type(kind: str) -> str:
