@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cirtlib.training.account_state import INITIAL_PASSWORD, backend
+from cirtlib.training.account_state import INITIAL_PASSWORD, backend, by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
 from cirtlib.training.practice.authorise import Authority
@@ -198,8 +198,7 @@ def _known(authority: Authority, value: str) -> Credential | None:
 def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
     """Passwords that the attacker made or learnt: good while they are the same and no MFA device asks for more."""
     for arn, ids in _signed_in(record).items():
-        account = arn.split(":")[4]
-        user = next((one for one in backend("iam", account).users.values() if one.arn == arn), None)
+        user = by_arn(arn.split(":")[4], arn)
         words = f"sign-in of {arn} with its password"
         if user is None or user.password is None:
             yield Way(
@@ -316,7 +315,7 @@ def _enter(authority: Authority, caller: Credential, role: str, words: str, ids:
     ruled = authority.judge(caller, "sts:AssumeRole", role, dict(caller.context))
     if not ruled.passes:
         return Way(words, kind, role, closed=ruled.why or "it may not be assumed", event_ids=ids)
-    if not any(one.arn == role for one in backend("iam", role.split(":")[4]).roles.values()):
+    if by_arn(role.split(":")[4], role) is None:
         return Way(words, kind, role, closed="there is no such role any more", event_ids=ids)
     return Way(words, kind, role, tokens.issue(authority, role, "attacker", by=caller).key, event_ids=ids)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cirtlib.policy.conditions import Value
-from cirtlib.training.account_state import backend
+from cirtlib.training.account_state import by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
 from cirtlib.training.practice.attacker import handed_out
@@ -140,11 +140,11 @@ def _credential(authority: Authority, use: Use) -> tuple[Credential | None, str]
         bad = authority.register.active(known, authority.now()) if known else "deleted"
         return (None, f"access key {source.by} is {bad}") if bad or known is None else (known, "")
     if source.kind == "console":
-        user = next((one for one in backend("iam", account).users.values() if one.arn == source.owner), None)
+        user = by_arn(account, source.owner)
         if user is None or user.password is None:
             return None, f"{name} cannot sign in any more"
         return tokens.sign_in(authority, user, mfa=True), ""
-    if not any(one.arn == source.owner for one in backend("iam", account).roles.values()):
+    if by_arn(account, source.owner) is None:
         return None, f"role {name} is gone"
     if source.kind == "instance":
         role, why = handed_out(account, source.region, source.by)
@@ -182,9 +182,7 @@ def _stranger(principal: str, account: str, context: Mapping[str, Value]) -> Cre
 def _known(authority: Authority, arn: str) -> Credential | None:
     """A user or role as the caller of AssumeRole, with the policies that it has now."""
     account = arn.split(":")[4]
-    iam = backend("iam", account)
-    holders = iam.roles.values() if ":role/" in arn else iam.users.values()
-    known = next((one for one in holders if one.arn == arn), None)
+    known = by_arn(account, arn)
     if known is None:
         return None
     now = authority.now()
