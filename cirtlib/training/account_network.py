@@ -169,6 +169,9 @@ def _load_place(ec2: Any, instance: State) -> None:  # noqa: ANN401 - moto has n
     if instance["SubnetId"] not in ec2.subnets[zone]:
         subnet = ec2.create_subnet(instance["VpcId"], wide, availability_zone=zone)
         del ec2.subnets[zone][subnet.id]
+        for acl in ec2.network_acls.values():
+            for one in acl.associations:
+                one.subnet_id = instance["SubnetId"] if one.subnet_id == subnet.id else one.subnet_id
         subnet.id = instance["SubnetId"]
         subnet.map_public_ip_on_launch = True
         ec2.subnets[zone][subnet.id] = subnet

@@ -12,6 +12,7 @@ from cirtlib.training.account_state import INITIAL_PASSWORD, backend, by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
 from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.isolation import attackers_addresses, handed_out, isolated
 from cirtlib.training.practice.journal import reads
 from cirtlib.training.practice.rebuild import call_of, parameters_of
 from cirtlib.training.practice.register import Credential
@@ -246,35 +247,18 @@ def _machines(authority: Authority, record: Record) -> Iterator[Way]:
         for node in record.truth["extent"]
         if node["status"] == "attacker_created" and ":instance/" in node["value"]
     ]
+    addresses = attackers_addresses(record)
     for arn in [*record.truth["leads"], *theirs]:
         account, region, instance = arn.split(":")[4], arn.split(":")[3], arn.rsplit("/", 1)[-1]
         role, why = handed_out(account, region, instance)
+        why = why or isolated(account, region, instance, addresses)
         words = f"credentials that instance {instance} hands out"
-        if not role:
+        if why:
             yield Way(words, _MACHINE, f"arn:aws:ec2:{region}:{account}:instance/{instance}", closed=why)
             continue
         made = tokens.issue(authority, role, instance, seconds=21600)
         authority.register.issue(replace(made, context={**made.context, "ec2:SourceInstanceARN": arn}))
         yield Way(words, _MACHINE, role, made.key)
-
-
-def handed_out(account: str, region: str, instance: str) -> tuple[str, str]:
-    """ARN of the role whose credentials an instance hands to whoever is on it, or '' and why none.
-
-    An instance without any rule of ingress and egress is isolated: nobody from outside reaches it.
-    """
-    ec2 = backend("ec2", account, region)
-    machine = next((one for held in ec2.reservations.values() for one in held.instances if one.id == instance), None)
-    if machine is None or machine._state.name != "running":
-        return "", "the instance does not run"
-    groups = {group.id: group for card in machine.nics.values() for group in card.group_set}
-    if not any(group.ingress_rules or group.egress_rules for group in groups.values()):
-        return "", "the instance is isolated: its security groups let nothing in or out"
-    associations = ec2.iam_instance_profile_associations.values()
-    profile = next((one.iam_instance_profile for one in associations if one.instance.id == instance), None)
-    if profile is None or not profile.roles:
-        return "", "the instance has no instance profile"
-    return str(profile.roles[0].arn), ""
 
 
 def _foreign(authority: Authority, record: Record) -> Iterator[Way]:

@@ -13,8 +13,8 @@ from cirtlib.policy.conditions import Value
 from cirtlib.training.account_state import by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
-from cirtlib.training.practice.attacker import handed_out
 from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.isolation import cut_off, handed_out
 from cirtlib.training.practice.rebuild import call_of, parameters_of
 from cirtlib.training.practice.register import Credential
 from cirtlib.training.practice.rehearse import Rehearsal
@@ -150,6 +150,8 @@ def _credential(authority: Authority, use: Use) -> tuple[Credential | None, str]
         role, why = handed_out(account, source.region, source.by)
         if role != source.owner:
             return None, why or "the instance hands out another role"
+        if why := cut_off(account, source.region, source.by):
+            return None, why
     return _enter(authority, use, name)
 
 
