@@ -7,6 +7,7 @@ pytest.importorskip("moto")
 from containing import soundly
 from practice_bench import exercise, practice
 
+from cirtlib.training.practice.attacker import ways
 from cirtlib.training.practice.isolation import attackers_addresses
 
 pytestmark = pytest.mark.integration
@@ -32,10 +33,16 @@ class Machine:
         told = self.ec2.describe_instances(InstanceIds=[self.id])["Reservations"][0]["Instances"][0]
         self.vpc, self.subnet = told["VpcId"], told["SubnetId"]
 
+    def groups(self):
+        """Names of its groups, as a learner sees them."""
+        (told,) = self.ec2.describe_instances(InstanceIds=[self.id])["Reservations"][0]["Instances"]
+        return [one["GroupName"] for one in told["SecurityGroups"]]
+
     def way(self):
-        """Result of fetching its credentials, and what stops it."""
-        (row,) = [one for one in self.bench.judge().ways if one["text"] == f"credentials that instance {self.id} hands out"]
-        return row["result"], row["by"]
+        """What stops the attacker from fetching its credentials; '' when nothing does."""
+        held = ways(self.bench.authority, self.bench.record)
+        (one,) = [way for way in held if way.name == f"credentials that instance {self.id} hands out"]
+        return one.closed
 
     def group(self, *, into=(), out=()):
         """Put the instance into a new group alone; of each rule the protocol, ports and what IpPermissions names."""
@@ -47,13 +54,14 @@ class Machine:
         if out:
             self.ec2.authorize_security_group_egress(GroupId=made, IpPermissions=list(out))
         self.ec2.modify_instance_attribute(InstanceId=self.id, Groups=[made])
+        assert self.groups() == ["quarantine"]
         return made
 
     def acl(self):
         """The network ACL of its subnet, found as a learner finds it."""
-        (acl,) = self.ec2.describe_network_acls(
-            Filters=[{"Name": "association.subnet-id", "Values": [self.subnet]}]
-        )["NetworkAcls"]
+        (acl,) = self.ec2.describe_network_acls(Filters=[{"Name": "association.subnet-id", "Values": [self.subnet]}])[
+            "NetworkAcls"
+        ]
         return acl
 
     def entry(self, number, cidr, *, egress=False, action="deny", protocol="-1", **ports):
@@ -76,6 +84,16 @@ def no_rule(machine):
 
 def forensic_address(machine):
     machine.group(into=[rule("tcp", FORENSIC, 22)], out=[rule("-1", FORENSIC)])
+
+
+def at_the_interface(machine):
+    made = machine.ec2.create_security_group(GroupName="closed", Description="d", VpcId=machine.vpc)["GroupId"]
+    machine.ec2.revoke_security_group_egress(GroupId=made, IpPermissions=[rule("-1", "0.0.0.0/0")])
+    (card,) = machine.ec2.describe_network_interfaces(
+        Filters=[{"Name": "attachment.instance-id", "Values": [machine.id]}]
+    )["NetworkInterfaces"]
+    machine.ec2.modify_network_interface_attribute(NetworkInterfaceId=card["NetworkInterfaceId"], Groups=[made])
+    assert machine.groups() == ["closed"]
 
 
 def other_groups(machine):
@@ -109,6 +127,7 @@ def metadata_off(machine):
     [
         (no_rule, "let nothing in or out"),
         (forensic_address, "keep the attacker's addresses out"),
+        (at_the_interface, "let nothing in or out"),
         (other_groups, "let nothing in or out"),
         (inbound_denied, "keep the attacker's addresses out"),
         (outbound_denied, "keep the attacker's addresses out"),
@@ -117,12 +136,11 @@ def metadata_off(machine):
     ],
 )
 def test_each_sound_way_of_isolating_closes_the_instance(space, isolate, says, tmp_path):
-    with practice(space, tmp_path) as account:
+    with practice(space, tmp_path, begin=False) as account:
         machine = Machine(account)
-        assert machine.way()[0] == "open"
+        assert not machine.way()
         isolate(machine)
-        result, by = machine.way()
-        assert (result, says in by) == ("closed", True), by
+        assert says in machine.way()
 
 
 def egress_to_all(machine):
@@ -150,10 +168,10 @@ def one_address_denied(machine):
 
 @pytest.mark.parametrize("half", [egress_to_all, attackers_range, denied_too_late, one_port_denied, one_address_denied])
 def test_what_leaves_the_attacker_a_connection_does_not(space, half, tmp_path):
-    with practice(space, tmp_path) as account:
+    with practice(space, tmp_path, begin=False) as account:
         machine = Machine(account)
         half(machine)
-        assert machine.way()[0] == "open"
+        assert not machine.way()
 
 
 def broken(account):
@@ -196,14 +214,14 @@ def test_an_innocent_instance_may_be_closed_to_the_world_but_must_reach_aws(spac
 
 def test_a_network_acl_needs_its_own_permission(space, tmp_path):
     """Network ACLs are authorised like everything else, on their own resource."""
-    with practice(space, tmp_path) as account:
+    with practice(space, tmp_path, begin=False) as account:
         machine = Machine(account)
         acl = machine.acl()["NetworkAclId"]
         iam = account.client("iam", machine.account)
         arn = f"arn:aws:ec2:{machine.region}:{machine.account}:network-acl/{acl}"
         iam.put_role_policy(
             RoleName="IncidentResponder", PolicyName="spare",
-            PolicyDocument='{"Statement": [{"Effect": "Deny", "Action": "ec2:*Acl*", "Resource": "' + arn + '"}]}',
+            PolicyDocument='{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "ec2:*Acl*", "Resource": "' + arn + '"}]}',
         )  # fmt: skip
         with pytest.raises(machine.ec2.exceptions.ClientError, match=f"on resource: {arn} with an explicit deny"):
             inbound_denied(machine)
