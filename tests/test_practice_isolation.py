@@ -1,5 +1,7 @@
 """Isolating an instance on the practice account: by groups, network ACL or metadata service, whichever way is sound."""
 
+import json
+
 import pytest
 
 pytest.importorskip("moto")
@@ -219,10 +221,9 @@ def test_a_network_acl_needs_its_own_permission(space, tmp_path):
         acl = machine.acl()["NetworkAclId"]
         iam = account.client("iam", machine.account)
         arn = f"arn:aws:ec2:{machine.region}:{machine.account}:network-acl/{acl}"
-        iam.put_role_policy(
-            RoleName="IncidentResponder", PolicyName="spare",
-            PolicyDocument='{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "ec2:*Acl*", "Resource": "' + arn + '"}]}',
-        )  # fmt: skip
+        deny = {"Effect": "Deny", "Action": "ec2:*Acl*", "Resource": arn}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+        iam.put_role_policy(RoleName="IncidentResponder", PolicyName="spare", PolicyDocument=document)
         with pytest.raises(machine.ec2.exceptions.ClientError, match=f"on resource: {arn} with an explicit deny"):
             inbound_denied(machine)
 

@@ -83,7 +83,7 @@ def _keep_metadata_options(ec2: Any) -> None:  # noqa: ANN401 - moto has no type
 
 
 def _replace_groups(ec2: Any) -> None:  # noqa: ANN401 - moto has no types
-    """Let a change of groups take those off that were there, as AWS does: moto adds an instance's to its interface's."""
+    """Let a change of groups take those off that were there, as AWS does: moto adds both up."""
     of_instance, of_card = ec2.modify_instance_security_groups, ec2.modify_network_interface_attribute
 
     def instance_groups(instance_id: str, groups: list[str]) -> object:

@@ -1,7 +1,7 @@
 """Who reaches an instance over the network, and what its metadata service hands out.
 
-Judged by the groups of its interfaces and the network ACLs of their subnets, as they are now. Nothing is sent: moto has
-no network. Source: Amazon VPC user guide, "Security groups" and "Network ACLs" (stateless, first matching rule by number).
+Judged by the groups of its interfaces and the network ACLs of their subnets, as they are now; moto has no network to
+send anything over. Source: Amazon VPC user guide, "Security groups" and "Network ACLs" (stateless, first match counts).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -93,8 +93,8 @@ def _cards(
 ) -> Iterator[tuple[list[_Traffic], list[_Traffic]]]:
     """Of each interface the rules of its groups, and those of its subnet's network ACL in their order.
 
-    Rules that name a group or a list of AWS's instead of addresses come with `named`, as if they let anybody through: the
-    attacker's addresses are not in them, but something that an instance needs may be.
+    Rules that name a group or a list of AWS's instead of addresses come with `named`, as if they let anybody through:
+    the attacker's addresses are not in them, but something that an instance needs may be.
     """
     ec2 = backend("ec2", account, region)
     machine = _machine(account, region, instance)
@@ -170,7 +170,7 @@ def _lets(acl: list[_Traffic], egress: bool, host: Network, protocol: str, ports
 
 
 def _samples(network: Network, acl: Iterable[_Traffic]) -> list[Network]:
-    """Addresses of a network that stand for all: its first, and those where a rule of the network ACL begins or ends."""
+    """Addresses of a network that stand for all: its first, and those where a rule of the ACL begins or has ended."""
     edges = {int(network.network_address)}
     for one in acl:
         if one.network.version == network.version:
