@@ -158,26 +158,29 @@ def put_policy(account, arn, statement):
 def test_the_attacker_goes_on_to_what_they_had_not_done_yet(spaces, tmp_path):
     """Stopping the trail, reading a secret, sharing a snapshot, making a key: one of them left is a way left."""
     with practice(spaces("exposed_credentials"), tmp_path) as account:
-        calls = {one.call for one in account.bench.tries() if one.further and one.result == "open"}
-        assert calls == {
+        tries = account.bench.tries()
+        done = {(one.owner, one.call) for one in tries if not one.further}
+        works = {(one.owner, one.call) for one in tries if one.further and one.result == "open"}
+        assert {call for _, call in works} == {
             "cloudtrail:StopLogging", "secretsmanager:GetSecretValue", "ec2:ModifySnapshotAttribute",
             "iam:CreateAccessKey",
         }  # fmt: skip
+        owner, call = min(works - done)
         start_logging(account)
         deactivate(account)
         for arn in account.extent("principal", "compromised"):
-            put_policy(account, arn, {"Effect": "Deny", "NotAction": "ec2:ModifySnapshotAttribute", "Resource": "*"})
+            spared = {"NotAction": call} if arn == owner else {"Action": "*"}
+            put_policy(account, arn, {"Effect": "Deny", "Resource": "*"} | spared)
         clean(account)
         terminate(account, keep=True)
         judged = account.bench.judge()
-    left = {way["call"] for way in judged.ways if way["result"] == "open"}
-    assert left == {"ec2:ModifySnapshotAttribute"}
-    assert judged.points["ways"] <= 0.5
+    assert {way["call"] for way in judged.ways if way["result"] == "open"} == {call}
+    assert 0 < judged.points["ways"] <= 0.5
 
 
 def test_a_further_step_counts_only_for_whoever_could_take_it_at_first(spaces, tmp_path):
-    with practice(spaces("exposed_credentials"), tmp_path) as account:
-        (user,) = [one for one in account.extent("principal") if one.endswith(":user/svc-monitoring-agent")]
+    with practice(spaces("phished_console"), tmp_path) as account:
+        user = next(one for one in account.extent("principal") if ":user/dev-" in one)
 
         def tried():
             return {one.call for one in account.bench.tries() if one.owner == user and one.further}
@@ -185,6 +188,8 @@ def test_a_further_step_counts_only_for_whoever_could_take_it_at_first(spaces, t
         before = tried()
         assert "ec2:ModifySnapshotAttribute" not in before
         put_policy(account, user, {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"})
+        works = {one.call for one in account.bench.tries() if one.owner == user and one.result == "open"}
+        assert "ec2:RunInstances" in works  # the policy is in force
         assert tried() == before
 
 

@@ -242,7 +242,7 @@ def _ways(tries: list[Try], at_first: set[str]) -> list[Json]:
             {
                 "text": way,
                 "credential": way,
-                "call": ", ".join(one.call for one in (works or doubt)[:_SHOWN]),
+                "call": ", ".join(list(dict.fromkeys(one.call for one in works or doubt))[:_SHOWN]),
                 "event_ids": list(dict.fromkeys(name for one in mine for name in one.event_ids))[:_SHOWN],
                 "result": "open" if works else "unknown" if doubt else "closed",
                 "writes": any(one.writes for one in works),
