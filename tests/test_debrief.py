@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 HOSTILE = '<img src=x onerror=alert(1)></script><script src="https://evil.example/x.js"></script>'
 POINTS = {"questions": 50, "scope": 10, "timeline": 5, "containment": 35}
 CONTAINMENT = {"ways": 15, "uses": 8, "evidence": 6, "cleanup": 6}
-JUDGED = ("ways", "broken", "lost", "standing", "order")
+JUDGED = ("ways", "broken", "lost", "standing", "order", "untried")
 KEY = "AKIAWKFG5QZ6DEXAMPLE"
 MISSED = "What was missed, and what it would have cost"
 
@@ -52,6 +52,15 @@ def judged(must: list[str]) -> dict[str, Any]:
         "standing": [{"node": "principal:svc", "text": "user svc-monitoring-agent is there"}],
         "order": [{"time": "2026-11-27T01:00:00Z", "who": "cirt", "call": "iam:UpdateAccessKey", "what": HOSTILE}],
         "minutes": 12.0,
+        "untried": [
+            {
+                "whose": "others",
+                "call": "cloudwatch:GetMetricData",
+                "why": "its record does not tell all",
+                "event_ids": [],
+            },
+            {"whose": "attacker", "call": "signin:ConsoleLogin", "why": "no API call", "event_ids": must[:1]},
+        ],
         "points": {},
     }
 
@@ -196,6 +205,13 @@ def test_full_marks_say_so_and_the_plan_stands_there(write: Any) -> None:
     assert "Nothing was missed" in section(html, MISSED)
     plan = section(html, "A plan that would have done it")
     assert plan.index("StartLogging") < plan.index("UpdateAccessKey")
+
+
+def test_what_could_not_be_tried_again_is_said(write: Any) -> None:
+    said = section(write("exposed_credentials", "poor"), "Containment")
+    assert "1 kind of everybody else's calls could not be tried: cloudwatch:GetMetricData" in said
+    assert "are no API calls to try: signin:ConsoleLogin" in said
+    assert "could not be tried" not in section(write("exposed_credentials", "full"), "Containment")
 
 
 def test_nothing_handed_in_is_said_in_clear_words(write: Any) -> None:

@@ -19,6 +19,7 @@ def load_network(account: str, content: State) -> None:
         iam.create_instance_profile(profile["InstanceProfileName"], "/", profile["Roles"])
     for region in {instance["Region"] for instance in content.get("instances", [])}:
         _keep_metadata_options(get_backend("ec2")[account][region])
+        _replace_groups(get_backend("ec2")[account][region])
     for instance in content.get("instances", []):
         if "VpcId" in instance:
             _load_place(get_backend("ec2")[account][instance["Region"]], instance)
@@ -44,6 +45,7 @@ def finish(account: str, made: Any, instance: State) -> None:  # noqa: ANN401 - 
     ec2 = get_backend("ec2")[account][instance["Region"]]
     made.id = instance["InstanceId"]
     own_groups(made)
+    made.security_groups = list(made.nics[0].group_set)  # what describe-instances tells
     if "IamInstanceProfile" in instance:
         ec2.associate_iam_instance_profile(made.id, iam_instance_profile_arn=instance["IamInstanceProfile"])
     if "VpcId" not in instance:
@@ -78,6 +80,25 @@ def _keep_metadata_options(ec2: Any) -> None:  # noqa: ANN401 - moto has no type
         return modify(instance_id, **held | {name: value for name, value in asked.items() if value is not None})
 
     ec2.modify_instance_metadata_options = keeping
+
+
+def _replace_groups(ec2: Any) -> None:  # noqa: ANN401 - moto has no types
+    """Let a change of groups take those off that were there, as AWS does: moto adds both up."""
+    of_instance, of_card = ec2.modify_instance_security_groups, ec2.modify_network_interface_attribute
+
+    def instance_groups(instance_id: str, groups: list[str]) -> object:
+        made = of_instance(instance_id, groups)
+        made.nics[0]._group_set = list(made.security_groups)
+        return made
+
+    def card_groups(eni_id: str, *asked: Any, **named: Any) -> object:  # noqa: ANN401 - moto has no types
+        said = of_card(eni_id, *asked, **named)
+        card = ec2.get_network_interface(eni_id)
+        if card.instance and card.instance.nics.get(0) is card:
+            card.instance.security_groups = list(card._group_set)
+        return said
+
+    ec2.modify_instance_security_groups, ec2.modify_network_interface_attribute = instance_groups, card_groups
 
 
 def read_network(account: str, region: str, one: Any) -> State:  # noqa: ANN401 - moto has no types
@@ -169,6 +190,9 @@ def _load_place(ec2: Any, instance: State) -> None:  # noqa: ANN401 - moto has n
     if instance["SubnetId"] not in ec2.subnets[zone]:
         subnet = ec2.create_subnet(instance["VpcId"], wide, availability_zone=zone)
         del ec2.subnets[zone][subnet.id]
+        for acl in ec2.network_acls.values():
+            for one in acl.associations:
+                one.subnet_id = instance["SubnetId"] if one.subnet_id == subnet.id else one.subnet_id
         subnet.id = instance["SubnetId"]
         subnet.map_public_ip_on_launch = True
         ec2.subnets[zone][subnet.id] = subnet

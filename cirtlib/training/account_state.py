@@ -48,6 +48,13 @@ def backend(service: str, account: str, region: str = "aws") -> Any:  # noqa: AN
     return get_backend(service)[account][region]
 
 
+def by_arn(account: str, arn: str) -> Any:  # noqa: ANN401 - moto has no types
+    """User or role of moto's with this ARN in an account; None where there is none."""
+    iam = backend("iam", account)
+    holders = iam.roles.values() if ":role/" in arn else iam.users.values()
+    return next((one for one in list(holders) if one.arn == arn), None)
+
+
 def read(accounts: list[str]) -> State:
     """State of these accounts now."""
     return {"accounts": {account: _read_account(account) for account in sorted(accounts)}}

@@ -21,6 +21,7 @@ from cirtlib.training.exercise.marking import truth
 from cirtlib.training.exercise.model import Question
 from cirtlib.training.exercise.reference import Reference, reference
 from cirtlib.training.exercise.workspace import Workspace
+from cirtlib.training.practice.untried import sentence
 
 Json = dict[str, Any]
 _ROWS = 400
@@ -202,6 +203,8 @@ def _containment(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNo
         ),
     ]
     yield _cell(*tables)
+    if said := sentence(judged.get("untried", [])):
+        yield _cell(show_text(f"Not everything could be tried again. {said[0].upper()}{said[1:]}"))
 
 
 def _questions(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNode]:

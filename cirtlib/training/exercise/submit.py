@@ -16,6 +16,7 @@ from cirtlib.training.exercise.marking import agreement
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.exercise.workspace import MY_SCOPE, MY_TIMELINE, RESULT, Workspace
 from cirtlib.training.practice.grade import graded
+from cirtlib.training.practice.untried import sentence
 
 Json = dict[str, Any]
 DEBRIEF = "debrief.html"
@@ -91,7 +92,9 @@ def _contained(judgement: Json) -> list[str]:
         "lost of the evidence": len(judgement["lost"]),
         "left standing": len(judgement["standing"]),
     }
-    return ["containment: " + ", ".join(f"{count} {words}" for words, count in counted.items())]
+    lines = ["containment: " + ", ".join(f"{count} {words}" for words, count in counted.items())]
+    said = sentence(judgement.get("untried", []))
+    return [*lines, f"  {said}"] if said else lines
 
 
 def _scope(space: Workspace) -> Json:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cirtlib.training.account_state import INITIAL_PASSWORD, backend
+from cirtlib.training.account_state import INITIAL_PASSWORD, backend, by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
 from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.further import steps
+from cirtlib.training.practice.isolation import attackers_addresses, handed_out, isolated
 from cirtlib.training.practice.journal import reads
-from cirtlib.training.practice.rebuild import call_of, parameters_of
 from cirtlib.training.practice.register import Credential
 from cirtlib.training.practice.rehearse import Rehearsal
+from cirtlib.training.practice.untried import ATTACKER, UNWRITTEN, Untried
 
 Json = dict[str, Any]
 _MACHINE, _PASSWORD = "what an instance hands out", "a sign-in with a password"
@@ -23,15 +25,6 @@ _OUTSIDE = "a role, from an account of the attacker's own"
 _KEPT = 5  # event ids that a call cites
 # They succeed for whoever has a credential, and give no access.
 _NOTHING = {"sts:GetCallerIdentity", "sts:GetSessionToken"}
-# What an attacker tries besides: (service, operation, parameters).
-_MORE: tuple[tuple[str, str, Json], ...] = (
-    ("iam", "ListUsers", {}),
-    ("iam", "CreateUser", {"UserName": "backup-2"}),
-    ("s3", "ListBuckets", {}),
-    ("secretsmanager", "ListSecrets", {}),
-    ("ec2", "DescribeInstances", {}),
-    ("ec2", "RunInstances", {"ImageId": "ami-0123456789abcdef0", "MinCount": 1, "MaxCount": 1}),
-)
 
 
 @dataclass(frozen=True)
@@ -48,6 +41,8 @@ class Try:
         Whether it changes or takes something; else it looks.
     result
         open, closed, or unknown; `by` says what stops it.
+    further
+        Whether they had not done it, and it counts only for whoever could at first.
     """
 
     way: str
@@ -60,6 +55,12 @@ class Try:
     writes: bool
     result: str
     by: str
+    further: bool = False
+
+    @property
+    def call(self) -> str:
+        """As `iam:CreateUser`."""
+        return f"{self.service}:{self.operation}"
 
     def to_dict(self) -> Json:
         """As JSON."""
@@ -86,60 +87,50 @@ class _Call:
     region: str
     address: str
     event_ids: tuple[str, ...] = ()
+    further: bool = False
 
     @property
     def writes(self) -> bool:
         return not reads(self.operation) or self.operation in ("GetSecretValue", "GetObject", "GetParameter")
 
 
-def try_all(authority: Authority, rehearsal: Rehearsal, record: Record) -> list[Try]:
-    """Try every way with every call; a way that gives no credential is one row."""
-    did, addresses = _did(record)
+def try_all(authority: Authority, rehearsal: Rehearsal, record: Record, untried: Untried) -> list[Try]:
+    """Try every way with every call; a way that gives no credential is one row. What cannot be tried is noted."""
+    did, addresses = _did(record, untried)
     found = []
     for way in ways(authority, record):
+        about = (way.name, way.kind, way.owner)
         if not way.key:
-            found.append(
-                Try(
-                    way.name,
-                    way.kind,
-                    way.owner,
-                    "",
-                    "",
-                    "",
-                    way.event_ids,
-                    writes=True,
-                    result="closed",
-                    by=way.closed,
-                )
-            )
+            found.append(Try(*about, "", "", "", way.event_ids, writes=True, result="closed", by=way.closed))
             continue
         account = way.owner.split(":")[4]
         address = addresses.get(way.owner, next(iter(addresses.values()), ""))
-        calls = did.get(way.owner, []) + [
-            _Call(service, operation, given, "us-east-1", address) for service, operation, given in _MORE
+        more = [
+            _Call(step.service, step.operation, step.given, step.region, address, further=step.named)
+            for step in steps(record, account)
         ]
-        for call in calls:
-            if f"{call.service}:{call.operation}" in _NOTHING or call.operation == "AssumeRole":
+        for call in did.get(way.owner, []) + more:
+            name = f"{call.service}:{call.operation}"
+            if name in _NOTHING or call.operation == "AssumeRole":
                 continue
             ruled = rehearsal.rule(
                 way.key, call.service, call.operation, call.given, region=call.region, address=call.address
             )
             if ruled is None:
+                untried.note(ATTACKER, name, UNWRITTEN, *call.event_ids)
                 continue
             result = {"allowed": "open", "unknown": "unknown"}.get(ruled.result, "closed")
-            ids = call.event_ids or ()
             found.append(
                 Try(
-                    way.name,
-                    way.kind,
-                    way.owner,
+                    *about,
                     call.service,
                     call.operation,
                     account,
-                    ids,
-                    call.writes,
-                    result,
-                    ruled.why,
+                    call.event_ids,
+                    writes=call.writes,
+                    result=result,
+                    by=ruled.why,
+                    further=call.further,
                 )
             )
     return found
@@ -149,13 +140,15 @@ def ways(authority: Authority, record: Record) -> list[Way]:
     """All credentials and ways in, with the key that each gives at this moment."""
     held = [*_credentials(authority, record), *_passwords(authority, record), *_machines(authority, record)]
     held += _foreign(authority, record)
-    seen = {(way.owner, way.key) for way in held}
-    for way in list(held):  # roles that a credential still opens; a role of a role is no longer-lived than its first
+    entered: dict[tuple[str, str], Way] = {}  # by role and who assumed it: each pair once, so that it ends
+    reached = [way for way in held if way.key]
+    for way in reached:  # it grows while roles open: a role that a role opens is tried, too
         for found in _roles(authority, record, way):
-            if (found.owner, found.closed) not in seen:
-                seen.add((found.owner, found.closed))
-                held.append(found)
-    return held
+            pair = (found.owner, way.owner)
+            if pair not in entered or (found.key and not entered[pair].key):
+                entered[pair] = found
+                reached += [found] if found.key else []
+    return held + list(entered.values())
 
 
 def _credentials(authority: Authority, record: Record) -> Iterator[Way]:
@@ -198,8 +191,7 @@ def _known(authority: Authority, value: str) -> Credential | None:
 def _passwords(authority: Authority, record: Record) -> Iterator[Way]:
     """Passwords that the attacker made or learnt: good while they are the same and no MFA device asks for more."""
     for arn, ids in _signed_in(record).items():
-        account = arn.split(":")[4]
-        user = next((one for one in backend("iam", account).users.values() if one.arn == arn), None)
+        user = by_arn(arn.split(":")[4], arn)
         words = f"sign-in of {arn} with its password"
         if user is None or user.password is None:
             yield Way(
@@ -247,35 +239,18 @@ def _machines(authority: Authority, record: Record) -> Iterator[Way]:
         for node in record.truth["extent"]
         if node["status"] == "attacker_created" and ":instance/" in node["value"]
     ]
+    addresses = attackers_addresses(record)
     for arn in [*record.truth["leads"], *theirs]:
         account, region, instance = arn.split(":")[4], arn.split(":")[3], arn.rsplit("/", 1)[-1]
         role, why = handed_out(account, region, instance)
+        why = why or isolated(account, region, instance, addresses)
         words = f"credentials that instance {instance} hands out"
-        if not role:
+        if why:
             yield Way(words, _MACHINE, f"arn:aws:ec2:{region}:{account}:instance/{instance}", closed=why)
             continue
         made = tokens.issue(authority, role, instance, seconds=21600)
         authority.register.issue(replace(made, context={**made.context, "ec2:SourceInstanceARN": arn}))
         yield Way(words, _MACHINE, role, made.key)
-
-
-def handed_out(account: str, region: str, instance: str) -> tuple[str, str]:
-    """ARN of the role whose credentials an instance hands to whoever is on it, or '' and why none.
-
-    An instance without any rule of ingress and egress is isolated: nobody from outside reaches it.
-    """
-    ec2 = backend("ec2", account, region)
-    machine = next((one for held in ec2.reservations.values() for one in held.instances if one.id == instance), None)
-    if machine is None or machine._state.name != "running":
-        return "", "the instance does not run"
-    groups = {group.id: group for card in machine.nics.values() for group in card.group_set}
-    if not any(group.ingress_rules or group.egress_rules for group in groups.values()):
-        return "", "the instance is isolated: its security groups let nothing in or out"
-    associations = ec2.iam_instance_profile_associations.values()
-    profile = next((one.iam_instance_profile for one in associations if one.instance.id == instance), None)
-    if profile is None or not profile.roles:
-        return "", "the instance has no instance profile"
-    return str(profile.roles[0].arn), ""
 
 
 def _foreign(authority: Authority, record: Record) -> Iterator[Way]:
@@ -297,17 +272,22 @@ def _foreign(authority: Authority, record: Record) -> Iterator[Way]:
 
 def _roles(authority: Authority, record: Record, way: Way) -> Iterator[Way]:
     """Roles that the attacker assumed with the credentials of this owner, assumed once more."""
-    if not way.key:
-        return
     caller = authority.register.find(way.key)
+    if caller is None:
+        return
+    done: dict[str, tuple[str, ...]] = {}
     for event in _attack(record):
-        if event["eventName"] != "AssumeRole" or event.get("errorCode") or caller is None:
-            continue
-        if event["userIdentity"].get("arn") not in (caller.owner, caller.arn):
-            continue
-        role = event["requestParameters"]["roleArn"]
-        words = f"new session of {role} by {way.name}"
-        yield _enter(authority, caller, role, words, (event["eventID"],))
+        if event["eventName"] == "AssumeRole" and not event.get("errorCode") and _owner(event) == caller.owner:
+            role = event["requestParameters"]["roleArn"]
+            done[role] = (*done.get(role, ()), event["eventID"])[:_KEPT]
+    for role, ids in done.items():
+        yield _enter(authority, caller, role, f"new session of {role} by {caller.owner}", ids)
+
+
+def _owner(event: Json) -> str:
+    """ARN of the user or role that a record's caller acts for, '' where it tells none."""
+    identity = event["userIdentity"]
+    return str(identity.get("sessionContext", {}).get("sessionIssuer", {}).get("arn") or identity.get("arn", ""))
 
 
 def _enter(authority: Authority, caller: Credential, role: str, words: str, ids: tuple[str, ...]) -> Way:
@@ -316,7 +296,7 @@ def _enter(authority: Authority, caller: Credential, role: str, words: str, ids:
     ruled = authority.judge(caller, "sts:AssumeRole", role, dict(caller.context))
     if not ruled.passes:
         return Way(words, kind, role, closed=ruled.why or "it may not be assumed", event_ids=ids)
-    if not any(one.arn == role for one in backend("iam", role.split(":")[4]).roles.values()):
+    if by_arn(role.split(":")[4], role) is None:
         return Way(words, kind, role, closed="there is no such role any more", event_ids=ids)
     return Way(words, kind, role, tokens.issue(authority, role, "attacker", by=caller).key, event_ids=ids)
 
@@ -327,23 +307,22 @@ def _attack(record: Record) -> list[Json]:
     return sorted(mine, key=lambda one: (one["eventTime"], one["eventID"]))
 
 
-def _did(record: Record) -> tuple[dict[str, list[_Call]], dict[str, str]]:
+def _did(record: Record, untried: Untried) -> tuple[dict[str, list[_Call]], dict[str, str]]:
     """User or role -> what the attacker did through it, each call once; and the address they did it from."""
     calls: dict[str, dict[tuple[str, str, str], _Call]] = {}
     addresses: dict[str, str] = {}
     for event in _attack(record):
-        identity = event["userIdentity"]
-        owner = identity.get("sessionContext", {}).get("sessionIssuer", {}).get("arn") or identity.get("arn", "")
+        owner = _owner(event)
         addresses[owner] = event["sourceIPAddress"]
-        named = call_of(event)
-        if event.get("errorCode") or named is None:
+        if event.get("errorCode"):
             continue
-        given = parameters_of(event, *named)
-        if given is None:
+        named = untried.rebuilt(ATTACKER, event)
+        if named is None:
             continue
+        service, operation, given = named
         mine = calls.setdefault(owner, {})
-        place = (*named, str(sorted(given.items(), key=str)))
+        place = (service, operation, str(sorted(given.items(), key=str)))
         ids = mine[place].event_ids if place in mine else ()
         kept = (*ids, event["eventID"])[:_KEPT]
-        mine[place] = _Call(*named, given, event["awsRegion"], event["sourceIPAddress"], kept)
+        mine[place] = _Call(service, operation, given, event["awsRegion"], event["sourceIPAddress"], kept)
     return {owner: list(found.values()) for owner, found in calls.items()}, addresses

@@ -14,7 +14,7 @@ from typing import Any
 from cirtlib.policy import NOT_KNOWN, Request, evaluate
 from cirtlib.policy.conditions import Value
 from cirtlib.policy.evaluation import ALLOWED, DENIED, NOT_ALLOWED, UNKNOWN
-from cirtlib.training.account_state import backend
+from cirtlib.training.account_state import backend, by_arn
 from cirtlib.training.front_model import Asked, Refused
 from cirtlib.training.practice import calls
 from cirtlib.training.practice.boundaries import boundary_of
@@ -167,11 +167,11 @@ class Authority:
         iam = backend("iam", caller.account)
         found: list[Document] = []
         if caller.role:
-            role = next(one for one in iam.roles.values() if one.arn == caller.role)
+            role = by_arn(caller.account, caller.role)
             found += _held(role)
             arn = boundary_of(role)
         else:
-            user = next((one for one in iam.users.values() if one.arn == caller.owner), None)
+            user = by_arn(caller.account, caller.owner)
             arn = boundary_of(user)
             groups = [group for group in iam.groups.values() if user in group.users]
             found += [document for holder in (user, *groups) if holder is not None for document in _held(holder)]
@@ -270,8 +270,8 @@ def _resource_policy(resource: str, action: str) -> Document | None:
         policy = backend("s3", holder).buckets[name].policy if holder else None
         return json.loads(policy) if policy else None
     if service == "iam" and action.startswith("sts:AssumeRole"):
-        roles = backend("iam", account).roles.values()
-        return next((json.loads(one.assume_role_policy_document) for one in roles if one.arn == resource), None)
+        role = by_arn(account, resource)
+        return json.loads(role.assume_role_policy_document) if role else None
     if service == "kms":
         keys = backend("kms", account, parts[3]).keys
         key = keys.get(parts[5].removeprefix("key/"))

@@ -18,6 +18,7 @@ from cirtlib.training.practice.authorise import Authority
 from cirtlib.training.practice.journal import Entry, Journal
 from cirtlib.training.practice.rehearse import Rehearsal
 from cirtlib.training.practice.standing import Left, left
+from cirtlib.training.practice.untried import Untried
 from cirtlib.training.practice.uses import Use
 
 Json = dict[str, Any]
@@ -59,6 +60,8 @@ class Judgement:
         The learner's changes, in their order.
     minutes
         From the first call to the last change.
+    untried
+        Kinds of calls that could not be tried again: whose (attacker, others), call, why, count, event_ids.
     """
 
     ways: list[Json] = field(default_factory=list)
@@ -67,6 +70,7 @@ class Judgement:
     standing: list[Json] = field(default_factory=list)
     order: list[Json] = field(default_factory=list)
     minutes: float | None = None
+    untried: list[Json] = field(default_factory=list)
     points: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> Json:
@@ -85,13 +89,17 @@ class Bench:
     uses: list[Use] = field(default_factory=list)
     volumes: dict[str, set[str]] = field(default_factory=dict)
     open_at_first: set[str] = field(default_factory=set)
+    calls_at_first: set[tuple[str, str]] = field(default_factory=set)
+    untried: Untried = field(default_factory=Untried)
 
     def begin(self) -> None:
         """Note what works now: only that can be closed or broken later."""
-        chosen = everyday.uses(self.record)
-        works = everyday.allowed(self.authority, self.rehearsal, chosen)
+        chosen = everyday.uses(self.record, self.untried)
+        works = everyday.allowed(self.authority, self.rehearsal, chosen, self.untried)
         self.uses = [use for number, use in enumerate(chosen) if not works[number]]
-        self.open_at_first = {one.way for one in self.tries() if one.result == "open"}
+        works_at_first = [one for one in self._all() if one.result == "open"]
+        self.open_at_first = {one.way for one in works_at_first}
+        self.calls_at_first = {(one.owner, one.call) for one in works_at_first}
         for account in self.record.after["accounts"]:
             for instance in self.record.after["accounts"][account].get("instances", []):
                 ec2 = backend("ec2", account, instance["Region"])
@@ -99,8 +107,11 @@ class Bench:
                 self.volumes[instance["InstanceId"]] = held
 
     def tries(self) -> list[Try]:
-        """Everything that the attacker tries again."""
-        return try_all(self.authority, self.rehearsal, self.record)
+        """Everything that the attacker tries again; a further step only where it worked at first."""
+        return [one for one in self._all() if not one.further or (one.owner, one.call) in self.calls_at_first]
+
+    def _all(self) -> list[Try]:
+        return try_all(self.authority, self.rehearsal, self.record, self.untried)
 
     def judge(self) -> Judgement:
         """Judge what was done."""
@@ -117,6 +128,7 @@ class Bench:
             standing=[{"node": one.node, "text": one.text} for one in standing if one.stands],
             order=[_said(entry) for entry in changes],
             minutes=_minutes(self.journal.entries, changes),
+            untried=self.untried.rows(),
             points={
                 "ways": _share_of_ways(ways),
                 "uses": self._share_of_uses(len({one["who"] for one in broken})),
@@ -134,7 +146,7 @@ class Bench:
         held = {node["value"] for node in self.record.truth["extent"] if node["status"] == "compromised"}
         chosen = [use for use in self.uses if use.source.owner not in held and use.source.by not in held]
         found: dict[str, Json] = {}
-        for number, why in everyday.allowed(self.authority, self.rehearsal, chosen).items():
+        for number, why in everyday.allowed(self.authority, self.rehearsal, chosen, self.untried).items():
             if not why:
                 continue
             use = chosen[number]
@@ -230,7 +242,7 @@ def _ways(tries: list[Try], at_first: set[str]) -> list[Json]:
             {
                 "text": way,
                 "credential": way,
-                "call": ", ".join(f"{one.service}:{one.operation}" for one in (works or doubt)[:_SHOWN]),
+                "call": ", ".join(list(dict.fromkeys(one.call for one in works or doubt))[:_SHOWN]),
                 "event_ids": list(dict.fromkeys(name for one in mine for name in one.event_ids))[:_SHOWN],
                 "result": "open" if works else "unknown" if doubt else "closed",
                 "writes": any(one.writes for one in works),

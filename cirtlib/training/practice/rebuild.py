@@ -22,6 +22,13 @@ _SERVICES = {
     "states": "stepfunctions",
     "servicequotas": "service-quotas",
 }
+# Operations of S3 that CloudTrail names otherwise, and a newer form of one. Source: S3 user guide, "CloudTrail events".
+_OPERATIONS = {
+    "listobjects": "listobjectsv2",
+    "getbucketpublicaccessblock": "getpublicaccessblock",
+    "putbucketpublicaccessblock": "putpublicaccessblock",
+    "deletebucketpublicaccessblock": "deletepublicaccessblock",
+}
 _ALIASES = {"bucketname": "bucket", "policyname": "policyname", "trailname": "name", "functionname": "functionname"}
 
 
@@ -30,7 +37,7 @@ def call_of(record: Json) -> tuple[str, str] | None:
     source = record["eventSource"].removesuffix(".amazonaws.com")
     service = _SERVICES.get(source, source)
     name = re.sub(r"\d{8}(?:v\d+)?$", "", record["eventName"]).lower()
-    found = _names(service).get({"listobjects": "listobjectsv2"}.get(name, name))
+    found = _names(service).get(_OPERATIONS.get(name, name))
     return (service, found) if found else None
 
 

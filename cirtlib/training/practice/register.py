@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cirtlib.policy.conditions import Value
-from cirtlib.training.account_state import backend
+from cirtlib.training.account_state import backend, by_arn
 
 Json = dict[str, Any]
 Document = Mapping[str, Any]
@@ -116,7 +116,7 @@ class Register:
         if credential.account not in self.accounts or credential.owner.endswith(":root"):
             return True
         if credential.role:
-            return any(one.arn == credential.role for one in backend("iam", credential.account).roles.values())
+            return by_arn(credential.account, credential.role) is not None
         user = self._user(credential)
         return user is not None and (
             credential.issued is not None or any(one.access_key_id == credential.key for one in user.access_keys)
@@ -167,8 +167,7 @@ class Register:
         return {"aws:PrincipalOrgID": self.organization} if self.organization and account in self.accounts else {}
 
     def _user(self, credential: Credential) -> Any:  # noqa: ANN401 - moto has no types
-        users = backend("iam", credential.account).users.values()
-        return next((one for one in users if one.arn == credential.owner), None)
+        return by_arn(credential.account, credential.owner)
 
     def _long_term(self, key: str, account: str, user: Any) -> Credential:  # noqa: ANN401 - moto has no types
         context: dict[str, Value] = {

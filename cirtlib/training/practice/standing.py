@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cirtlib.training.account_state import INITIAL_PASSWORD, backend
+from cirtlib.training.account_state import INITIAL_PASSWORD, backend, by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice.attacker import Try
 from cirtlib.training.practice.authorise import Authority
@@ -74,7 +74,7 @@ def _users(record: Record, alive: set[str]) -> Iterator[Left]:
     for arn in _made(record, "principal"):
         if ":user/" not in arn:
             continue
-        user = next((one for one in backend("iam", arn.split(":")[4]).users.values() if one.arn == arn), None)
+        user = by_arn(arn.split(":")[4], arn)
         usable = user is not None and (
             user.password is not None or any(key.status == "Active" for key in user.access_keys)
         )
@@ -101,7 +101,7 @@ def _passwords(record: Record) -> Iterator[Left]:
         for user in content["users"]:
             if not user["login_profile"] or before.get(user["Arn"], False) or user["Arn"] in made:
                 continue
-            now = next((one for one in backend("iam", account).users.values() if one.arn == user["Arn"]), None)
+            now = by_arn(account, user["Arn"])
             stands = now is not None and now.password == INITIAL_PASSWORD
             yield Left(
                 f"principal:{user['Arn']}",
@@ -131,7 +131,7 @@ def _trusts(authority: Authority, record: Record) -> Iterator[Left]:
     for arn in record.truth["trust_before"]:
         if not any(node["value"] == arn for node in record.truth["extent"]):
             continue
-        role = next((one for one in backend("iam", arn.split(":")[4]).roles.values() if one.arn == arn), None)
+        role = by_arn(arn.split(":")[4], arn)
         trusted = json.dumps(json.loads(role.assume_role_policy_document)) if role else ""
         for account in record.truth["external_accounts"]:
             if account not in json.dumps(_role(record.after, arn)["trust"]):

@@ -9,7 +9,7 @@ import secrets
 from functools import partial
 from typing import Any
 
-from cirtlib.training.account_state import backend
+from cirtlib.training.account_state import by_arn
 from cirtlib.training.front import Served
 from cirtlib.training.front_model import Asked, Json
 from cirtlib.training.practice.authorise import Authority
@@ -42,7 +42,7 @@ def issue(
     source = told.get("SourceIdentity") or (by.context.get("aws:SourceIdentity") if by else None)
     if isinstance(source, str):
         context["aws:SourceIdentity"] = source
-    role_id = next((str(one.id) for one in backend("iam", role.split(":")[4]).roles.values() if one.arn == role), "")
+    known = by_arn(role.split(":")[4], role)
     session = [json.loads(told["Policy"])] if told.get("Policy") else []
     return authority.register.issue(
         authority.register.session(
@@ -51,7 +51,7 @@ def issue(
             name,
             issued=now,
             expires=now + dt.timedelta(seconds=seconds),
-            role_id=role_id,
+            role_id=str(known.id) if known else "",
             context=context,
             policies=tuple(session) or None,
         )
@@ -94,7 +94,7 @@ def _who(authority: Authority, asked: Asked) -> Json:
 def _assume(authority: Authority, asked: Asked) -> Json:
     given = asked.parameters
     role, seconds = given["RoleArn"], given.get("DurationSeconds", 3600)
-    known = next((one for one in backend("iam", role.split(":")[4]).roles.values() if one.arn == role), None)
+    known = by_arn(role.split(":")[4], role)
     caller = _caller(authority, asked)
     longest = 3600 if caller.role or known is None else int(known.max_session_duration or 3600)
     if seconds > longest:  # a role that assumes a role has an hour at most

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cirtlib.policy.conditions import Value
-from cirtlib.training.account_state import backend
+from cirtlib.training.account_state import by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
-from cirtlib.training.practice.attacker import handed_out
 from cirtlib.training.practice.authorise import Authority
-from cirtlib.training.practice.rebuild import call_of, parameters_of
+from cirtlib.training.practice.isolation import cut_off, handed_out
+from cirtlib.training.practice.rebuild import call_of
 from cirtlib.training.practice.register import Credential
 from cirtlib.training.practice.rehearse import Rehearsal
+from cirtlib.training.practice.untried import OTHERS, UNWRITTEN, Untried
 
 Json = dict[str, Any]
-_EACH = 12  # calls that are tried for one principal and way
 _KEPT = 3
 _SERVICES = {"ec2.amazonaws.com": "an instance", "lambda.amazonaws.com": "a function"}
 
@@ -77,17 +77,22 @@ class Use:
         return f"{self.service}:{self.operation}"
 
 
-def uses(record: Record) -> list[Use]:
-    """Everyday uses in the logs, up to the end: a sample of calls of each principal and way."""
+def uses(record: Record, untried: Untried) -> list[Use]:
+    """Everyday uses in the logs, up to the end: each kind of call once for each principal and way.
+
+    What a principal did and cannot be tried is noted; so are sign-ins and the like, whoever they are of.
+    """
     not_theirs = {tuple(pair) for pair in record.truth["attacker_events"]}
     mints = _mints(record)
     found: dict[tuple[Source, str, str], Use] = {}
-    counts: dict[Source, int] = {}
+    left: dict[Source, Untried] = {}
     for pair, event in sorted(record.events.items(), key=lambda item: (item[1]["eventTime"], item[0])):
         if pair in not_theirs or event.get("errorCode"):
             continue
         source = _source(event, mints)
-        named = call_of(event) if source else None
+        named = call_of(event)
+        if named is None:
+            untried.rebuilt(OTHERS, event)
         if source is None or named is None or named[1].startswith("AssumeRoleWith"):
             continue
         place = (source, *named)
@@ -95,21 +100,21 @@ def uses(record: Record) -> list[Use]:
             if len(found[place].event_ids) < _KEPT:
                 found[place] = replace(found[place], event_ids=(*found[place].event_ids, event["eventID"]))
             continue
-        if counts.get(source, 0) >= _EACH:
+        rebuilt = left.setdefault(source, Untried()).rebuilt(OTHERS, event)
+        if rebuilt is None:
             continue
-        given = parameters_of(event, *named)
-        if given is None:
-            continue
-        counts[source] = counts.get(source, 0) + 1
         context = mints.get(event["userIdentity"].get("accessKeyId", ""), (source, {}))[1]
-        found[place] = Use(
-            source, *named, given, event["awsRegion"], event["sourceIPAddress"], (event["eventID"],), context
-        )
+        found[place] = Use(source, *rebuilt, event["awsRegion"], event["sourceIPAddress"], (event["eventID"],), context)
+    tried = {(source, f"{service}:{operation}") for source, service, operation in found}
+    for source, one in left.items():
+        for (whose, call, why), event_ids in one.kinds.items():
+            if (source, call) not in tried:  # another record of the same call may have told enough
+                untried.note(whose, call, why, *event_ids)
     return list(found.values())
 
 
-def allowed(authority: Authority, rehearsal: Rehearsal, chosen: list[Use]) -> dict[int, str]:
-    """Number of each use -> '' when it works now, else what stops it."""
+def allowed(authority: Authority, rehearsal: Rehearsal, chosen: list[Use], untried: Untried) -> dict[int, str]:
+    """Number of each use -> '' when it works now, else what stops it. What cannot be tried is noted, and works."""
     credentials: dict[Source, tuple[Credential | None, str]] = {}
     found = {}
     for number, use in enumerate(chosen):
@@ -122,6 +127,8 @@ def allowed(authority: Authority, rehearsal: Rehearsal, chosen: list[Use]) -> di
         ruled = rehearsal.rule(
             held.key, use.service, use.operation, dict(use.given), region=use.region, address=_outside(use.address)
         )
+        if ruled is None:
+            untried.note(OTHERS, use.call, UNWRITTEN, *use.event_ids)
         found[number] = "" if ruled is None or ruled.passes else ruled.why or ruled.result
     return found
 
@@ -140,15 +147,16 @@ def _credential(authority: Authority, use: Use) -> tuple[Credential | None, str]
         bad = authority.register.active(known, authority.now()) if known else "deleted"
         return (None, f"access key {source.by} is {bad}") if bad or known is None else (known, "")
     if source.kind == "console":
-        user = next((one for one in backend("iam", account).users.values() if one.arn == source.owner), None)
+        user = by_arn(account, source.owner)
         if user is None or user.password is None:
             return None, f"{name} cannot sign in any more"
         return tokens.sign_in(authority, user, mfa=True), ""
-    if not any(one.arn == source.owner for one in backend("iam", account).roles.values()):
+    if by_arn(account, source.owner) is None:
         return None, f"role {name} is gone"
     if source.kind == "instance":
         role, why = handed_out(account, source.region, source.by)
-        if role != source.owner:
+        why = why or cut_off(account, source.region, source.by)
+        if why or role != source.owner:
             return None, why or "the instance hands out another role"
     return _enter(authority, use, name)
 
@@ -182,9 +190,7 @@ def _stranger(principal: str, account: str, context: Mapping[str, Value]) -> Cre
 def _known(authority: Authority, arn: str) -> Credential | None:
     """A user or role as the caller of AssumeRole, with the policies that it has now."""
     account = arn.split(":")[4]
-    iam = backend("iam", account)
-    holders = iam.roles.values() if ":role/" in arn else iam.users.values()
-    known = next((one for one in holders if one.arn == arn), None)
+    known = by_arn(account, arn)
     if known is None:
         return None
     now = authority.now()
