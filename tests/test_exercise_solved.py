@@ -12,14 +12,12 @@ pytest.importorskip("moto")
 from cirtlib.training.exercise.submit import submit
 from cirtlib.training.exercise.workspace import start
 from cirtlib.training.practice import control
+from tests.seeds import seeds
 
 pytestmark = pytest.mark.integration
 
-# `CIRT_SEEDS=20` tries more of them than there is time for every time.
-SEEDS = range(1, int(os.environ.get("CIRT_SEEDS", "1")) + 1)
 
-
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(1, 20))
 @pytest.mark.parametrize("name", ["exposed_credentials", "misconfigured_resource", "phished_console", "false_alarm"])
 def test_full_marks_with_public_functions_alone(name, seed, tmp_path):
     space, _ = start(name, seed=seed, folder=tmp_path / "exercise")

@@ -57,14 +57,14 @@ def tables(case: Case) -> list[Any]:
 
 @pytest.mark.integration
 def test_a_collect_killed_at_any_moment_goes_on(incident: tuple[Case, dict[str, Any]], tmp_path: Path) -> None:
-    """After kill -9 at 20 random moments: equal tables and totals, and only unfinished objects are read again."""
+    """After kill -9 at 10 random moments: equal tables and totals, and only unfinished objects are read again."""
     sources = [{source.kind: source.options} for source in incident[0].sources]
     calm = new_case(tmp_path / "calm", {"sources": sources})
     expected = finish(calm)
     expected_tables = tables(calm)
     moments = random.Random(4)
     reached = set()
-    for number in range(20):
+    for number in range(10):
         case = new_case(tmp_path / f"killed-{number}", {"sources": sources})
         process = start(case)
         wait_for(process, case, moments.randrange(expected["objects"]))

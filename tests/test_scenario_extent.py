@@ -10,6 +10,7 @@ from cirtlib.case import new_case, update_case
 from cirtlib.collect import collect
 from cirtlib.scope import scope
 from cirtlib.training.generator import generate
+from tests.seeds import seeds
 
 # The types of the findings from which an investigation starts.
 STARTS = {
@@ -78,14 +79,14 @@ def check_scope(found, truth):
 
 @pytest.mark.parametrize("scenario", STARTS)
 def test_scope_of_the_scenario_is_exactly_the_true_extent(tmp_path, scenario):
-    """One incident in every run of the tests; twenty in the integration suite."""
+    """One incident in every run of the tests; more in the integration suite."""
     check(tmp_path, scenario, 7)
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("seed", range(1, 21))
+@pytest.mark.parametrize("seed", seeds(8, 20))
 @pytest.mark.parametrize("scenario", STARTS)
-def test_scope_is_exact_for_twenty_incidents(tmp_path, scenario, seed):
+def test_scope_is_exact_for_many_incidents(tmp_path, scenario, seed):
     """Precision and recall are 1.0 by kind and value, whatever names, keys, addresses and times the seed draws."""
     check(tmp_path, scenario, seed)
 
