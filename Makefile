@@ -19,6 +19,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP)  ## install everything into .venv, with hashes checked (also: conda env create -f environment.yml)
+	@echo "ready; next: source $(VENV)/bin/activate, then cirt --help (or cirt train list)"
 
 # --no-compile: Python compiles what is used when it is used, which halves the installation by pip.
 $(STAMP): requirements.lock pyproject.toml

@@ -70,6 +70,7 @@ def train_check(
         say("This question does not arise in this incident.")
     if not question:
         say(f"{sum(one.points for one in graded):g} of {sum(one.out_of for one in graded):g} points for the questions")
+        say(course.next_step(space, graded))
 
 
 @train.command("hint")

@@ -42,7 +42,7 @@ def account_status(exercise: ExerciseArgument = None) -> None:
     space = _space(exercise)
     status = control.status(space.path)
     if status is None:
-        say(f"the accounts do not run; `{space.command('account', 'start')}`".replace(" --dir", ""))
+        say(f"the accounts do not run; `{space.command('account', 'start')}`")
         raise typer.Exit(1)
     _tell(space, status)
 
@@ -86,12 +86,17 @@ def account_attack(
         say(visible(f"way {number}, {mine[0]['kind']}: {_outcome(mine)}"))
     if not ways:
         say("there is nobody who could try: no credential is an attacker's")
+        return
+    still = sum(any(one["result"] == "open" for one in mine) for mine in ways.values())
+    say(f"{still} of {len(ways)} ways are open; whose they are, the records tell (and the debrief, at the end)")
+    say("next: cirt train submit" if not still else "next: close them, and let the attacker try again")
 
 
 def _outcome(tries: list[dict[str, Any]]) -> str:
     """What came of one way in. Which key or session it is, the learner has to find out."""
-    calls = [f"{one['service']}:{one['operation']}" for one in tries if one["result"] == "open"]
-    still = list(dict.fromkeys(calls))
+    works = sorted((one for one in tries if one["result"] == "open"), key=lambda one: not one["writes"])
+    calls = [f"{one['service']}:{one['operation']}" for one in works]
+    still = list(dict.fromkeys(calls))  # those that change or take something first
     doubt = sum(one["result"] == "unknown" for one in tries)
     unsure = f"; {doubt} could not be judged" if doubt else ""
     if not still:

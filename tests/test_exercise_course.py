@@ -9,6 +9,7 @@ import pytest
 from cirtlib.case import load_case
 from cirtlib.errors import TrainingError
 from cirtlib.training.exercise import answer_file, course
+from cirtlib.training.exercise.field import verdict
 from cirtlib.training.exercise.marking import truth
 from cirtlib.training.exercise.workspace import find, reset, start
 
@@ -82,9 +83,46 @@ def test_trying_out_choices_costs_and_asking_twice_for_the_same_does_not(space):
     course.answer(space, "first", wrong[0])
     one = course.answer(space, "first", good)
     assert one.points == pytest.approx(one.out_of * 2 / 3, abs=0.01)
-    course.answer(space, "first", wrong[1])
-    course.answer(space, "first", wrong[2])
+
+
+def test_whoever_tries_all_choices_has_found_out_nothing(space):
+    good = right(space, "first")[0]
+    for key in space.exercise.question("first").choices:
+        if key != good:
+            course.answer(space, "first", key)
     assert course.answer(space, "first", good).points == 0
+
+
+def test_after_a_right_answer_hints_and_tries_cost_nothing(space):
+    course.hint(space, "who")
+    good = right(space, "who")[0]
+    before = course.answer(space, "who", good).points
+    assert before == pytest.approx(course.asked(space)["who"] * 0.9, abs=0.01)
+    assert course.next_cost(space, "who") == 0
+    assert [course.hint(space, "who").cost for _ in range(3)] == [0, 0, 0]
+    assert [one.cost > 0 for one in course.hints_given(space, "who")] == [True, False, False, False]
+    course.answer(space, "who", "dev-nobody")
+    assert course.answer(space, "who", good).points == before
+    assert "hints and wrong tries cost the rest" in verdict(course.answer(space, "who", good))
+
+
+def test_a_check_says_what_to_do_next(space):
+    assert "cirt train check" in course.next_step(space, course.check(space))
+    for one in course.check(space):
+        good = right(space, one.question.id)
+        course.answer(space, one.question.id, good if one.question.many else good[0])
+    said = course.next_step(space, course.check(space))
+    assert "cirt train account start" in said
+    assert "--dir" not in said.partition(")")[0]  # that command takes the folder itself
+
+
+def test_start_inside_an_exercise_goes_on_with_it(space, monkeypatch):
+    monkeypatch.chdir(space.path / "case")
+    again, before = start(NAME, seed=1)
+    assert (again.path, before) == (space.path, True)
+    with pytest.raises(TrainingError, match="you are in the exercise exposed_credentials with seed 1"):
+        start(NAME, seed=2)
+    assert not list(space.path.rglob("exercises"))
 
 
 def test_answers_by_hand_with_comments_lists_and_odd_yaml(space):

@@ -331,6 +331,13 @@ def password_used_at(record: Record) -> Answer:
 
 
 @answer
+def made_key_used_at(record: Record) -> Answer:
+    """When the attacker first used the key that they made."""
+    made = created_key(record)
+    return moment(first(record, key=str(made))) if made else None
+
+
+@answer
 def what_was_read(record: Record) -> Answer:
     """What the attacker fetched: mail, objects or secrets."""
     if acts(record, "StartMailboxExportJob"):

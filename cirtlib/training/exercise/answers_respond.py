@@ -271,6 +271,12 @@ def prevention(record: Record) -> Answer:
 
 
 @answer
+def other_factor(record: Record) -> Answer:
+    """Which of the two that speak of a second factor did not apply to a phished sign-in."""
+    return {"mfa": "bound_mfa", "bound_mfa": "mfa"}.get(str(prevention(record)))
+
+
+@answer
 def created_key_works(record: Record) -> Answer:
     """Long-term keys that the attacker holds and that are still active."""
     users = [one for content in record.after["accounts"].values() for one in content["users"]]
@@ -337,7 +343,7 @@ def alarm_precedents(record: Record) -> Answer:
         for one in record.events.values()
         if one["eventTime"][:10] < alarm["at"][:10]
         and one["sourceIPAddress"] == alarm["address"]
-        and str(one.get("userAgent", "")).split("/", 1)[0] == family
+        and str(one.get("userAgent", "")).removeprefix("[").split("/", 1)[0] == family  # S3 writes brackets around it
         and (
             principal(one) == alarm["principal"]
             or (one["userIdentity"].get("userName"), one["recipientAccountId"]) == (name, account)

@@ -82,6 +82,17 @@ def check(space: Workspace) -> list[Graded]:
     ]
 
 
+def next_step(space: Workspace, graded: list[Graded]) -> str:
+    """What to do after a check of all answers: the first that is not right, else to contain and hand in."""
+    for one in graded:
+        if not one.mark.right:
+            name = one.question.id
+            return f"next: {space.command('check', name, 'ANSWER')}, or {space.command('hint', name)}"
+    if not space.record.truth["extent"]:
+        return f"next: {space.command('submit')}"
+    return f"next: contain ({space.command('account', 'start')}), then {space.command('submit')}"
+
+
 def hint(space: Workspace, name: str) -> Hint:
     """Give the next hint to a question, and note that it was given; the last one again when all were.
 
@@ -120,11 +131,9 @@ def _hint(space: Workspace, question: Question, number: int, had: int) -> Hint:
     """Hint of this number; it cost what lies between it and the `had` hints before."""
     texts = [*question.hints, _answer(question, space.record)]
     levels = HINT_LEVELS[-len(texts) :] if len(texts) <= len(HINT_LEVELS) else HINT_LEVELS
-    cost = _percent(question, number) - _percent(question, had)
-    points = asked(space).get(question.id, 0.0)
     level = levels[number - 1]
     text = texts[number - 1].removeprefix(f"{level}: ")
-    return Hint(number, len(texts), level, text, round(points * cost / 100, 2))
+    return Hint(number, len(texts), level, text, _cost(space, question, number, had))
 
 
 def next_cost(space: Workspace, name: str) -> float | None:
@@ -133,8 +142,16 @@ def next_cost(space: Workspace, name: str) -> float | None:
     had = int(space.progress()["hints"].get(question.id, 0))
     if had > len(question.hints):
         return None
-    cost = _percent(question, had + 1) - _percent(question, had)
-    return round(asked(space).get(question.id, 0.0) * cost / 100, 2)
+    return _cost(space, question, had + 1, had)
+
+
+def _cost(space: Workspace, question: Question, number: int, had: int) -> float:
+    """Points for the hints after the first `had`, up to a number; none for those after a right answer."""
+    settled = space.progress()["settled"].get(question.id)
+    if settled and had >= settled["hints"]:
+        return 0.0
+    share = _percent(question, number) - _percent(question, had)
+    return round(asked(space).get(question.id, 0.0) * share / 100, 2)
 
 
 def _percent(question: Question, number: int) -> int:
@@ -148,13 +165,14 @@ def _answer(question: Question, record: Record) -> str:
         return "This question does not arise in this incident."
     words = [f"{one}: {question.choices[one]}" if one in question.choices else one for one in found]
     several = "; all of them count" if question.many else "; any of them is right" if len(words) > 1 else ""
-    return f"the answer: {', '.join(words)}{several}. {question.because.strip()}"
+    return f"the answer: {', '.join(words).rstrip('.')}{several}. {question.because.strip()}"
 
 
 def _grade(space: Workspace, question: Question, given: Any, out_of: float) -> Graded:  # noqa: ANN401 - text or list
     """Grade an answer to a question that is worth `out_of` points in this incident."""
     progress = space.progress()
     hints, tries = int(progress["hints"].get(question.id, 0)), int(progress["tries"].get(question.id, 0))
+    settled = progress["settled"].get(question.id)
     if given in (None, "", []):
         return Graded(question, None, Mark(0, "Not answered.", understood=False), 0.0, out_of, hints)
     found = mark(question, given, space.record)
@@ -163,12 +181,16 @@ def _grade(space: Workspace, question: Question, given: Any, out_of: float) -> G
         if not found.right and before.get("given") != given:
             tries += 1
         progress["tries"][question.id] = tries
+        if found.right and settled is None:  # what is asked or tried from now on costs nothing
+            settled = progress["settled"][question.id] = {"hints": hints, "tries": tries}
         progress["marks"][question.id] = {
             "given": given,
             "share": found.share,
             "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         }
         space.keep(progress)
+    if found.right and settled:
+        hints, tries = settled["hints"], settled["tries"]
     left = max(0, 100 - _percent(question, hints)) / 100 if hints else 1.0
     if question.kind == "choice" and tries:  # whoever tries them all has found out nothing
         left *= max(0.0, 1 - tries / max(1, len(question.choices) - 1))

@@ -111,7 +111,8 @@ def verdict(one: Graded) -> str:
     if not one.mark.understood:
         word = ""
     says = one.mark.says.removeprefix("Right.").strip()
-    return f"{word} {says} ({one.points:g} of {one.out_of:g} points)".strip()
+    less = "; hints and wrong tries cost the rest" if one.mark.share == 1 and one.points < one.out_of else ""
+    return f"{word} {says} ({one.points:g} of {one.out_of:g} points{less})".strip()
 
 
 def graded(one: Graded) -> Html:

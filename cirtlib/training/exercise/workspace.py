@@ -81,7 +81,8 @@ class Workspace:
 
     def command(self, *words: str) -> str:
         """A `cirt train` command about this exercise, as one types it."""
-        return shlex.join(["cirt", "train", *words, "--dir", os.path.relpath(self.path)])
+        place = os.path.relpath(self.path)
+        return shlex.join(["cirt", "train", *words, *([place] if words[0] == "account" else ["--dir", place])])
 
     def progress(self) -> dict[str, Any]:
         """What is kept of the learner's way.
@@ -89,9 +90,10 @@ class Workspace:
         Returns
         -------
         dict
-            `started`, a time; question -> `tries` that were wrong, `hints` taken, `marks` (share of the last answer).
+            `started`, a time; question -> `tries` that were wrong, `hints` taken, `marks` (share of the last answer),
+            `settled` (tries and hints when it was first answered right).
         """
-        empty: dict[str, Any] = {"started": "", "tries": {}, "hints": {}, "marks": {}}
+        empty: dict[str, Any] = {"started": "", "tries": {}, "hints": {}, "marks": {}, "settled": {}}
         try:
             found = json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -124,12 +126,32 @@ def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = la
         when there is no such exercise, or the folder holds something else.
     """
     exercise = load_exercise(name)
-    place = (folder or HOME / f"{exercise.name.replace('_', '-')}-{seed}").absolute()
+    place = (folder or _here(exercise, seed) or HOME / f"{exercise.name.replace('_', '-')}-{seed}").absolute()
     if place.exists() and not place.is_dir():
         raise TrainingError(f"{place} is a file; choose another folder with --dir")
     place.mkdir(parents=True, exist_ok=True)
     with alone(place):
         return _begin(place, exercise, seed, say)
+
+
+def _here(exercise: Exercise, seed: int) -> Path | None:
+    """Folder of the exercise that we are in; None outside of exercises.
+
+    Raises
+    ------
+    TrainingError
+        when it is another one: nobody wants an exercise inside an exercise.
+    """
+    inside = next((one for one in (Path.cwd(), *Path.cwd().parents) if (one / MARKER).is_file()), None)
+    found = _marked(inside) if inside else None
+    if inside is None or found is None:
+        return None
+    if found != (exercise.name, seed):
+        raise TrainingError(
+            f"you are in the exercise {found[0]} with seed {found[1]} ({inside}); "
+            "go somewhere else, or choose a folder with --dir"
+        )
+    return inside
 
 
 def _begin(place: Path, exercise: Exercise, seed: int, say: Say) -> tuple[Workspace, bool]:

@@ -110,6 +110,12 @@ class Bench:
         """Everything that the attacker tries again; a further step only where it worked at first."""
         return [one for one in self._all() if not one.further or (one.owner, one.call) in self.calls_at_first]
 
+    def worth_telling(self) -> list[Try]:
+        """What the attacker tries by the ways that were open at first, or are open now."""
+        found = self.tries()
+        works = self.open_at_first | {one.way for one in found if one.result != "closed"}
+        return [one for one in found if one.way in works]
+
     def _all(self) -> list[Try]:
         return try_all(self.authority, self.rehearsal, self.record, self.untried)
 

@@ -74,7 +74,7 @@ def run(space: Workspace, home: Path, port: int, token: str) -> None:
         differ = repeat(guard, emulated.endpoint, token, journal.writes())
         guard.pages |= {
             "/cirt/status": lambda: status(emulated, record, journal, differ),
-            "/cirt/attack": lambda: {"tries": [one.to_dict() for one in bench.tries()]},
+            "/cirt/attack": lambda: {"tries": [one.to_dict() for one in bench.worth_telling()]},
             "/cirt/judge": lambda: bench.judge().to_dict(),
             "/cirt/stop": lambda: _stop(stopped),
         }
