@@ -5,6 +5,7 @@ gaps or files that nothing proves.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,6 +157,7 @@ def collect(
         from cirtlib.accounting import describe, history_line
 
         say("\n".join(line for line in (describe(account), history_line(loaded)) if line))
+        say(f"next: cirt scope {shlex.quote(str(case))}{'' if loaded.seeds else ' --seed KIND=VALUE'}")
     _end(loaded, strict)
 
 
@@ -213,6 +215,7 @@ def scope(
         if news and form is Format.TABLE:
             show(news.table(), title=f"new since the scope as of {news.as_of}")
         warn(f"{len(found.leads)} leads, {len(found.gaps)} coverage gaps; --format json gives the whole scope")
+        warn(f"next: cirt timeline {shlex.quote(str(case))}, cirt plan {shlex.quote(str(case))}")
     _end(loaded, strict)
 
 
