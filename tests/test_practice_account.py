@@ -75,6 +75,33 @@ def test_the_cli_and_boto3_work_with_the_profile_and_a_second_start_says_so(spac
     assert control.start(space.path)[1] == "it runs already"
 
 
+@pytest.mark.usefixtures("running", "configured")
+def test_ids_and_ages_are_those_that_the_logs_tell(space):
+    """A responder tells the attacker's key from the owner's by its age."""
+    iam, records = client(space, "iam"), space.record.events.values()
+    users = {one["Arn"]: one for one in iam.list_users()["Users"]}
+    used = {one["userIdentity"]["arn"]: one["userIdentity"]["principalId"] for one in records
+            if one["userIdentity"].get("type") == "IAMUser" and "arn" in one["userIdentity"]}  # fmt: skip
+    assert {users[arn]["UserId"] for arn in users.keys() & used.keys()} <= set(used.values())
+    assert users.keys() & used.keys()
+    assert all(one["UserId"].startswith("AIDA") for one in users.values())
+    begin = min(one["eventTime"] for one in records)
+    made = {one["responseElements"]["accessKey"]["accessKeyId"]: one["eventTime"] for one in records
+            if one["eventName"] == "CreateAccessKey" and not one.get("errorCode")}  # fmt: skip
+    seen = set()
+    for one in users.values():
+        for key in iam.list_access_keys(UserName=one["UserName"])["AccessKeyMetadata"]:
+            seen.add(key["AccessKeyId"])
+            told = f"{key['CreateDate']:%Y-%m-%dT%H:%M:%SZ}"
+            assert told == made.get(key["AccessKeyId"], told)
+            assert key["AccessKeyId"] in made or told < begin
+    assert seen & made.keys()
+    roles = {one["RoleId"] for one in iam.list_roles()["Roles"]}
+    assert {one["userIdentity"]["sessionContext"]["sessionIssuer"]["principalId"] for one in records
+            if one["userIdentity"].get("type") == "AssumedRole"} & roles  # fmt: skip
+    assert iam.get_role(RoleName="devRole")["Role"]["RoleId"] in roles
+
+
 def test_two_starts_at_once_make_one_account(space):
     control.stop(space.path)
     with ThreadPoolExecutor(2) as pool:

@@ -104,6 +104,7 @@ def _load_identities(account: str, content: State) -> None:
         iam.create_policy("", path, json.dumps(policy["document"]), policy["PolicyName"], [])
     for user in content.get("users", []):
         made = iam.create_user("us-east-1", user["UserName"], user.get("Path", "/"))
+        made.id, made.create_date = user.get("Id", made.id), user.get("CreateDate", made.create_date)
         for key in user.get("keys", []):
             _load_key(iam, made, key)
         made.policies.update({name: json.dumps(document) for name, document in user.get("inline", {}).items()})
@@ -115,14 +116,18 @@ def _load_identities(account: str, content: State) -> None:
         made = iam.create_role(
             role["RoleName"], json.dumps(role["trust"]), role.get("Path", "/"), None, "", [], duration
         )
+        made.create_date = role.get("CreateDate", made.create_date)
+        if "Id" in role:  # by which moto knows it
+            iam.roles[role["Id"]] = iam.roles.pop(made.id)
+            made.id = role["Id"]
         made.policies.update({name: json.dumps(document) for name, document in role.get("inline", {}).items()})
         for arn in role.get("attached", []):
             iam.attach_role_policy(arn, role["RoleName"])
 
 
-def _load_key(iam: Any, user: Any, key: dict[str, str]) -> None:  # noqa: ANN401 - moto has no types
+def _load_key(iam: Any, user: Any, key: dict[str, Any]) -> None:  # noqa: ANN401 - moto has no types
     made = AccessKey(user.name, "AKIA", iam.account_id, key["Status"])
-    made.access_key_id = key["AccessKeyId"]
+    made.access_key_id, made.create_date = key["AccessKeyId"], key.get("CreateDate", made.create_date)
     user.access_keys.append(made)
     iam.access_keys[made.access_key_id] = made
 

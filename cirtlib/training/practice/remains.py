@@ -7,6 +7,7 @@ import copy
 from typing import Any
 
 from cirtlib.training.exercise.record import Record
+from cirtlib.training.practice.identities import identified
 
 Json = dict[str, Any]
 
@@ -17,7 +18,8 @@ def completed(record: Record) -> Json:
     Returns
     -------
     dict
-        As `Record.after`; an account may have `key_pairs`, each with Region, KeyName, KeyPairId and KeyFingerprint.
+        As `Record.after`, with ids and ages of users, roles and keys; an account may have `key_pairs`, each with
+        Region, KeyName, KeyPairId and KeyFingerprint.
     """
     state: Json = copy.deepcopy(record.after)
     for pair in record.truth["attacker_events"]:
@@ -36,4 +38,4 @@ def completed(record: Record) -> Json:
             for instance in content.get("instances", []):
                 if profile and instance["InstanceId"] in started:
                     instance["IamInstanceProfile"] = profile
-    return state
+    return identified(state, record)
