@@ -182,7 +182,9 @@ def _judge(row: dict[str, Any], steps: _Steps) -> Judgement:
 
 
 def _denied(row: dict[str, Any], call: str, principal: str, steps: _Steps) -> Judgement | None:
-    """The step whose deny stops the call, as the evaluator of policies has it."""
+    """The step whose deny stops the call, as the evaluator of policies has it; a sign-in ends with its password."""
+    if call == "signin:ConsoleLogin" and principal in steps.passwords:
+        return _sign_in(principal, steps)  # no deny keeps anybody from signing in
     who = principal
     if row["principal_type"] == "FederatedUser":  # the policies of the user who made the token bind it
         account, name = str(row["account_id"]), str(row["user_name"] or "")
