@@ -43,8 +43,9 @@ def still_open(facts: Facts, closed: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `OPEN`; open ones first. `state`, at `as_of`, is open, unknown (the logs do not tell), closed (by a call that `event_ids`
-        names last, or by the latest snapshot of the account) or expired. What a policy denies still counts as open.
+        `OPEN`; open ones first. `state`, at `as_of`, is open, unknown (the logs do not tell), closed (by a call that
+        `event_ids` names last, or by the latest snapshot of the account) or expired. What a policy denies still counts
+        as open.
     """
     now = pd.Timestamp(queries.as_of(facts.case))
     made = {edge["to"]: edge["evidence"] for edge in facts.scope.edges if edge["kind"] == "created"}
