@@ -11,6 +11,11 @@ _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u20
 _NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?", re.IGNORECASE)
 
 
+def many(count: int, noun: str) -> str:
+    """A count with its noun: `1 call`, `1,500 calls`."""
+    return f"{count:,} {noun}{'s'[: count != 1]}"
+
+
 def visible(text: str, *, keep: str = "") -> str:
     r"""Text with control and direction-changing characters as `\uXXXX`, those in `keep` left as they are.
 

@@ -35,6 +35,7 @@ START = datetime(2026, 6, 10, 12, tzinfo=UTC)
 COLUMNS = [
     "event_id", "event_time", "account_id", "region", "event_source", "event_name", "principal", "principal_type",
     "access_key_id", "minted_key", "minted_principal", "session_name", "user_name", "request", "response", "outcome",
+    "principal_id",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ HOSTILE = ["$(reboot)", "-rf", "'; x", "a\nb", "\u202egnp", "${now}", "$${now}",
 TRUSTED = Trust(BACKDOOR, TRUST, ("e-1",), "an earlier event", exact=True)
 STEPS = [
     catalogue.key_inactive(MADE, "AKIAIOSFODNN7EXAMPLE"),
-    catalogue.deny_user(MADE, rollback={"requires": (), "not_before": None}, reopens=True),
+    catalogue.deny_user(MADE),
     catalogue.deny_role(DEV, requires=(), reopens=False),
     catalogue.close_trust(DEV, TRUSTED),
     catalogue.revoke(DEV, after=f"deny {DEV}"),
@@ -26,6 +26,7 @@ STEPS = [
     catalogue.inline_policy(DEV, "work", {"Version": "2012-10-17", "Statement": []}),
     catalogue.leave_group(MADE, "admins"),
     catalogue.delete_login_profile(MADE),
+    catalogue.delete_known_password(MADE),
     resources.start_logging(TRAIL),
     keeping.protect(INSTANCE),
     keeping.snapshot_volumes(INSTANCE, case="ir-001"),

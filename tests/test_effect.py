@@ -66,6 +66,8 @@ def test_what_breaks_is_told_with_whose_and_until_when():
     assert one["sessions"] == ["carol"]
     assert one["services"] == ["s3"]
     assert "verify.sh passes" in one["until"]
+    (said,) = [one for one in judged()["says"] if one.startswith("Breaks")]
+    assert "4 calls that succeeded in the 4.0 days of the logs, about 1.0 a day (s3)" in said
 
 
 def entered(who, *, door):

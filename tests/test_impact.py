@@ -242,6 +242,7 @@ class Described:
     complete = True
     access_keys = ({"AccessKeyId": "AKIAOFF", "Status": "Inactive"}, {"AccessKeyId": "AKIAON", "Status": "Active"})
     users = ({"Arn": f"arn:aws:iam::{ACCOUNT}:user/there"},)
+    login_profiles = ({"UserName": "there"},)
     roles = ()
     instances = ({"InstanceId": "i-1", "State": {"Name": "running"}},)
     snapshots = ()
@@ -260,6 +261,8 @@ class Described:
         (f"principal:arn:aws:iam::{ACCOUNT}:user/there", "open"),
         (f"principal:arn:aws:iam::{ACCOUNT}:user/gone", "closed"),
         (f"principal:arn:aws:iam::{ACCOUNT}:role/unasked", None),
+        (f"login_profile:arn:aws:iam::{ACCOUNT}:user/there", "open"),
+        (f"login_profile:arn:aws:iam::{ACCOUNT}:user/gone", "closed"),
         (f"resource:arn:aws:ec2:us-east-1:{ACCOUNT}:instance/i-1", "open"),
         (f"resource:arn:aws:ec2:us-east-1:{ACCOUNT}:instance/i-2", "closed"),
         (f"resource:arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-3", None),

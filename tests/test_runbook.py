@@ -116,6 +116,14 @@ def test_who_approves(plan):
         )
 
 
+def test_one_step_is_not_steps(plan):
+    """A phase of one step names it once, in the singular, and so does the plan that has no other."""
+    text = runbook(replace(plan, steps=plan.steps[:1]))
+    assert f"1 step of this phase, {plan.steps[0].id}. Name" in text
+    assert "1 step in 1 account" in text
+    assert "1 steps" not in text
+
+
 def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
     """Effect, use by others, limits and exposure are told before anything is run."""
     first = replace(plan.steps[7], used_by=USED, does_not_stop=("Live sessions.",), prerequisites=("A profile.",),
@@ -134,6 +142,7 @@ def test_what_it_stops_and_breaks_stands_before_the_steps(plan):
     assert "| s3:GetObject | public \\| bucket | e1, e2 |" in top
     assert "could not be judged" not in top
     assert "1,500 calls, about 187.5 a day" in top
+    assert "Counted here, and in the impact of each step, are the days before the attack" in top
     assert "hours (UTC): 8-10, 14" in top
     assert f"Live sessions. ({first.id})" in top
     assert "Port 22 of i-1 stays open." in top

@@ -20,6 +20,7 @@ from cirtlib.sources.s3 import layout
 from cirtlib.sources.s3.bucket import Bucket, answer
 from cirtlib.sources.s3.listing import Inventory
 from cirtlib.sources.s3.reading import Ref
+from cirtlib.text import many
 
 _DAYS = 3  # days that are listed
 _FOLDERS = 8  # folders of accounts that are listed
@@ -94,7 +95,7 @@ def rows(case: Case, aws: Aws, place: Place, accounts: Sequence[str]) -> Iterato
     named = {account for folder in folders if (account := layout.spot(folder).account)}
     wanted = [one for one in folders if not case.accounts or layout.spot(one).account in {"", *case.accounts}]
     sample = _sample(case, bucket, place, wanted)
-    yield Row(by, "", f"list {place}", "ok", f"logs of {_many(len(named), 'account')}" if named else "no layout of AWS")
+    yield Row(by, "", f"list {place}", "ok", f"logs of {many(len(named), 'account')}" if named else "no layout of AWS")
     if named:
         for account in sorted(set(accounts) - named):
             yield Row(account, "", f"logs in {place}", "off", "holds no logs of this account")
@@ -177,7 +178,7 @@ def _estimate(account: str, place: Place, sample: Sample) -> Row:
     """Objects, gigabytes, minutes and Athena's price, and from what they were reckoned."""
     what = f"amount in {place}"
     days = ", ".join(f"{day}" for day in sample.days)
-    basis = f"{_many(len(sample.days), 'day')} ({days}) of {_many(len(sample.folders), 'account')}"
+    basis = f"{many(len(sample.days), 'day')} ({days}) of {many(len(sample.folders), 'account')}"
     if not sample.refs:
         return Row(account, "", what, "unknown", f"nothing was delivered on {basis}")
     factor = sample.of_days / len(sample.days) * sample.of_folders / len(sample.folders)
@@ -188,7 +189,7 @@ def _estimate(account: str, place: Place, sample: Sample) -> Row:
     said = (
         f"{least}{objects:,.0f} objects, {_gigabytes(size)}, {_minutes(minutes)} to collect with one process, "
         f"{_dollars(size / 1e12 * PRICE)} for each question that Athena asks of all of it; "
-        f"an estimate for {_many(sample.of_days, 'day')} of {_many(sample.of_folders, 'account')}, from {basis}"
+        f"an estimate for {many(sample.of_days, 'day')} of {many(sample.of_folders, 'account')}, from {basis}"
     )
     return Row(account, "", what, "ok", said)
 
@@ -203,7 +204,3 @@ def _minutes(minutes: float) -> str:
 
 def _dollars(price: float) -> str:
     return f"{price:,.2f} USD" if price >= 0.01 else "less than 0.01 USD"
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

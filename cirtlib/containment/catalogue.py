@@ -81,8 +81,11 @@ def key_inactive(user: str, key_id: str) -> Step:
     )
 
 
-def deny_user(user: str, *, rollback: dict[str, Any], reopens: bool) -> Step:
-    """Attach AWSDenyAll to a user: it stops the user's sessions and console too, which a disabled key does not."""
+def deny_user(user: str) -> Step:
+    """Attach AWSDenyAll to a user: it stops the user's sessions and console too, which a disabled key does not.
+
+    When it may be lifted, the plan says once it has all other steps (`returning.conditions`).
+    """
     name, policy = name_of(user), deny_all(user)
     attached = read(
         call("iam", "ListAttachedUserPolicies", UserName=name),
@@ -96,10 +99,9 @@ def deny_user(user: str, *, rollback: dict[str, Any], reopens: bool) -> Step:
         api=call("iam", "AttachUserPolicy", UserName=name, PolicyArn=policy),
         captures={"denied": {**attached, "expected": False}},
         verify={**attached, "expected": True},
-        rollback={"api": call("iam", "DetachUserPolicy", UserName=name, PolicyArn=policy), **rollback},
-        rollback_note="Sessions of a user live up to 36 hours: the deny may go when those from before the key was "
-        "deactivated have run out.",
-        reopens=reopens,
+        rollback={"api": call("iam", "DetachUserPolicy", UserName=name, PolicyArn=policy)},
+        rollback_note="Not before what the attacker came in with as this user is taken away.",
+        reopens=True,
         side_effects=(
             "The user can do nothing at all, in the console and by any key or session.",
             "sts:GetCallerIdentity still answers: the credential is alive, it has no access.",
@@ -288,6 +290,38 @@ def delete_login_profile(user: str) -> Step:
         side_effects=(
             "Nobody signs in to the console as this user until a new password is made.",
             "A console session that is open lives on; the deny on the user stops it.",
+        ),
+    )
+
+
+def delete_known_password(user: str) -> Step:
+    """Delete a console password from before the attack that the attacker knows.
+
+    UpdateLoginProfile with a new one would do as well, but then a secret has to be in the plan, or in its runner; and
+    with PasswordResetRequired alone whoever knows the old password chooses the next.
+    """
+    name = name_of(user)
+    get = call("iam", "GetLoginProfile", UserName=name)
+    return _step(
+        f"known-password {user}",
+        "contain",
+        user,
+        title=f"Delete the console password of {visible(name)}, which the attacker knows",
+        api=call("iam", "DeleteLoginProfile", UserName=name),
+        captures={
+            "has_password": read(get, "type(LoginProfile)", expected="object"),
+            "profile": read(get, "LoginProfile"),
+        },
+        verify=read(get, "type(LoginProfile)", expected=None),
+        rollback_note="Nobody can put the old password back, and the attacker knows it. The owner gets a new one: see "
+        "“Recover”. No password stands in this plan or in what its scripts save.",
+        side_effects=(
+            f"{visible(name)} cannot sign in to the console either, until given a new password.",
+            "Access keys, MFA devices and permissions of the user stay as they are.",
+        ),
+        does_not_stop=(
+            "A console session that is open lives on; only the deny on the user stops it.",
+            "Whatever else the owner opens with the same password.",
         ),
     )
 

@@ -16,7 +16,7 @@ import pandas as pd
 from cirtlib.containment.incident import Incident
 from cirtlib.containment.step import Plan, Step
 from cirtlib.policy import NOT_KNOWN, Request, evaluate
-from cirtlib.text import visible
+from cirtlib.text import many, visible
 from cirtlib.trust import document, statements
 
 STOPPED, ALIVE, EXPIRED, POSSIBLE, UNKNOWN = "stopped", "alive", "expired", "possible", "unknown"
@@ -182,7 +182,9 @@ def _judge(row: dict[str, Any], steps: _Steps) -> Judgement:
 
 
 def _denied(row: dict[str, Any], call: str, principal: str, steps: _Steps) -> Judgement | None:
-    """The step whose deny stops the call, as the evaluator of policies has it."""
+    """The step whose deny stops the call, as the evaluator of policies has it; a sign-in ends with its password."""
+    if call == "signin:ConsoleLogin" and principal in steps.passwords:
+        return _sign_in(principal, steps)  # no deny keeps anybody from signing in
     who = principal
     if row["principal_type"] == "FederatedUser":  # the policies of the user who made the token bind it
         account, name = str(row["account_id"]), str(row["user_name"] or "")
@@ -325,7 +327,7 @@ def _says(result: dict[str, Any]) -> list[str]:
     """The result in sentences."""
     mine, others = result["attacker"], result["legitimate"]
     possible = sum(one["count"] for one in mine[POSSIBLE])
-    total = f"Of {mine['calls']} calls of the attacker's that succeeded, {mine[STOPPED]} are stopped"
+    total = f"Of {many(mine['calls'], 'call')} of the attacker's that succeeded, {mine[STOPPED]} are stopped"
     over = f"{mine[EXPIRED]} were made with credentials that have expired since"
     said = [f"{total}, {over}, and {possible or 'none'} would still be possible."]
     if mine[ALIVE]:
@@ -336,7 +338,8 @@ def _says(result: dict[str, Any]) -> list[str]:
         said.append(f"Still possible: {one['count']} times {one['call']} by {who}: {why}.")
     for one in others["broken"]:
         until = f", until {one['until']}" if one["until"] else ""
-        what = f"about {one['calls_a_day']} calls a day ({', '.join(one['services'][:5])})"
+        calls = f"{many(one['calls'], 'call')} that succeeded in the {others['days']} days of the logs"
+        what = f"{calls}, about {one['calls_a_day']} a day ({', '.join(one['services'][:5])})"
         said.append(f"Breaks: {visible(one['principal'])}, {what}, by {one['step']}{until}.")
     if not others["broken"]:
         said.append("No rightful call breaks, as far as the logs tell.")

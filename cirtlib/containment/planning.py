@@ -13,7 +13,7 @@ from typing import Any
 from cirtlib import exposure, queries, snapshot, techniques
 from cirtlib import scope as scoping
 from cirtlib.case import Case
-from cirtlib.containment import brake, catalogue, effect, narrower, outside, resources, responders, usage
+from cirtlib.containment import brake, catalogue, effect, narrower, outside, resources, responders, returning, usage
 from cirtlib.containment.documents import plan_policies
 from cirtlib.containment.doors import close_doors
 from cirtlib.containment.history import about_user, gone, items, key_users
@@ -93,7 +93,8 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     instances(draft)
     users = _users(draft)
     _keys(draft, users)
-    _denied_users(draft, users)
+    _denied_users(draft)
+    known = returning.known_passwords(draft)
     _denied_roles(draft)
     close_doors(draft)
     isolate_instances(draft)
@@ -102,6 +103,7 @@ def build(incident: Incident, *, technique_of: TechniqueOf = lambda source, name
     plan_rows(draft, preserve=False)
     _revocations(draft)
     undo(draft)
+    returning.conditions(draft, users, known)
     for node in of(draft, "resource", ":instance/", ("compromised", "attacker_created")):
         if f"snapshot {node['value']}" in draft.steps:
             draft.add(resources.stop(node["value"]), nodes=[node])
@@ -224,23 +226,15 @@ def _keys(draft: Draft, users: dict[str, str]) -> None:
             draft.add(catalogue.key_inactive(user, key), nodes=[node], because=made)
 
 
-def _denied_users(draft: Draft, users: dict[str, str]) -> None:
+def _denied_users(draft: Draft) -> None:
     for node in of(draft, "principal", ":user/", ("compromised", "attacker_created")):
         user = node["value"]
         deleted = gone(draft.incident.history, "DeleteUser", userName=catalogue.name_of(user))
         if deleted and deleted.account == user.split(":")[4]:
             draft.reasons[node["id"]] = f"deleted by event {deleted.event_id}"
             continue
-        keys = [f"key {key}" for key, owner in users.items() if owner == user and f"key {key}" in draft.steps]
-        console = draft.incident.node("credential", user) is not None
-        late = {"step": sorted(keys)[-1] if keys else f"deny {user}", "seconds": catalogue.USER_SESSION_SECONDS}
-        step = catalogue.deny_user(
-            user,
-            rollback={"requires": keys, "not_before": late},
-            reopens=made_by_attacker(draft, node) or console or not keys,
-        )
         because = [act for act in about_user(draft.incident.history, user) if act.attacker and act.name == "CreateUser"]
-        draft.add(step, nodes=[node], because=because)
+        draft.add(catalogue.deny_user(user), nodes=[node], because=because)
 
 
 def _denied_roles(draft: Draft) -> None:

@@ -23,6 +23,7 @@ from cirtlib.containment.document import (
 )
 from cirtlib.containment.handwork import by_hand, step_commands, undo_commands
 from cirtlib.containment.step import Plan, Step
+from cirtlib.text import many
 
 PHASES = {
     "preserve": "Preserve: logging back on, evidence before it can be lost",
@@ -42,11 +43,15 @@ _ORDER = (
     "The order matters: everything is denied and the doors are closed before sessions are revoked, or those minted in "
     "between would live again when the deny is lifted."
 )
+_COUNTED = (
+    "Counted here, and in the impact of each step, are the days before the attack, with calls that failed; what "
+    "breaks, above, counts the calls that succeeded in all of the logs, those during and after the attack too."
+)
 _TITLES = {
     "attacker.by_step": "Calls of the attacker that are stopped, by the step that stops them",
     "attacker.possible": "Calls of the attacker that stay possible, and why",
     "attacker.unknown": "Calls of the attacker that could not be judged",
-    "legitimate.broken": "Calls of others that stop",
+    "legitimate.broken": "Calls of others that stop, of those that succeeded in all of the logs",
     "legitimate.unknown": "Calls of others that could not be judged",
 }
 _LISTED = 5  # of a list in a sentence
@@ -76,12 +81,12 @@ def folders(plan: Plan) -> dict[str, Plan]:
 
 def blocks(plan: Plan) -> list[Block]:
     """Content of the runbook, in the order in which it is read."""
-    accounts = f"{len(plan.accounts)} account{'s' if len(plan.accounts) != 1 else ''}"
+    accounts = many(len(plan.accounts), "account")
     return [
         Heading(1, ["Containment plan: ", plan.title]),
         Paragraph([
             "Case ", Code(plan.case), f", plan {scripts.plan_id(plan)}, made from the evidence as of {plan.as_of}. ",
-            f"{len(plan.steps)} steps in {accounts}: {', '.join(plan.accounts) or 'none'}. ",
+            f"{many(len(plan.steps), 'step')} in {accounts}: {', '.join(plan.accounts) or 'none'}. ",
             "Tick and sign as you go; nothing in this file runs anything by itself.",
         ]),
         *_decisions(plan),
@@ -165,9 +170,10 @@ def _usage(plan: Plan) -> list[Block]:
     ordered = sorted(rows.items(), key=lambda row: -max((step.used_by or {}).get("calls", 0) for step in row[1]))
     if not ordered:
         return [Paragraph(["The plan has no step."])]
+    counted = Paragraph([_COUNTED])
     lines: list[list[Words]] = [[[Code(target)], _steps([one.id for one in steps]), [text]]
                                 for (target, text), steps in ordered]  # fmt: skip
-    return [Table(["Target", "Steps", "Use by others, before the attack"], lines)]
+    return [counted, Table(["Target", "Steps", "Use by others, before the attack"], lines)]
 
 
 def use(step: Step) -> str:
@@ -177,8 +183,7 @@ def use(step: Step) -> str:
         return ""
     if not used["calls"]:
         return "Nobody else used it in the baseline."
-    calls = f"{used['calls']:,} call{'s' if used['calls'] != 1 else ''}"
-    parts = [f"{calls}, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
+    parts = [f"{many(used['calls'], 'call')}, about {used['calls_a_day']:g} a day ({used['first']} to {used['last']})"]
     for name in ("callers", "services", "sessions"):
         if used[name]:
             parts.append(f"{name}: {_said(used[name])}")
@@ -208,7 +213,7 @@ def _brakes(plan: Plan) -> list[Block]:
     if not plan.brakes:
         return []
     rows: list[Words] = [
-        [Strong(brake.title), ": ", File(f"{folder}/runbook.md"), f", {len(brake.steps)} steps."]
+        [Strong(brake.title), ": ", File(f"{folder}/runbook.md"), f", {many(len(brake.steps), 'step')}."]
         for folder, brake in folders(plan).items()
     ]
     return [
@@ -266,7 +271,8 @@ def _phases(plan: Plan) -> list[Block]:
     for phase, title in PHASES.items():
         steps = [step for step in plan.steps if step.phase == phase]
         if steps:
-            what = f"{len(steps)} steps of this phase, {steps[0].id} to {steps[-1].id}."
+            span = f"{steps[0].id} to {steps[-1].id}" if len(steps) > 1 else steps[0].id
+            what = f"{many(len(steps), 'step')} of this phase, {span}."
             found += [Heading(2, [title], phase), Approval(approval.PHASES[phase], [what])]
         for step in steps:
             found += _section(step, switch=step.account != account)

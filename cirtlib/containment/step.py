@@ -22,6 +22,7 @@ _WORDS = {
     "inline": "undo-inline-policy",
     "group": "leave-group",
     "login": "delete-password",
+    "known-password": "delete-known-password",
 }
 
 Api = dict[str, Any]

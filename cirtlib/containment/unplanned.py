@@ -104,6 +104,27 @@ def _outside(draft: Draft, value: str) -> str:
     return "not a user or role that IAM can deny: contain the identity behind it"
 
 
+def _user_again(deny: Step, steps: tuple[Step, ...], undo: str) -> list[dict[str, str]]:
+    """How a user comes back: first the new password, where the old one was deleted as known, then the rest."""
+    name = visible(name_of(deny.target))
+    password = next((s for s in steps if s.key == f"known-password {deny.target}"), None)
+    late = deny.rollback["not_before"]["step"] if isinstance(deny.rollback, dict) else deny.id
+    when = f"the user's own machine and secrets are clean, and 36 hours have passed since {late} ran"
+    if password is None:
+        return [_note(deny, f"Give user {name} access again, with a new key or without one", when, undo)]
+    how = (
+        "as an administrator, with CreateLoginProfile and PasswordResetRequired (the user needs iam:ChangePassword): "
+        "draw the password only then, and hand it over in person. Enrol the MFA device together, best a passkey or "
+        "security key, which no look-alike page can pass on. Signing in works again, and choosing a password of one's "
+        "own, when the deny is lifted"
+    )
+    return [
+        _note(password, f"New password and an MFA device for {name}, then the deny may go",
+              "the owner is reached in person", how),
+        _note(deny, f"Give user {name} access again", f"the new password and the MFA device are there, {when}", undo),
+    ]  # fmt: skip
+
+
 _READS = ("GetSecretValue", "BatchGetSecretValue", "GetParameter", "GetParameters")
 
 
@@ -118,10 +139,7 @@ def recovery(steps: tuple[Step, ...]) -> tuple[dict[str, str], ...]:
             when = f"{again.id} is done and verify.sh passes" if again else "its sessions are revoked"
             notes.append(_note(step, f"Give role {name} back to its users", when, undo))
         elif operation == "AttachUserPolicy" and not step.reopens:
-            when = (
-                "the user's own machine and secrets are clean, and 36 hours have passed since the key was deactivated"
-            )
-            notes.append(_note(step, f"Give user {name} access again, with a new key or without one", when, undo))
+            notes += _user_again(step, steps, undo)
         elif operation == "PutRolePolicy" and step is again:
             when = "12 hours have passed, the longest that a session from before can live"
             notes.append(_note(step, f"Lift the revocation on role {name}", when, undo))

@@ -20,7 +20,7 @@ from cirtlib.case import Case, parse_time
 from cirtlib.containment.catalogue import name_of
 from cirtlib.containment.step import Step
 from cirtlib.engine import duckdb as engine
-from cirtlib.text import visible
+from cirtlib.text import many, visible
 
 MOST = 10  # callers, services and sessions that a step lists
 NAMED = 5  # and that its sentence names
@@ -250,7 +250,7 @@ def _impact(step: Step, rows: pd.DataFrame, use: dict[str, Any], baseline: Habit
             "depends on it: ask its owner first."
         )
         if use["calls"]:
-            said.append(f"In all logs {_many(use['calls'], 'call')} by it are neither the attacker's nor unclear.")
+            said.append(f"In all logs {many(use['calls'], 'call')} by it are neither the attacker's nor unclear.")
     elif _asked(step):
         said.append(sentence(rows, use, baseline))
         said += _shut_out(step, rows) + _peers(rows)
@@ -268,7 +268,7 @@ def sentence(rows: pd.DataFrame, use: dict[str, Any], baseline: Habits, *, verb:
         if asked_for:
             return f"In {span} its sessions were asked for {asked_for} times ({_list(callers(rows))}) and made no call."
         return f"In {span} the logs show nobody using it."
-    much = f"{_many(use['calls'], 'call')} that are not the attacker's, about {use['calls_a_day']:g} a day"
+    much = f"{many(use['calls'], 'call')} that are not the attacker's, about {use['calls_a_day']:g} a day"
     when = f"last at {use['last']}, in the hours {_hours(use['hours'])} (UTC)"
     parts = [f"In {span} {verb} {much}, {when}", f"services: {_list(_most(calls, 'service'))}"]
     if callers(rows):
@@ -294,10 +294,6 @@ def _shut_out(step: Step, rows: pd.DataFrame) -> list[str]:
 def _peers(rows: pd.DataFrame) -> list[str]:
     peers = _most(rows[rows["how"] == "peer"], "session")
     return [f"Other instances with the same role, which this step does not touch: {_list(peers)}."] if peers else []
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s'[: count != 1]}"
 
 
 def _list(values: list[str]) -> str:

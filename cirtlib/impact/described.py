@@ -35,8 +35,11 @@ def _found(name: str, value: str, one: Snapshot) -> tuple[bool, str] | None:
     if name.startswith("access_key:AKIA"):
         states = {row["AccessKeyId"]: str(row["Status"]) for row in one.access_keys}
         return bool(one.users), states.get(value, "")
-    if name.startswith("principal:") and ":user/" in value:
-        return bool(one.users), "there" if value in {row["Arn"] for row in one.users} else ""
+    if ":user/" in value and name.startswith(("principal:", "login_profile:")):
+        users = {row["Arn"] for row in one.users}
+        if name.startswith("login_profile:"):
+            users = {arn for arn in users if arn.rsplit("/", 1)[-1] in {row["UserName"] for row in one.login_profiles}}
+        return bool(one.users), "there" if value in users else ""
     if name.startswith("principal:") and ":role/" in value:
         return bool(one.roles), "there" if value in {row["Arn"] for row in one.roles} else ""
     if machine := _INSTANCE.search(value):

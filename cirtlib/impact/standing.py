@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib import identity, queries, snapshot
+from cirtlib import identity, passwords, queries, snapshot
 from cirtlib.facts import Facts
 from cirtlib.impact import described
 
@@ -38,13 +38,14 @@ def closings(facts: Facts) -> pd.DataFrame:
 
 
 def still_open(facts: Facts, closed: pd.DataFrame) -> pd.DataFrame:
-    """Credentials of the extent, things that the attacker made, and what they opened, with the state at `as_of`.
+    """Credentials of the extent, passwords that the attacker knows, things that they made, and what they opened.
 
     Returns
     -------
     DataFrame
-        `OPEN`; open ones first. `state` is open, unknown (the logs do not tell), closed (by a call that `event_ids`
-        names last, or by the latest snapshot of the account) or expired. What a policy denies still counts as open.
+        `OPEN`; open ones first. `state`, at `as_of`, is open, unknown (the logs do not tell), closed (by a call that
+        `event_ids` names last, or by the latest snapshot of the account) or expired. What a policy denies still counts
+        as open.
     """
     now = pd.Timestamp(queries.as_of(facts.case))
     made = {edge["to"]: edge["evidence"] for edge in facts.scope.edges if edge["kind"] == "created"}
@@ -53,11 +54,12 @@ def still_open(facts: Facts, closed: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for node in facts.extent:
         if node["kind"] == "credential" or node["id"] in made:
-            row = _node(node, made.get(node["id"]) or list(facts.evidence(node["id"]))[:1], closed, now)
-            said = described.state(node, states.get(str(node["account"])), row[4])
-            if said and row[0] in ("open", "unknown"):
-                row[0], row[6] = said
-            rows.append(row)
+            rows.append(_node(node, made.get(node["id"]) or list(facts.evidence(node["id"]))[:1], closed, now))
+    rows += _passwords(facts)
+    for row in rows:
+        said = described.state({"id": row[2], "value": row[2].partition(":")[2]}, states.get(str(row[3])), row[4])
+        if said and row[0] in ("open", "unknown"):
+            row[0], row[6] = said
     rows += _opened(facts, {one for ids in made.values() for one in ids})
     table = pd.DataFrame(rows, columns=list(_MADE))[list(OPEN)]
     for name in ("since", "until"):
@@ -113,6 +115,26 @@ def _node(node: dict[str, Any], evidence: list[str], closed: pd.DataFrame, now: 
     else:
         state, why = "open", "no later record here deletes, deactivates or terminates it"
     return [state, what, name, node["account"], since, until, why, evidence]
+
+
+def _passwords(facts: Facts) -> list[list[Any]]:
+    """Rows of console passwords that the attacker did not set, and signed in with."""
+    records = queries.sql(
+        facts.case, f"SELECT {', '.join(passwords.COLUMNS)} FROM events WHERE {passwords.WHERE}", engine="local"  # noqa: S608 - ours
+    )  # fmt: skip
+    rows = []
+    for one in passwords.known(records, facts.scope.verdicts, facts.scope.nodes, facts.scope.edges):
+        state, until, why = "open", pd.NaT, "the attacker signed in with it, and no later record here changes it"
+        ids = list(one.event_ids)
+        if one.changed:
+            name = one.changed["event_name"]
+            why, until = f"{name} by {one.changed['principal']}", one.changed["event_time"]
+            ids.append(str(one.changed["event_id"]))
+            state = "unknown" if name == "UpdateLoginProfile" else "closed"
+            why += ": whether it set another, or only asked for one, is not in its record" * (state == "unknown")
+        place = [one.user.split(":")[4], one.since, until]
+        rows.append([state, "password, known", f"login_profile:{one.user}", *place, why, ids])
+    return rows
 
 
 def _opened(facts: Facts, made: set[str]) -> list[list[Any]]:
