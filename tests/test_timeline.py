@@ -343,6 +343,18 @@ def test_words_say_who_did_what_to_whom(outcome, principal, said):
     assert row["words"] == said
 
 
+def test_words_name_the_mailbox_that_was_exported():
+    """Not only the role that writes it: the mailbox, and the bucket where it lies."""
+    asked = {"entityId": "box-1", "roleArn": "arn:aws:iam::1:role/mail", "s3BucketName": "amzn-s3-demo-bucket"}
+    act = {"event_source": "workmail.amazonaws.com", "event_name": "StartMailboxExportJob", "principal": None,
+           "outcome": "ok"}  # fmt: skip
+    assert wording.words(act, targets(json.dumps(asked), None)) == (
+        "somebody unnamed exported a mailbox to a bucket: box-1, arn:aws:iam::1:role/mail, amzn-s3-demo-bucket"
+    )
+    described = techniques.describe(act["event_source"], act["event_name"])
+    assert (described.tactic, described.technique) == ("Collection", "T1114")
+
+
 def test_a_page_of_many_events_stays_small():
     """What is left out is said, and where it is."""
     many = acts(*[(0.01 * n, "iam", "ListUsers", {}) for n in range(ROWS_ON_PAGE + 5)])
