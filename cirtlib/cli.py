@@ -211,7 +211,8 @@ def scope(
     else:
         from cirtlib.investigation import extent_table
 
-        show(extent_table(found, news), form, out=out, title="extent of the compromise")
+        spare = ("account", "last_seen", "attacker_events", "first_seen")
+        show(extent_table(found, news), form, out=out, title="extent of the compromise", spare=spare)
         if news and form is Format.TABLE:
             show(news.table(), title=f"new since the scope as of {news.as_of}")
         warn(f"{len(found.leads)} leads, {len(found.gaps)} coverage gaps; --format json gives the whole scope")
@@ -244,11 +245,12 @@ def timeline(
 
     What lies in out/timeline as timesketch.csv and timesketch.jsonl is what Timesketch imports.
     """
-    from cirtlib.timeline import export
+    from cirtlib.timeline import brief, export
     from cirtlib.timeline import timeline as run
 
     loaded = load_case(case)
-    show(run(loaded, everything=everything), form, out=out)
+    found = run(loaded, everything=everything)
+    show(found, form, out=out, brief=brief(found), spare=("events", "source_ip"))
     names = ", ".join(file.name for file in export(loaded, everything=everything))
     warn(f"written: {names} in {loaded.out / 'timeline'}")
 

@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_SHOWN = 1000
+# Cells of at most so many characters are words of status, times, numbers and the like: these are never folded.
+_SHORT = 22
+# A column of longer text can still be read at this width.
+_READABLE = 24
 
 
 class Format(StrEnum):
@@ -46,11 +52,26 @@ def show_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
 
 
-def show(frame: "pd.DataFrame", form: Format = Format.TABLE, *, out: Path | None = None, title: str = "") -> None:
+def show(
+    frame: "pd.DataFrame",
+    form: Format = Format.TABLE,
+    *,
+    out: Path | None = None,
+    title: str = "",
+    brief: "pd.DataFrame | None" = None,
+    spare: Sequence[str] = (),
+) -> None:
     """Write a table to stdout or into the file `out`.
 
     JSON (a list of objects) and Parquet hold the values as they are. CSV holds control characters as escapes, and an
     apostrophe before text that a spreadsheet would take for a formula.
+
+    Parameters
+    ----------
+    brief
+        What a person sees in place of the whole table.
+    spare
+        Columns that give way, in this order, where the terminal is too narrow.
 
     Raises
     ------
@@ -58,7 +79,7 @@ def show(frame: "pd.DataFrame", form: Format = Format.TABLE, *, out: Path | None
         when Parquet would go to a terminal, or `out` cannot be written.
     """
     if form is Format.TABLE and out is None:
-        _show_table(frame, title)
+        _show_table(frame, title, brief=frame if brief is None else brief, spare=spare)
         return
     if form is Format.PARQUET and out is None and sys.stdout.isatty():
         raise CirtError("Parquet is no text: give a file with --out, or redirect the output")
@@ -112,16 +133,41 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any value
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _show_table(frame: "pd.DataFrame", title: str) -> None:
+def _show_table(frame: "pd.DataFrame", title: str, *, brief: "pd.DataFrame", spare: Sequence[str]) -> None:
     # In a pipe a table is as wide as it needs to be: folding there would tear values apart.
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100_000, markup=False, highlight=False)
-    table = Table(box=SIMPLE_HEAD, title=Text(visible(title)) if title else None, title_justify="left", pad_edge=False)
-    for name in frame.columns:
-        table.add_column(Text(visible(str(name))), overflow="fold")
-    for row in frame.head(ROWS_SHOWN).itertuples(index=False, name=None):
-        table.add_row(*(Text(_cell(value)) for value in row))
+    cells = {
+        visible(str(name)): [_cell(value) for value in brief.iloc[:ROWS_SHOWN, number]]
+        for number, name in enumerate(brief.columns)
+    }
+    for name in spare:
+        if _fits(cells, console.width):
+            break
+        cells.pop(name, None)
+    table = Table(
+        box=SIMPLE_HEAD, title=Text(visible(title)) if title else None, title_justify="left", pad_edge=False,
+        show_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    roomy = _fits(cells, console.width)
+    for name, column in cells.items():
+        width = _width(name, column)
+        table.add_column(Text(name), overflow="fold", width=width if roomy and width <= _SHORT else None)
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*map(Text, row))
     console.print(table)
+    if left := [str(name) for name in frame.columns if visible(str(name)) not in cells]:
+        warn(f"not shown: {', '.join(left)}; --format json or csv gives every column whole")
     if len(frame) > ROWS_SHOWN:
         warn(f"the first {ROWS_SHOWN:,} of {len(frame):,} rows; --format csv, json or parquet gives all")
     elif frame.empty:
         warn("no rows")
+
+
+def _width(name: str, column: list[str]) -> int:
+    return max(map(cell_len, [name, *column]))
+
+
+def _fits(cells: dict[str, list[str]], width: int) -> bool:
+    """Whether short columns have the room that they need, and long ones what makes them readable."""
+    needed = [_width(name, column) for name, column in cells.items()]
+    return sum(one if one <= _SHORT else min(one, _READABLE) for one in needed) + 2 * len(needed) <= width

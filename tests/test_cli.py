@@ -232,6 +232,10 @@ def test_timeline_plan_note_and_verify(own_incident: Case, capsys: pytest.Captur
     case = str(own_incident.path)
     assert main(["timeline", case, "--format", "json"]) == DONE
     assert json.loads(capsys.readouterr().out)
+    shown = main(["timeline", case]), capsys.readouterr()
+    assert shown[0] == DONE
+    assert shown[1].out.split("\n")[0].split() == ["start", "principal", "source_ip", "actions", "verdict", "events"]
+    assert re.search(r"not shown: .*event_ids; --format json or csv", shown[1].err)
     assert main(["note", case, "called the owner"]) == DONE
     assert "called the owner" in (own_incident.out / "notes.jsonl").read_text(encoding="utf-8")
     assert main(["plan", case]) == DONE

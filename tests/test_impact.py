@@ -94,6 +94,16 @@ def test_what_left_says_to_whom_and_taking_back_is_not_leaving():
     ]
 
 
+def test_an_exported_mailbox_left():
+    """Whose mailbox, into which bucket, by which role; asking how far the export is takes nothing."""
+    asked = {"organizationId": "m-1", "entityId": "box-1", "s3BucketName": "b", "roleArn": "arn:aws:iam::1:role/mail"}
+    found = came_of(
+        act(1, "workmail", "StartMailboxExportJob", asked),
+        act(2, "workmail", "DescribeMailboxExportJob", {"organizationId": "m-1", "jobId": "j"}),
+    )
+    assert rows(found["taken"]) == [("mailbox exported to a bucket", "m-1/box-1", "b, arn:aws:iam::1:role/mail")]
+
+
 def test_outsiders_are_read_from_policies_in_any_form():
     """An object, JSON text inside a request, a list of principals; a denial lets in nobody; deep nesting ends."""
     allow = {"Statement": {"Principal": {"AWS": [FOREIGN, ACCOUNT]}, "Effect": "Allow"}}

@@ -5,6 +5,8 @@ import json
 import pytest
 from more_scenarios import Evidence, scoped, small
 
+from cirtlib.case import load_case
+from cirtlib.exposure import way_in
 from cirtlib.training.generator import generate
 from tests.seeds import seeds
 
@@ -56,6 +58,28 @@ def test_the_owner_is_at_work_in_another_session_on_the_same_day(incidents):
         assert {r["eventTime"][:10] for r in own} == {one.truth["attack"]["first"][:10]}
         assert {r["sourceIPAddress"] for r in own} == {owner["address"]}
         assert not {tuple(pair) for pair in owner["events"]} & set(map(tuple, one.truth["attacker_events"]))
+
+
+@pytest.mark.parametrize("kind", ["IAMUser", "AssumedRole"])
+def test_the_way_in_compares_the_session_with_its_owner_at_work(incidents, tmp_path, kind):
+    """A session is new by nature: what its owner does in others tells that two people hold the password."""
+    one = next(
+        one
+        for one in incidents
+        if next(r for r in one.attacker if r["eventName"] == "ConsoleLogin")["userIdentity"]["type"] == kind
+    )
+    scoped(one.made, tmp_path / "case")
+    session, *_ = way_in(load_case(tmp_path / "case")).credentials
+    hands = next(cause for cause in session.causes if cause.role == "copied")
+    place, both = hands.factors
+    assert (place.name, place.holds, both.name, both.holds) == ("new place", "yes", "owner goes on", "yes")
+    network = one.truth["innocents"]["owner"]["address"].rpartition(".")[0]
+    assert f"from {network}.0/24" in both.text
+    named = [record for (event, _), record in one.events.items() if event in both.evidence]
+    assert named
+    for record in named:
+        assert record not in one.attacker
+        assert record["eventTime"] > one.truth["attack"]["first"]
 
 
 def test_another_user_gets_password_and_key_and_both_are_used_from_a_second_network(incidents):

@@ -28,6 +28,9 @@ def things():
         stolen("SendCommand", "ssm", 6, requestParameters={"instanceIds": MACHINES[:2]}),
         stolen("SendCommand", "ssm", 7, requestParameters={"targets": [{"key": "tag:a", "values": ["b"]}]}),
         stolen("RunInstances", "ec2", 8),
+        stolen("StartMailboxExportJob", "workmail", 9, requestParameters={
+            "organizationId": "m-1", "entityId": "box-1", "s3BucketName": "amzn-s3-demo-bucket", "s3Prefix": "mail",
+            "roleArn": DEV_ROLE}),
         sample.record("TerminateInstances", "ec2", time=at(20), requestParameters=several(MACHINES[1:]),
                       readOnly=False, eventID="gone", **BUILD),
         sample.record("StopTask", "ecs", time=at(21), readOnly=False, eventID="stopped", **stop, **BUILD),
@@ -94,7 +97,15 @@ def test_lateral_movement_lists_each_machine_of_a_command(many):
 
 def test_taken_out_names_everyone_let_in(many):
     """A snapshot that one call shared with an account and with all names both."""
-    assert list(ask(many, "taken_out")["shared_with"]) == ["999988887777, all"]
+    assert list(ask(many, "taken_out")["shared_with"].dropna()) == ["999988887777, all"]
+
+
+def test_taken_out_names_the_mailbox_that_was_exported(many):
+    """Whose mailbox, into which bucket, by which role."""
+    found = ask(many, "taken_out").set_index("event_id").loc["StartMailboxExportJob-9"]
+    assert list(found[["how", "target", "to_bucket", "by_role"]]) == [
+        "mailbox exported", "box-1", "amzn-s3-demo-bucket", DEV_ROLE,
+    ]  # fmt: skip
 
 
 def refused_attempts():

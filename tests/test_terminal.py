@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,63 @@ def test_a_long_table_says_that_it_is_cut(capsys: pytest.CaptureFixture[str]) ->
     assert f"the first 1,000 of {ROWS_SHOWN + 5:,} rows" in shown.err
     show(pd.DataFrame({"n": []}))
     assert "no rows" in capsys.readouterr().err
+
+
+@pytest.fixture
+def on_terminal(capsys, monkeypatch):
+    """What a terminal of so many columns shows, line by line, and what is said beside it."""
+
+    def shown(width: int, frame: pd.DataFrame, **how) -> tuple[list[str], str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        show(frame, **how)
+        said = capsys.readouterr()
+        return re.sub(r"\x1b\[\d*m", "", said.out).splitlines(), said.err
+
+    return shown
+
+
+@pytest.fixture
+def nodes() -> pd.DataFrame:
+    arn = "arn:aws:iam::111122223333:user/a-name-of-some-length"
+    moment = pd.Timestamp("2026-06-10T01:02:03Z")
+    return pd.DataFrame(
+        {"status": ["attacker_created"], "kind": ["credential"], "value": [arn], "account": ["111122223333"],
+         "confidence": ["certain"], "first_seen": [moment], "last_seen": [moment]}
+    )  # fmt: skip
+
+
+def test_a_narrow_terminal_leaves_columns_out_and_folds_no_word_of_status(on_terminal, nodes) -> None:
+    """Spare columns give way in their order, as few as need be, and are named; a wide terminal and a pipe have all."""
+    spare = ("account", "last_seen")
+    lines, said = on_terminal(115, nodes, spare=spare)
+    assert max(map(len, lines)) <= 115
+    assert lines[0].split() == ["status", "kind", "value", "confidence", "first_seen", "last_seen"]
+    assert "not shown: account; --format json or csv gives every column whole" in said
+    for word in ("attacker_created", "credential", "certain", "2026-06-10T01:02:03Z"):
+        assert any(re.search(rf"(^| ){word}( |$)", line) for line in lines), word
+    value = slice(lines[0].index("value"), lines[0].index("confidence"))
+    assert "".join(line[value].strip() for line in lines[2:]) == nodes["value"][0]
+    assert on_terminal(100, nodes, spare=spare)[0][0].split() == ["status", "kind", "value", "confidence", "first_seen"]
+    assert on_terminal(170, nodes, spare=spare) == (on_terminal(170, nodes)[0], "")
+
+
+def test_a_pipe_has_every_spare_column(nodes, capsys) -> None:
+    """There a table is as wide as it needs to be."""
+    show(nodes, spare=("account", "last_seen"))
+    shown = capsys.readouterr()
+    assert shown.out.split("\n")[0].split() == list(nodes.columns)
+    assert shown.err == ""
+
+
+def test_a_person_sees_the_brief_table_and_a_file_the_whole(frame, tmp_path, capsys) -> None:
+    """What the brief one lacks is named, with the way to it."""
+    show(frame, brief=frame[["event_time", "count"]])
+    shown = capsys.readouterr()
+    assert shown.out.split("\n")[0].split() == ["event_time", "count"]
+    assert "not shown: user_agent, mfa, resources; --format json or csv" in shown.err
+    show(frame, Format.CSV, brief=frame[["count"]], out=tmp_path / "t.csv")
+    assert list(pd.read_csv(tmp_path / "t.csv")) == list(frame.columns)
 
 
 def test_json_holds_the_values_and_only_ascii(frame: pd.DataFrame, capsysbinary: pytest.CaptureFixture) -> None:

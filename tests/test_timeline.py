@@ -343,6 +343,31 @@ def test_words_say_who_did_what_to_whom(outcome, principal, said):
     assert row["words"] == said
 
 
+def test_a_burst_in_brief_says_what_was_denied_and_an_account_where_there_are_several():
+    """One account goes without saying; calls that were denied are not told as done."""
+    told = [
+        (0, "iam", "CreateUser", {"principal": ALICE, "outcome": "denied"}),
+        (1, "iam", "ListUsers", {"principal": ALICE}),
+    ]
+    (one,) = wording.brief(bursts(acts(*told))).to_dict("records")
+    assert (one["principal"], one["actions"], one["events"]) == ("user alice", "CreateUser, ListUsers (1 denied)", 2)
+    other = (2, "iam", "ListUsers", {"principal": ALICE.replace("111122223333", "444455556666")})
+    names = wording.brief(bursts(acts(*told, other)))["principal"]
+    assert list(names) == ["user alice (111122223333)", "user alice (444455556666)"]
+
+
+def test_words_name_the_mailbox_that_was_exported():
+    """Not only the role that writes it: the mailbox, and the bucket where it lies."""
+    asked = {"entityId": "box-1", "roleArn": "arn:aws:iam::1:role/mail", "s3BucketName": "amzn-s3-demo-bucket"}
+    act = {"event_source": "workmail.amazonaws.com", "event_name": "StartMailboxExportJob", "principal": None,
+           "outcome": "ok"}  # fmt: skip
+    assert wording.words(act, targets(json.dumps(asked), None)) == (
+        "somebody unnamed exported a mailbox to a bucket: box-1, arn:aws:iam::1:role/mail, amzn-s3-demo-bucket"
+    )
+    described = techniques.describe(act["event_source"], act["event_name"])
+    assert (described.tactic, described.technique) == ("Collection", "T1114")
+
+
 def test_a_page_of_many_events_stays_small():
     """What is left out is said, and where it is."""
     many = acts(*[(0.01 * n, "iam", "ListUsers", {}) for n in range(ROWS_ON_PAGE + 5)])

@@ -25,6 +25,8 @@ _MINTS = {
     "AssumeRoleWithSAML": "SAML", "AssumeRoleWithWebIdentity": "OIDC", "GetSessionToken": "session token",
     "GetFederationToken": "session token", "CreateSession": "workload outside AWS",
 }  # fmt: skip
+# How a person signs in: each session is a credential of its own, and what the person does else lies in other sessions.
+_PERSONAL = ("console", BARE_CONSOLE, "root", "SAML", "Identity Center")
 # What tells where a credential leaked, not only that it did.
 _ORIGINS = ("public", "metadata", "guessed")
 _COLUMNS = (
@@ -124,7 +126,8 @@ def look(
     uses = engine.frame(
         connection.sql(
             "SELECT w.node, w.verdict, e.source_network, min(e.event_time) AS first, max(e.event_time) AS last, "
-            "count(*) AS events, arg_min(e.event_id, (e.event_time, e.event_id)) AS event_id, "
+            "arg_min(e.event_id, (e.event_time, e.event_id)) AS event_id, "
+            "arg_max(e.event_id, (e.event_time, e.event_id)) AS last_id, "
             "arg_min(e.account_id, (e.event_time, e.event_id)) AS account_id "
             "FROM events e JOIN wanted w USING (event_id, account_id) GROUP BY ALL"
         ).to_arrow_table()
@@ -150,6 +153,7 @@ def _credential(
     state: tuple[list[Snapshot], pd.DataFrame, pd.DataFrame],
 ) -> Credential:
     node, first, uses = used
+    owner = uses[uses["verdict"] == "owner"]
     keys = [node["value"], *node["aliases"], first.get("access_key_id") or ""]
     mint = _one(connection, "contains(:keys, minted_key)", {"keys": [key for key in keys if key]})
     how = method(first, mint)
@@ -158,7 +162,10 @@ def _credential(
     if how == "console" and mfa is False:
         how = BARE_CONSOLE
     age, age_from = _age(first, mint, state[0]) if how in (LONG_TERM, "root") else (None, "")
-    facts = {"node": node, "first": first, "uses": uses, "mint": mint, "login": login, "age": age, "age_from": age_from}
+    if how in _PERSONAL:
+        owner = _of_person(connection, first, judged)
+    facts = {"node": node, "first": first, "uses": uses, "owner": owner, "mint": mint, "login": login}
+    facts |= {"age": age, "age_from": age_from}
     facts |= {"method": how, "mfa": mfa, "baseline": judged.content["baseline"]["used"]}
     causes = ranked([*_copied(facts), *_events(connection, facts), *_controls(facts, state[1], state[2])])
     request = identity.parse(mint["request"]) if mint else {}
@@ -198,8 +205,8 @@ def _origin(causes: tuple[Cause, ...]) -> Cause | None:
 
 def _copied(facts: dict[str, Any]) -> list[Cause]:
     """The credential itself in other hands: used where its owner does not use it, while the owner went on."""
-    uses, how = facts["uses"], facts["method"]
-    owner, mine = uses[uses["verdict"] == "owner"], uses[uses["verdict"] == "attacker"]
+    uses, owner, how = facts["uses"], facts["owner"], facts["method"]
+    mine = uses[uses["verdict"] == "attacker"]
     began, ids = mine["first"].min(), tuple(mine.sort_values("first")["event_id"])[:2]
     new = sorted(set(mine["source_network"].dropna()) - set(owner["source_network"].dropna()))
     if not facts["baseline"] or owner.empty:
@@ -211,11 +218,43 @@ def _copied(facts: dict[str, Any]) -> list[Cause]:
     later = owner[owner["last"] > began]
     both = Factor("owner goes on", UNKNOWN, "no event of the owner after the attacker's first")
     if len(later):
-        both = Factor("owner goes on", YES, "its owner went on using it after that", tuple(later["event_id"])[:2])
+        words = "its owner went on using it after that"
+        if how in _PERSONAL:
+            words = f"its owner worked on after that, from {', '.join(sorted(set(later['source_network']))[:3])}"
+        both = Factor("owner goes on", YES, words, tuple(later["last_id"])[:2])
     if how == INSTANCE:
         return [_metadata(facts, place)]
     what = "the long-term key was copied" if how == LONG_TERM else f"the credential ({how}) was in other hands"
     return [cause(what, 0.8, (place, both), of=("copied", facts["node"]["value"], ()))]
+
+
+def _of_person(connection: duckdb.DuckDBPyConnection, first: dict[str, Any], judged: Scope) -> pd.DataFrame:
+    """The owner's own events under this identity, in whatever session, by network.
+
+    Of events that nothing drew into the scope, the owner's are those from where this identity worked before the attack.
+    """
+    verdicts = judged.verdicts[["event_id", "account_id", "verdict"]].drop_duplicates()
+    connection.register("wanted", verdicts)
+    baseline = judged.content["baseline"]
+    found = connection.sql(
+        "WITH own AS (SELECT e.event_id, e.event_time, e.source_network, w.verdict "
+        "FROM events e LEFT JOIN wanted w USING (event_id, account_id) "
+        "WHERE e.principal = $principal AND e.principal_id = $id AND e.source_network IS NOT NULL "
+        # somebody who tries passwords is not yet the owner
+        "AND NOT (e.event_name = 'ConsoleLogin' AND e.outcome = 'denied')) "
+        "SELECT source_network, max(event_time) AS last, arg_max(event_id, (event_time, event_id)) AS last_id FROM own "
+        "WHERE verdict = 'owner' OR (verdict IS NULL AND $used AND source_network IN "
+        "(SELECT source_network FROM own WHERE verdict IS NULL AND event_time < $began)) "
+        "GROUP BY source_network ORDER BY source_network",
+        params={
+            "principal": str(first.get("principal") or ""),
+            "id": str(first.get("principal_id") or ""),
+            "used": baseline["used"],
+            "began": datetime.fromisoformat(baseline["end"]),
+        },
+    ).to_arrow_table()
+    connection.unregister("wanted")
+    return engine.frame(found)
 
 
 def _metadata(facts: dict[str, Any], place: Factor) -> Cause:

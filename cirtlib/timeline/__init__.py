@@ -5,5 +5,6 @@ from cirtlib.timeline.bursts import timeline
 from cirtlib.timeline.export import export
 from cirtlib.timeline.keys import key_events
 from cirtlib.timeline.notes import add_note, notes
+from cirtlib.timeline.wording import brief
 
-__all__ = ["add_note", "export", "finding_intervals", "judged_events", "key_events", "notes", "timeline"]
+__all__ = ["add_note", "brief", "export", "finding_intervals", "judged_events", "key_events", "notes", "timeline"]

@@ -31,6 +31,7 @@ _NAMES = {
         "userName", "roleName", "roleArn", "groupName", "policyArn", "policyName", "name", "trailName", "bucketName",
         "secretId", "functionName", "snapshotId", "instanceId", "imageId", "keyId", "detectorId", "groupId", "volumeId",
         "targetArn", "resourceArn", "dBInstanceIdentifier", "dBSnapshotIdentifier", "tableName", "clusterName",
+        "entityId", "s3BucketName",
     )
 }  # fmt: skip
 _MADE = {"instanceid", "snapshotid", "accesskeyid"}

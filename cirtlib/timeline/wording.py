@@ -1,5 +1,6 @@
 """Each event as one row for a reader: its verdict, what it means, and who did what to whom in words."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ COLUMNS = (
 )  # fmt: skip
 # Rows are made and written in parts of this size, so that memory does not grow with their number.
 _PART = 10_000
+_ACCOUNT = re.compile(r" \(\d{12}\)$")
 
 
 def told(acts: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -41,6 +43,28 @@ def words(act: dict[Any, Any], target: str) -> str:
     named = f": {target}" if target else ""
     tried = {"ok": "", "denied": "was denied: ", "throttled": "was throttled: "}.get(str(act["outcome"]), "failed: ")
     return f"{who(act['principal'])} {tried}{what}{named}"
+
+
+def brief(bursts: pd.DataFrame) -> pd.DataFrame:
+    """Bursts as a person reads them: when, who, from where, what, whose verdict, how many; under the same names.
+
+    An account stands beside a name only where there are several.
+    """
+    names = [who(principal) for principal in bursts["principal"]]
+    if len({found[0] for name in names if (found := _ACCOUNT.search(name))}) == 1:
+        names = [_ACCOUNT.sub("", name) for name in names]
+    rows = [
+        {
+            "start": f"{burst.start:%Y-%m-%d %H:%M}",
+            "principal": name,
+            "source_ip": ", ".join(burst.source_ip),
+            "actions": ", ".join(burst.actions) + (f" ({burst.denied} denied)" if burst.denied else ""),
+            "verdict": burst.verdict,
+            "events": burst.events,
+        }
+        for name, burst in zip(names, bursts.itertuples(), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["start", "principal", "source_ip", "actions", "verdict", "events"])
 
 
 def who(principal: object) -> str:
