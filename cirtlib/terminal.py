@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_SHOWN = 1000
-# Cells of at most so many characters are words of status, times, numbers and the like: these are never folded.
+# Cells of at most so many characters are words of status, times, numbers and the like: these should not be folded.
 _SHORT = 22
-# A column of longer text can still be read at this width.
+# A column of longer text can still be read at this width. The longest columns are folded first: where they have so
+# much, no short one is folded.
 _READABLE = 24
 
 
@@ -148,10 +149,8 @@ def _show_table(frame: "pd.DataFrame", title: str, *, brief: "pd.DataFrame", spa
         box=SIMPLE_HEAD, title=Text(visible(title)) if title else None, title_justify="left", pad_edge=False,
         show_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
-    roomy = _fits(cells, console.width)
-    for name, column in cells.items():
-        width = _width(name, column)
-        table.add_column(Text(name), overflow="fold", width=width if roomy and width <= _SHORT else None)
+    for name in cells:
+        table.add_column(Text(name), overflow="fold")
     for row in zip(*cells.values(), strict=True):
         table.add_row(*map(Text, row))
     console.print(table)
