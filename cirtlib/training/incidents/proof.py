@@ -88,7 +88,7 @@ def prove(made: Incident, content: Json, extent: list[Json]) -> Proof:
         run = Run(content, WINDOW[1])
         outcomes = run.contain(watch.around)
         contained = watch.now
-        _carried_out(proof, outcomes, watch, attacked, {node["id"] for node in extent})
+        _carried_out(proof, outcomes, watch, attacked, {node["id"] for node in extent} | _passwords(made))
         said = {one["node"] for one in content["unplanned"]} | _beyond(outcomes)
         _open(
             proof,
@@ -100,6 +100,17 @@ def prove(made: Incident, content: Json, extent: list[Json]) -> Proof:
         broken = {one.step["id"] for one in outcomes if one.result in ("failed", "lacking")}
         _rollback(proof, run, watch, (before, attacked, contained), made, broken)
     return proof
+
+
+def _passwords(made: Incident) -> set[str]:
+    """Console passwords that the attacker signed in with: there before the attack, so no nodes of the extent."""
+    return {
+        f"login_profile:{record['userIdentity']['arn']}"
+        for record in made.records
+        if record["eventName"] == "ConsoleLogin"
+        and record["userIdentity"].get("type") == "IAMUser"
+        and made.verdicts.get((record["eventID"], record["recipientAccountId"])) == "attacker"
+    }
 
 
 def _apis(step: Json) -> list[Json]:
