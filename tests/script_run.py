@@ -59,7 +59,7 @@ _FIELDS = {
     "CreateTags": {"instance": {"Tags"}},
     "ModifyInstanceAttribute": {"instance": {"disableApiTermination"}},
     "keep-volumes": {"instance": {"BlockDeviceMappings"}},
-    "ModifyNetworkInterfaceAttribute": {"instance": {"NetworkInterfaces"}, "interface": {"Groups"}},
+    "ModifyNetworkInterfaceAttribute": {"instance": {"NetworkInterfaces", "SecurityGroups"}, "interface": {"Groups"}},
     "ModifyInstanceMetadataOptions": {"instance": {"MetadataOptions"}},
     "StopInstances": {
         "instance": {"State", "StateReason", "StateTransitionReason"} | _ADDRESS["instance"],

@@ -23,7 +23,7 @@ STAGES = """
     aws permissions
     store
     engine standard queries
-    techniques sessions identity trust
+    techniques sessions identity passwords trust
     snapshot names sources digest
     ddl
     progress
