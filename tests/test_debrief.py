@@ -230,6 +230,16 @@ def test_a_false_alarm_has_nothing_to_miss_and_no_plan(write: Any) -> None:
     assert "user/dev-smartin" in section(write("false_alarm", "poor"), MISSED)
 
 
+def test_who_has_almost_all_is_not_told_to_learn() -> None:
+    parts = {name: {"points": points, "out_of": points} for name, points in POINTS.items()}
+    parts["questions"]["points"] = 49.5
+    shares = {name: {"points": points, "out_of": points} for name, points in CONTAINMENT.items()}
+    result = {"points": 99.5, "out_of": 100, "parts": parts, "containment": shares, "questions": [{"given": "x"}]}
+    said = debrief_words.verdict(result | {"judgement": {"order": []}}, attacked=True)
+    assert "a little of the questions" in said
+    assert "Learn first" not in said
+
+
 def test_of_many_answers_that_would_do_three_are_shown() -> None:
     """All are shown where all are asked for."""
     ids = [f"id-{number}" for number in range(9)]

@@ -21,7 +21,7 @@ def record():
         "444455556666": {"users": [], "roles": [twice[1]]},
     }
     other = EVENT.replace("8baf3544", "8baf3545")
-    identity = {"userIdentity": {"type": "IAMUser", "arn": USER}}
+    identity = {"userIdentity": {"type": "IAMUser", "arn": USER}, "eventName": "StopLogging"}
     return SimpleNamespace(
         before={"accounts": accounts},
         after={"accounts": accounts},
@@ -60,7 +60,8 @@ def record():
         ("bucket", "s3://Amzn-Logs/AWSLogs/", "amzn-logs"),
         ("control", "security-control/ec2.19", "EC2.19"),
         ("control", "EC2 19", "EC2.19"),
-        ("call", "cloudtrail:StopLogging", "stoplogging"),
+        ("call", "cloudtrail:stoplogging", "StopLogging"),
+        ("call", "iam.NeverCalled", "nevercalled"),
         ("number", "about 1,234 events", "1234.0"),
         ("text", "  Two   Words", "two words"),
     ],

@@ -30,6 +30,7 @@ _LEARN = {
 }
 _ANSWERS = 12  # that are shown where all of them are asked for
 _EITHER = 3  # where one of them is
+_ALMOST = 0.95  # share of a part from which there is nothing to teach about it
 
 
 def verdict(result: Json, *, attacked: bool) -> str:
@@ -49,6 +50,8 @@ def verdict(result: Json, *, attacked: bool) -> str:
     well = f"What went best is the {best} ({shares[best]:.0%}). " if shares[best] >= 0.5 else ""
     if result["judgement"] is None:
         return f"{well}Learn first: contain. The practice account was never started."
+    if shares[worst] >= _ALMOST:
+        return f"Almost full marks: what is missing is a little of the {worst}."
     return f"{well}Learn first ({worst}, {shares[worst]:.0%}): {_LEARN[worst]}."
 
 

@@ -182,9 +182,10 @@ def _control(text: str, _record: Record) -> str:
     return f"{found[1].upper()}.{int(found[2])}"
 
 
-def _call(text: str, _record: Record) -> str:
-    """Name of an API call, whatever stands before it."""
-    return re.split(r"[:\s.]", text)[-1].lower()
+def _call(text: str, record: Record) -> str:
+    """Name of an API call as the records write it, whatever stands before it."""
+    plain = re.split(r"[:\s.]", text)[-1].lower()
+    return next((one["eventName"] for one in record.events.values() if one["eventName"].lower() == plain), plain)
 
 
 def _number(text: str, _record: Record) -> str:

@@ -273,7 +273,8 @@ def _share(standing: list[Left]) -> float:
 
 def _said(entry: Entry) -> Json:
     given = ", ".join(f"{key} {value}" for key, value in entry.parameters.items() if isinstance(value, str))
-    return {"time": entry.at, "who": entry.caller, "call": entry.call, "what": given[:300], "account": entry.account}
+    at = f"{datetime.fromisoformat(entry.at):%Y-%m-%dT%H:%M:%SZ}"
+    return {"time": at, "who": entry.caller, "call": entry.call, "what": given[:300], "account": entry.account}
 
 
 def _minutes(entries: list[Entry], changes: list[Entry]) -> float | None:
