@@ -312,6 +312,13 @@ def test_a_file_that_no_digest_names_is_shown(tmp_path: Path, trail: Trail) -> N
     assert waiting not in set(found["name"])
 
 
+def test_a_file_of_the_minute_in_which_the_digests_begin_is_not_held_against_anybody(tmp_path: Path) -> None:
+    """It stands in the digest before, which was not collected, or is gone."""
+    trail = Trail(Bucket(), at=START.replace(second=0)).hours(6)
+    edge = trail.log(START.replace(second=0))
+    assert edge not in set(validated(tmp_path, trail.bucket)["name"])
+
+
 def test_a_bucket_without_digests_is_left_alone(tmp_path: Path, trail: Trail) -> None:
     """Log files of a trail without validation, in a bucket of its own, are not held against another trail's digests."""
     plain = Trail(Bucket("plain"))

@@ -213,8 +213,11 @@ def _merged(times: list[tuple[datetime, datetime]]) -> list[tuple[datetime, date
 
 
 def _inside(log: LogFile, spans: Iterable[tuple[datetime, datetime]]) -> bool:
-    """Whether a log file, and the hour in which a digest would have named it, lie inside a time that digests cover."""
-    return any(start <= log.at and log.at + chain.HOUR <= end for start, end in spans)
+    """Whether a log file, and the hour in which a digest would have named it, lie inside a time that digests cover.
+
+    One of the very minute in which that time begins may stand in the digest before, which is not there.
+    """
+    return any(start < log.at and log.at + chain.HOUR <= end for start, end in spans)
 
 
 def verdicts(case: Case) -> pd.DataFrame:
