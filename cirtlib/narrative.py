@@ -8,6 +8,7 @@ import pandas as pd
 
 from cirtlib.display import Statement
 from cirtlib.facts import Facts
+from cirtlib.text import many
 
 _SHOWN = 20
 _STATUS = {
@@ -45,11 +46,11 @@ def unknown(facts: Facts) -> list[Statement]:
         text = f"There is no baseline: {days} days before the attack are too few to tell what was usual."
         said.append(Statement(text))
     if len(facts.unclear):
-        text = f"{_count(len(facts.unclear), 'event')} by compromised credentials may be the attacker's or the owner's."
+        text = f"{many(len(facts.unclear), 'event')} by compromised credentials may be the attacker's or the owner's."
         said.append(Statement(text, *_cited(facts.unclear)))
     rejected = facts.totals.get("rejected", 0)
     if rejected:
-        said.append(Statement(f"{_count(rejected, 'record')} could not be read; the appendix names each and why."))
+        said.append(Statement(f"{many(rejected, 'record')} could not be read; the appendix names each and why."))
     return [*said, *_gaps(facts)]
 
 
@@ -83,8 +84,8 @@ def _course(facts: Facts) -> Statement:
     acts = facts.attacker
     return Statement(
         f"The attacker's acts run from {_when(acts['event_time'].min())} to {_when(acts['event_time'].max())} UTC: "
-        f"{_count(len(acts), 'event')} by {_count(acts['node'].nunique(), 'credential')} in "
-        f"{_count(acts['account_id'].nunique(), 'account')} and {_count(acts['region'].nunique(), 'Region')}.",
+        f"{many(len(acts), 'event')} by {many(acts['node'].nunique(), 'credential')} in "
+        f"{many(acts['account_id'].nunique(), 'account')} and {many(acts['region'].nunique(), 'Region')}.",
         (str(acts["event_id"].iloc[0]), str(acts["event_id"].iloc[-1])),
         len(acts),
     )
@@ -119,7 +120,7 @@ def _credentials(facts: Facts) -> list[Statement]:
         held = f"{_upper(spoken(str(name)))} of {holder or 'an unknown principal'}"
         text = (
             f"{held} ({status.get(str(name), 'suspected')}): "
-            f"{_count(len(acts), 'event')} of the attacker from {_when(acts['event_time'].min())} to "
+            f"{many(len(acts), 'event')} of the attacker from {_when(acts['event_time'].min())} to "
             f"{_when(acts['event_time'].max())} UTC, from {_listed(acts['source_ip'])} with "
             f"{_listed(acts['user_agent_family'])}."
         )
@@ -174,7 +175,7 @@ def _denied(facts: Facts) -> list[Statement]:
         return []
     verb = "was" if len(denied) == 1 else "were"
     names = _listed(denied["event_name"], 8)
-    text = f"{_count(len(denied), 'attempt')} of the attacker {verb} denied, which shows intent: {names}."
+    text = f"{many(len(denied), 'attempt')} of the attacker {verb} denied, which shows intent: {names}."
     return [Statement(text, *_cited(denied))]
 
 
@@ -182,7 +183,7 @@ def _owners(facts: Facts) -> list[Statement]:
     if facts.owner.empty:
         return []
     text = (
-        f"{_count(len(facts.owner), 'event')} by compromised credentials are explained as their owners' by what was "
+        f"{many(len(facts.owner), 'event')} by compromised credentials are explained as their owners' by what was "
         "usual before the attack."
     )
     return [Statement(text, *_cited(facts.owner))]
@@ -219,7 +220,7 @@ def _final(facts: Facts) -> list[Statement]:
         return []
     names = "; ".join(f"{step['id']}: {step['title']}" for step in steps)
     ids = tuple(dict.fromkeys(one for step in steps for one in step["why"]))
-    text = f"{_count(len(steps), 'step')} cannot be undone; agree to each before the plan is run ({names})."
+    text = f"{many(len(steps), 'step')} cannot be undone; agree to each before the plan is run ({names})."
     return [Statement(text, ids[:_SHOWN], len(ids))]
 
 
@@ -245,7 +246,3 @@ def _upper(text: str) -> str:
 
 def _when(time: Any) -> str:  # noqa: ANN401 - Timestamp or NaT
     return "at an unknown time" if pd.isna(time) else f"{time:%Y-%m-%d %H:%M:%S}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

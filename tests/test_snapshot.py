@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cirtlib import coverage, names, queries, snapshot, standard
+from cirtlib import accounting, coverage, names, queries, snapshot, standard
 from cirtlib.aws import allowed
 from cirtlib.case import Case, parse_time, update_case
 from cirtlib.collect import collect
@@ -34,16 +34,10 @@ def now(served: "Emulated") -> dict[str, Any]:
     return dict(served.state()["accounts"][MEMBER])
 
 
-def collected_totals(case: Case) -> dict[str, int]:
-    """The counts of all collects so far."""
-    text = (case.path / "evidence" / "collected.json").read_text(encoding="utf-8")
-    return dict(json.loads(text)["totals"])
-
-
 def test_the_state_comes_back(case: Case, responder: "Emulated") -> None:
     """Identities, trails and instances are those of the account, and nothing but reading was asked of it."""
     before, asked = now(responder), len(responder.requests)
-    held = collected_totals(case)
+    held = accounting.totals(case)
     made = collect(case)
     assert (made["seen"], made["new"]) == (held["seen"], 0), "a snapshot is no event"
     one = snapshot.snapshot(case, MEMBER)

@@ -276,16 +276,12 @@ def leave_group(user: str, group: str) -> Step:
 
 def delete_login_profile(user: str) -> Step:
     """Delete a console password that the attacker set; IAM has no way to deactivate one."""
-    name = name_of(user)
-    get = call("iam", "GetLoginProfile", UserName=name)
     return _step(
         f"login {user}",
         "eradicate",
         user,
-        title=f"Delete the console password of {visible(name)}",
-        api=call("iam", "DeleteLoginProfile", UserName=name),
-        captures={"has_password": read(get, "type(LoginProfile)", expected="object")},
-        verify=read(get, "type(LoginProfile)", expected=None),
+        title=f"Delete the console password of {visible(name_of(user))}",
+        **_password_deleted(user),
         rollback_note="The password is the attacker's. A rightful owner gets a new one with CreateLoginProfile.",
         side_effects=(
             "Nobody signs in to the console as this user until a new password is made.",
@@ -301,18 +297,14 @@ def delete_known_password(user: str) -> Step:
     with PasswordResetRequired alone whoever knows the old password chooses the next.
     """
     name = name_of(user)
-    get = call("iam", "GetLoginProfile", UserName=name)
+    change = _password_deleted(user)
+    change["captures"]["profile"] = read(call("iam", "GetLoginProfile", UserName=name), "LoginProfile")
     return _step(
         f"known-password {user}",
         "contain",
         user,
         title=f"Delete the console password of {visible(name)}, which the attacker knows",
-        api=call("iam", "DeleteLoginProfile", UserName=name),
-        captures={
-            "has_password": read(get, "type(LoginProfile)", expected="object"),
-            "profile": read(get, "LoginProfile"),
-        },
-        verify=read(get, "type(LoginProfile)", expected=None),
+        **change,
         rollback_note="Nobody can put the old password back, and the attacker knows it. The owner gets a new one: see "
         "“Recover”. No password stands in this plan or in what its scripts save.",
         side_effects=(
@@ -324,6 +316,17 @@ def delete_known_password(user: str) -> Step:
             "Whatever else the owner opens with the same password.",
         ),
     )
+
+
+def _password_deleted(user: str) -> dict[str, Any]:
+    """Call that deletes a console password, what was there before, and how to see that it is gone."""
+    name = name_of(user)
+    get = call("iam", "GetLoginProfile", UserName=name)
+    return {
+        "api": call("iam", "DeleteLoginProfile", UserName=name),
+        "captures": {"has_password": read(get, "type(LoginProfile)", expected="object")},
+        "verify": read(get, "type(LoginProfile)", expected=None),
+    }
 
 
 def _text(policy: dict[str, Any]) -> str:

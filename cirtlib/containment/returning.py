@@ -58,7 +58,7 @@ def conditions(draft: Draft, users: dict[str, str], known: dict[str, passwords.K
         closed = [*keys, *gone]
         late = {"step": closed[-1] if closed else key, "seconds": catalogue.USER_SESSION_SECONDS}
         new = f"known-password {user}" in draft.steps
-        what = [*["its keys were deactivated"][: len(keys)], *["its password was deleted"][: len(gone)]]
+        what = ["its keys were deactivated"] * bool(keys) + ["its password was deleted"] * bool(gone)
         note = (
             "Sessions of a user live up to 36 hours: the deny may go when those from before "
             f"{' and '.join(what) or 'it was set'} have run out"

@@ -8,6 +8,7 @@ from cirtlib.display import Statement
 from cirtlib.narrative import spoken
 from cirtlib.story.seen import IDS_SHOWN, Made, Use
 from cirtlib.story.told import Story
+from cirtlib.text import many
 
 _USED = {
     "principals": "By",
@@ -63,7 +64,7 @@ def _subject(story: Story) -> Iterable[Statement]:
     one = story.total
     share = f"{one.denied:,} of them denied ({one.denied / one.events:.0%})" if one.denied else "none of them denied"
     yield Statement(
-        f"{_count(one.events, 'event')}, {share}, from {_when(one.first_seen)} to {_when(one.last_seen)} UTC.",
+        f"{many(one.events, 'event')}, {share}, from {_when(one.first_seen)} to {_when(one.last_seen)} UTC.",
         one.event_ids,
         one.events,
     )
@@ -119,16 +120,16 @@ def _acts(made: tuple[Made, ...]) -> int:
 def _scope(story: Story) -> Iterable[Statement]:
     for node in story.nodes:
         status, sure = str(node["status"]).replace("_", " "), node["confidence"]
-        numbers = f"{node['attacker_events']:,} of its {_count(node['events'], 'event')} the attacker's"
+        numbers = f"{node['attacker_events']:,} of its {many(node['events'], 'event')} the attacker's"
         yield Statement(
             f"{spoken(str(node['id']))}: {status} ({sure}), {numbers}.", tuple(node["evidence"]), node["total"]
         )
     for verdict, use in (story.verdicts or {}).items():
-        yield Statement(f"{_count(use.events, 'event')}: {_VERDICTS.get(verdict, verdict)}.", use.event_ids, use.events)
+        yield Statement(f"{many(use.events, 'event')}: {_VERDICTS.get(verdict, verdict)}.", use.event_ids, use.events)
     if story.verdicts is not None and story.total:
         rest = story.total.events - sum(use.events for use in story.verdicts.values())
         if rest:
-            yield Statement(f"{_count(rest, 'event')} without a verdict: outside the compromise, as far as is known.")
+            yield Statement(f"{many(rest, 'event')} without a verdict: outside the compromise, as far as is known.")
 
 
 def _findings(story: Story) -> Iterable[Statement]:
@@ -146,7 +147,3 @@ def _findings(story: Story) -> Iterable[Statement]:
 
 def _when(time: object) -> str:
     return "an unknown time" if time is None or pd.isna(time) else f"{time:%Y-%m-%d %H:%M:%S}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

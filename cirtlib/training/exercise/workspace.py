@@ -134,6 +134,11 @@ def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = la
         return _begin(place, exercise, seed, say)
 
 
+def _inside() -> Path | None:
+    """Folder of the exercise in or below which we are."""
+    return next((one for one in (Path.cwd(), *Path.cwd().parents) if (one / MARKER).is_file()), None)
+
+
 def _here(exercise: Exercise, seed: int) -> Path | None:
     """Folder of the exercise that we are in; None outside of exercises.
 
@@ -142,7 +147,7 @@ def _here(exercise: Exercise, seed: int) -> Path | None:
     TrainingError
         when it is another one: nobody wants an exercise inside an exercise.
     """
-    inside = next((one for one in (Path.cwd(), *Path.cwd().parents) if (one / MARKER).is_file()), None)
+    inside = _inside()
     found = _marked(inside) if inside else None
     if inside is None or found is None:
         return None
@@ -183,14 +188,13 @@ def find(folder: Path | None = None) -> Workspace:
         begun = sorted(named, key=lambda path: path.stat().st_mtime)
         place = begun[-1].parent.absolute() if begun and not folder.is_dir() else folder.absolute()
     else:
-        here = Path.cwd()
-        inside = [one for one in (here, *here.parents) if (one / MARKER).is_file()]
+        inside = _inside()
         begun = sorted(HOME.glob(f"*/{MARKER}"), key=lambda path: path.stat().st_mtime) if HOME.is_dir() else []
         if not inside and not begun:
             raise TrainingError(
                 "no exercise is begun here; `cirt train list` shows them, `cirt train start NAME` begins one"
             )
-        place = inside[0] if inside else begun[-1].parent.absolute()
+        place = inside or begun[-1].parent.absolute()
     found = _marked(place)
     if found is None:
         raise TrainingError(

@@ -97,8 +97,10 @@ class _Call:
 def try_all(authority: Authority, rehearsal: Rehearsal, record: Record, untried: Untried) -> list[Try]:
     """Try every way with every call; a way that gives no credential is one row. What cannot be tried is noted."""
     did, addresses = _did(record, untried)
-    found = []
-    for way in ways(authority, record):
+    found: list[Try] = []
+    held = ways(authority, record)
+    further = {account: steps(record, account) for account in {way.owner.split(":")[4] for way in held if way.key}}
+    for way in held:
         about = (way.name, way.kind, way.owner)
         if not way.key:
             found.append(Try(*about, "", "", "", way.event_ids, writes=True, result="closed", by=way.closed))
@@ -107,7 +109,7 @@ def try_all(authority: Authority, rehearsal: Rehearsal, record: Record, untried:
         address = addresses.get(way.owner, next(iter(addresses.values()), ""))
         more = [
             _Call(step.service, step.operation, step.given, step.region, address, further=step.named)
-            for step in steps(record, account)
+            for step in further[account]
         ]
         for call in did.get(way.owner, []) + more:
             name = f"{call.service}:{call.operation}"

@@ -106,7 +106,7 @@ class Register:
         if not self.exists(credential):
             return "deleted"
         if credential.issued is None:
-            user = self._user(credential)
+            user = by_arn(credential.account, credential.owner)
             status = next(one.status for one in user.access_keys if one.access_key_id == credential.key)
             return "" if status == "Active" else "deactivated"
         return "expired" if credential.expires and credential.expires <= now else ""
@@ -117,7 +117,7 @@ class Register:
             return True
         if credential.role:
             return by_arn(credential.account, credential.role) is not None
-        user = self._user(credential)
+        user = by_arn(credential.account, credential.owner)
         return user is not None and (
             credential.issued is not None or any(one.access_key_id == credential.key for one in user.access_keys)
         )
@@ -165,9 +165,6 @@ class Register:
 
     def _member(self, account: str) -> dict[str, Value]:
         return {"aws:PrincipalOrgID": self.organization} if self.organization and account in self.accounts else {}
-
-    def _user(self, credential: Credential) -> Any:  # noqa: ANN401 - moto has no types
-        return by_arn(credential.account, credential.owner)
 
     def _long_term(self, key: str, account: str, user: Any) -> Credential:  # noqa: ANN401 - moto has no types
         context: dict[str, Value] = {

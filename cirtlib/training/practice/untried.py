@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from cirtlib.text import many
 from cirtlib.training.practice.rebuild import call_of, parameters_of
 
 Json = dict[str, Any]
@@ -18,14 +19,13 @@ _KEPT, _SHOWN = 5, 8
 
 @dataclass
 class Untried:
-    """Kinds of calls that were not tried: (whose, call, why) -> ids of records, all of them."""
+    """Kinds of calls that were not tried: (whose, call, why) -> ids of records, all of them, in their order."""
 
-    kinds: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+    kinds: dict[tuple[str, str, str], dict[str, None]] = field(default_factory=dict)
 
     def note(self, whose: str, call: str, why: str, *event_ids: str) -> None:
         """Add records of a kind."""
-        known = self.kinds.setdefault((whose, call, why), [])
-        known += [one for one in event_ids if one not in known]
+        self.kinds.setdefault((whose, call, why), {}).update(dict.fromkeys(event_ids))
 
     def rebuilt(self, whose: str, event: Json) -> tuple[str, str, Json] | None:
         """Service, operation and parameters of a record; None where they cannot be told, which is noted."""
@@ -50,7 +50,7 @@ class Untried:
                 "call": call,
                 "why": why,
                 "count": len(self.kinds[whose, call, why]),
-                "event_ids": self.kinds[whose, call, why][:_KEPT],
+                "event_ids": list(self.kinds[whose, call, why])[:_KEPT],
             }
             for whose, call, why in ordered
         ]
@@ -62,9 +62,7 @@ def sentence(rows: list[Json]) -> str:
     for whose, words in ((ATTACKER, "of the attacker's calls"), (OTHERS, "of everybody else's calls")):
         kinds = list(dict.fromkeys(row["call"] for row in rows if row["whose"] == whose and row["why"] != _NO_CALL))
         if kinds:
-            said.append(
-                f"{len(kinds)} {'kind' if len(kinds) == 1 else 'kinds'} {words} could not be tried: {_names(kinds)}"
-            )
+            said.append(f"{many(len(kinds), 'kind')} {words} could not be tried: {_names(kinds)}")
     pages = list(dict.fromkeys(row["call"] for row in rows if row["why"] == _NO_CALL))
     if pages:
         said.append(f"sign-ins, pages and acts of services are no API calls to try: {_names(pages)}")
