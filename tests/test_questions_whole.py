@@ -231,3 +231,12 @@ def test_who_uses_it_knows_the_opener_by_a_key_alone(tmp_path):
     case = sample.make(tmp_path, openers())
     found = ask(case, "who_uses_it", keys=["ASIACAROL2"], principals=[])
     assert [list(one) for one in found["event_ids"]] == [["carol-2"]]
+
+
+def test_who_uses_it_counts_each_role_entered_under_one_id(tmp_path):
+    """Two records under one event id and one key, as anonymised logs have them, open two roles: both are shown."""
+    carol = sample.user("carol", "AKIACAROLKEY00000001")
+    twice = [opened(1, carol, key="ASIASAME1", name="same", role=role) for role in (DEV_ROLE, FAR_ROLE)]
+    found = ask(sample.make(tmp_path, twice), "who_uses_it", principals=[DEV_ROLE, FAR_ROLE])
+    assert sorted(found["principal"]) == sorted([DEV_ROLE, FAR_ROLE])
+    assert list(found["events"]) == [1, 1]

@@ -8,7 +8,7 @@ WITH told AS (
         SELECT
             *,
             -- Security Hub repeats what GuardDuty found, under the same id
-            row_number() OVER (PARTITION BY finding_id, account_id ORDER BY CASE WHEN form = 'guardduty' THEN 0 ELSE 1 END, updated_at DESC, source_position) AS copy
+            row_number() OVER (PARTITION BY finding_id, account_id ORDER BY CASE WHEN form = 'guardduty' THEN 0 ELSE 1 END, updated_at DESC, source_object, source_position) AS copy
         FROM findings
         WHERE control_id IS NULL AND compliance_status IS NULL AND NOT COALESCE(sample, false) AND contains(:accounts, account_id)
           AND COALESCE(last_seen, updated_at, first_seen, created_at) >= :start AND COALESCE(first_seen, created_at) <= :end
@@ -34,7 +34,7 @@ acts AS (
 ),
 borne AS (
     SELECT
-        finding_id, min_by(principal, ROW(event_time, COALESCE(event_id, ''))) AS principal, min_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS event_id, count(*) AS events,
+        finding_id, min_by(principal, ROW(event_time, COALESCE(event_id, ''), COALESCE(principal, ''))) AS principal, min_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS event_id, count(*) AS events,
         bool_or(contains(:principals, principal) OR contains(:keys, access_key_id)) AS by_suspect
     FROM acts
     GROUP BY finding_id

@@ -6,7 +6,7 @@ WITH asked AS (
     SELECT
         *, COALESCE(first_seen, created_at) AS seen_from, COALESCE(last_seen, updated_at, first_seen, created_at) AS seen_to,
         -- Security Hub repeats what GuardDuty found, under the same id
-        row_number() OVER (PARTITION BY finding_id ORDER BY CASE WHEN form = 'guardduty' THEN 0 ELSE 1 END, updated_at DESC, source_position) AS copy
+        row_number() OVER (PARTITION BY finding_id ORDER BY CASE WHEN form = 'guardduty' THEN 0 ELSE 1 END, updated_at DESC, source_object, source_position) AS copy
     FROM findings
     -- a control that failed is a state, not an act
     WHERE control_id IS NULL AND compliance_status IS NULL AND COALESCE(last_seen, updated_at, first_seen, created_at) >= :start AND COALESCE(first_seen, created_at) <= :end

@@ -19,11 +19,11 @@ ordered AS (
     SELECT
         acts.*,
         first_value(CASE WHEN event_name = 'StartLogging' THEN event_time END) IGNORE NULLS
-            OVER (PARTITION BY trail ORDER BY event_time, event_id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS on_again,
+            OVER (PARTITION BY trail ORDER BY event_time, event_id, principal ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS on_again,
         first_value(CASE WHEN event_name = 'StartLogging' THEN event_id END) IGNORE NULLS
-            OVER (PARTITION BY trail ORDER BY event_time, event_id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS on_again_event_id,
+            OVER (PARTITION BY trail ORDER BY event_time, event_id, principal ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS on_again_event_id,
         first_value(CASE WHEN event_name = 'StartLogging' THEN principal END) IGNORE NULLS
-            OVER (PARTITION BY trail ORDER BY event_time, event_id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS on_again_by
+            OVER (PARTITION BY trail ORDER BY event_time, event_id, principal ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS on_again_by
     FROM acts
 )
 SELECT

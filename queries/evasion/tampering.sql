@@ -91,7 +91,7 @@ SELECT
     END AS how,
     t.put_back, t.verify,
     CASE WHEN t.outcome <> 'ok' THEN 'tried' WHEN count(p.event_id) > 0 THEN 'put back' ELSE 'stands' END AS state,
-    min(p.event_time) AS put_back_at, min_by(p.event_id, ROW(p.event_time, COALESCE(p.event_id, ''))) FILTER (WHERE p.event_time IS NOT NULL) AS put_back_event_id, min_by(p.principal, ROW(p.event_time, COALESCE(p.event_id, ''))) FILTER (WHERE p.event_time IS NOT NULL) AS put_back_by,
+    min(p.event_time) AS put_back_at, min_by(p.event_id, ROW(p.event_time, COALESCE(p.event_id, ''))) FILTER (WHERE p.event_time IS NOT NULL) AS put_back_event_id, min_by(p.principal, ROW(p.event_time, COALESCE(p.event_id, ''), COALESCE(p.principal, ''))) FILTER (WHERE p.event_time IS NOT NULL) AS put_back_by,
     CASE WHEN contains(:keys, t.access_key_id) THEN 'key' WHEN contains(:principals, t.principal) THEN 'principal' END AS suspect
 FROM tampered t
 LEFT JOIN acts p ON p.event_source = t.event_source AND p.event_name = t.put_back AND p.account_id = t.account_id AND p.region = t.region

@@ -10,7 +10,7 @@ WITH mints AS (
         SELECT
             *,
             -- a key is minted once, though both accounts of a call record it
-            row_number() OVER (PARTITION BY minted_key, account_id ORDER BY event_time, event_id, region, principal, source_ip) AS time_minted
+            row_number() OVER (PARTITION BY minted_key, account_id ORDER BY event_time, event_id, region, principal, source_ip, source_object, source_position) AS time_minted
         FROM events
         WHERE minted_key IS NOT NULL AND minted_key <> COALESCE(access_key_id, '') AND event_time BETWEEN :baseline_start AND :end
     ) AS minting
@@ -45,7 +45,7 @@ hops AS (
 first_uses AS (
     SELECT access_key_id AS credential, event_time, event_id, account_id, region, principal_type, principal, source_ip, user_agent
     FROM (
-        SELECT e.*, row_number() OVER (PARTITION BY access_key_id ORDER BY event_time, event_id, account_id, region, principal, source_ip) AS use
+        SELECT e.*, row_number() OVER (PARTITION BY access_key_id ORDER BY event_time, event_id, account_id, region, principal, source_ip, source_object, source_position) AS use
         FROM events e
         WHERE access_key_id IN (SELECT credential FROM hops) AND event_time BETWEEN :baseline_start AND :end
     ) AS uses

@@ -11,7 +11,7 @@ WITH mints AS (
         SELECT
             *,
             -- a key is minted once, though both accounts of a call record it
-            row_number() OVER (PARTITION BY COALESCE(minted_key, event_id), account_id ORDER BY event_time, event_id, region, principal, source_ip) AS time_minted
+            row_number() OVER (PARTITION BY COALESCE(minted_key, event_id), account_id ORDER BY event_time, event_id, region, principal, source_ip, source_object, source_position) AS time_minted
         FROM events
         WHERE (minted_key IS NOT NULL OR minted_principal IS NOT NULL) AND COALESCE(minted_key, '') <> COALESCE(access_key_id, '-')
           AND outcome = 'ok' AND event_time BETWEEN :start AND :end AND contains(:accounts, account_id)

@@ -4,9 +4,9 @@
 -- false positives: a session name is whatever its maker typed; a call with invoked_by was made by a service on someone's behalf
 WITH mints AS (
     SELECT
-        minted_key, min_by(principal, ROW(event_time, COALESCE(event_id, ''))) AS minted_by, min_by(access_key_id, ROW(event_time, COALESCE(event_id, ''))) AS minted_with,
-        min_by(event_name, ROW(event_time, COALESCE(event_id, ''))) AS minted_through, min_by(source_ip, ROW(event_time, COALESCE(event_id, ''))) AS minted_from, min(event_time) AS minted_at,
-        min_by(event_id, ROW(event_time, COALESCE(event_id, ''))) AS mint_event_id
+        minted_key, min_by(principal, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_by, min_by(access_key_id, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_with,
+        min_by(event_name, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_through, min_by(source_ip, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_from, min(event_time) AS minted_at,
+        min_by(event_id, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS mint_event_id
     FROM events
     WHERE minted_key IS NOT NULL AND principal_type <> 'AWSAccount' AND event_time BETWEEN :baseline_start AND :end
     GROUP BY minted_key

@@ -8,7 +8,7 @@ WITH used AS (
         contains(:principals, principal) OR contains(:keys, access_key_id) AS calls,
         -- both accounts record an entry from another one, and only the caller's own record tells who it is
         row_number() OVER (
-            PARTITION BY COALESCE(minted_key, event_id) ORDER BY CASE WHEN principal_type = 'AWSAccount' THEN 1 ELSE 0 END, event_time, event_id, account_id
+            PARTITION BY COALESCE(minted_key, event_id), minted_principal ORDER BY CASE WHEN principal_type = 'AWSAccount' THEN 1 ELSE 0 END, event_time, event_id, account_id, source_object, source_position
         ) AS time_recorded
     FROM events
     WHERE event_time >= :baseline_start AND event_time < :baseline_end AND outcome = 'ok' AND contains(:accounts, account_id)

@@ -129,7 +129,7 @@ SELECT
     t.event_time, t.event_id, t.account_id, t.region, t.principal, t.access_key_id, t.source_ip, t.event_source, t.event_name, t.what, t.made,
     t.remove, NULLIF(t.disable, '') AS disable,
     CASE WHEN count(r.event_id) > 0 THEN 'removed' ELSE 'still there' END AS state,
-    min(r.event_time) AS removed_at, min_by(r.event_id, ROW(r.event_time, COALESCE(r.event_id, ''))) FILTER (WHERE r.event_time IS NOT NULL) AS removed_event_id, min_by(r.principal, ROW(r.event_time, COALESCE(r.event_id, ''))) FILTER (WHERE r.event_time IS NOT NULL) AS removed_by,
+    min(r.event_time) AS removed_at, min_by(r.event_id, ROW(r.event_time, COALESCE(r.event_id, ''))) FILTER (WHERE r.event_time IS NOT NULL) AS removed_event_id, min_by(r.principal, ROW(r.event_time, COALESCE(r.event_id, ''), COALESCE(r.principal, ''))) FILTER (WHERE r.event_time IS NOT NULL) AS removed_by,
     CASE WHEN contains(:keys, t.access_key_id) THEN 'key' ELSE 'principal' END AS suspect
 FROM things t
 LEFT JOIN removals r ON r.event_source = t.event_source AND r.account_id = t.account_id AND r.region = t.region AND r.made = t.made
