@@ -26,6 +26,7 @@ _CELL = 400
 _LIST = 4
 _TAG = re.compile("<[^>]*>")
 _IDS = {"event_id", "event_ids", "finding_id", "finding_ids", "evidence"}
+_LINES = 5  # that a text in a cell takes at most, unless it is broken by hand
 _WORD = 22  # characters of the longest word that a column still holds without breaking it
 
 
@@ -181,14 +182,17 @@ def _style(values: pd.Series, texts: list[str]) -> str:
         return "text-align:left;vertical-align:top;white-space:nowrap"
     shown = [_TAG.sub("", text) for text in texts]
     longest = max((len(word) for text in shown for word in text.split()), default=0)
-    width = min(max((len(text) for text in shown), default=0), 60)
+    most = max((len(text) for text in shown), default=0)
+    width = min(most, 60)
     if width <= _WORD:
         return "text-align:left;vertical-align:top;white-space:pre"
+    least = most // _LINES  # wide enough, or a column that is out of sight makes every row tall
     if longest <= _WORD:
-        return f"text-align:left;vertical-align:top;white-space:pre-line;min-width:{min(width // 2, 30)}ch"
+        return f"text-align:left;vertical-align:top;white-space:pre-line;min-width:{max(min(width // 2, 30), least)}ch"
+    least = max(_WORD + 2, least)
     return (
         "text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:anywhere;"
-        f"min-width:{_WORD + 2}ch;max-width:{max(width, _WORD + 2)}ch"
+        f"min-width:{least}ch;max-width:{max(width, least)}ch"
     )
 
 

@@ -1,6 +1,7 @@
 """Tables, statements and figures show hostile content as text, and say what they leave out."""
 
 import json
+import re
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -50,6 +51,13 @@ def test_a_long_cell_says_how_much_is_missing(case):
     assert "600 more characters" in text
     assert "+5 more" in text
     assert "x" * 1000 in (case.out / "tables" / "t.csv").read_text()
+
+
+@pytest.mark.parametrize("text", ["x" * 400, "word " * 80, '{"name": "value"} ' * 22])
+def test_a_long_text_is_given_room(text):
+    """A column of long texts is never so narrow that it makes the whole row tall: at most six lines."""
+    widths = re.findall(r"<td[^>]*min-width:(\d+)ch", show_table(pd.DataFrame({"request": [text]}), "t").text)
+    assert int(widths[0]) * 6 >= len(text)
 
 
 def test_an_export_holds_no_formula(case):

@@ -202,6 +202,7 @@ def _use(page, space):
     entry.fill(truth(_who(space), space.record)[0])
     entry.press("Enter")
     cell.get_by_text("✔").wait_for(timeout=20_000)
+    cell.get_by_text("Hint (costs nothing now)").wait_for(timeout=20_000)
     if shots := os.environ.get("CIRT_SCREENSHOTS"):
         page.screenshot(path=str(Path(shots) / "exercise.png"))
     kept = find(space.path)

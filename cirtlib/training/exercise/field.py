@@ -62,6 +62,7 @@ class Field:
 
     def _checked(self) -> None:
         self.said.value = graded(course.answer(self._space, self._question.id, self._value())).text
+        self._helped()
 
     def _hinted(self) -> None:
         course.hint(self._space, self._question.id)
@@ -71,7 +72,8 @@ class Field:
         """Show the hints that were given, and what the next one costs."""
         self.hints.value = "".join(hint(one).text for one in course.hints_given(self._space, self._question.id))
         cost = course.next_cost(self._space, self._question.id)
-        self.help.description = "No more hints" if cost is None else f"Hint (costs {cost:g} points)"
+        price = f"costs {cost:g} points" if cost else "costs nothing now"
+        self.help.description = "No more hints" if cost is None else f"Hint ({price})"
         self.help.disabled = cost is None
 
     def _press(self, act: Callable[[], None]) -> None:
