@@ -21,7 +21,7 @@ from cirtlib.training.practice.journal import Journal
 from cirtlib.training.practice.register import Register
 from cirtlib.training.practice.rehearse import Rehearsal
 from cirtlib.training.practice.server import with_responder
-from cirtlib.training.practice.tokens import tokens
+from cirtlib.training.practice.tokens import sign_in, tokens
 
 ACCOUNT, MANAGEMENT, FOREIGN = "111122223333", "999988887777", "210987654321"
 AS_OF = dt.datetime(2026, 6, 10, 15, tzinfo=dt.UTC)
@@ -52,7 +52,7 @@ def state():
         "inline": {"work": allow("sts:AssumeRole", "iam:ListUsers", "s3:*", "iam:Get*")},
     }  # fmt: skip
     role = {
-        "RoleName": "devRole", "Path": "/", "Arn": ROLE, "attached": [], "MaxSessionDuration": 43200,
+        "RoleName": "devRole", "Id": "AROADEVROLE0000000001", "Path": "/", "Arn": ROLE, "attached": [], "MaxSessionDuration": 43200,
         "trust": trust(user["Arn"], f"arn:aws:iam::{FOREIGN}:root"),
         "inline": {"work": allow("iam:*", "s3:*", "ec2:Describe*", "organizations:*")},
     }  # fmt: skip
@@ -78,7 +78,7 @@ def minted(key, at, *, hours):
         "userIdentity": {"type": "IAMUser", "arn": f"arn:aws:iam::{ACCOUNT}:user/dev", "accountId": ACCOUNT},
         "requestParameters": {"roleArn": ROLE, "roleSessionName": "work", "durationSeconds": hours * 3600},
         "responseElements": {"credentials": {"accessKeyId": key, "expiration": f"{ends:%b %d, %Y, %I:%M:%S %p}"},
-                             "assumedRoleUser": {"assumedRoleId": "AROAEXAMPLE:work"}},
+                             "assumedRoleUser": {"assumedRoleId": "AROADEVROLE0000000001:work"}},
     }  # fmt: skip
 
 
@@ -233,11 +233,98 @@ def test_a_foreign_account_comes_in_by_a_trust_policy_until_it_is_put_back(accou
 
 
 def test_what_cannot_be_judged_goes_through_and_is_shown_as_unknown(account):
-    policy = deny("iam:ListUsers", Condition={"StringEquals": {"aws:ResourceTag/team": "red"}})
+    policy = deny("s3:ListBucket", Condition={"StringEquals": {"aws:ResourceTag/team": "red"}})
     account.client("iam").put_user_policy(UserName="dev", PolicyName="tags", PolicyDocument=json.dumps(policy))
-    answer = account.client("iam", KEY).list_users()
+    answer = account.client("s3", KEY).list_objects_v2(Bucket="amzn-s3-demo-data")
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-cirt-ruling"].startswith("unknown")
     assert account.journal.entries[-1].ruling == "unknown"
+
+
+def under(account, condition, *, who=KEY):
+    """Whether a caller may list users while everything is denied on this condition to user and role."""
+    iam, policy = account.client("iam"), json.dumps(deny("*", Condition=condition))
+    iam.put_user_policy(UserName="dev", PolicyName="cond", PolicyDocument=policy)
+    iam.put_role_policy(RoleName="devRole", PolicyName="cond", PolicyDocument=policy)
+    try:
+        return bool(account.client("iam", who).list_users()["Users"])
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "AccessDenied"
+        return False
+    finally:
+        iam.delete_user_policy(UserName="dev", PolicyName="cond")
+        iam.delete_role_policy(RoleName="devRole", PolicyName="cond")
+
+
+def test_a_condition_key_that_does_not_exist_stops_nobody(account):
+    """A misspelt key is absent from every request: what is denied on it goes on."""
+    assert under(account, {"DateLessThan": {"aws:TokenIssuedTime": "2099-01-01T00:00:00Z"}}, who=SESSION)
+    assert not under(account, {"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}, who=SESSION)
+
+
+def test_tags_of_users_roles_resources_and_calls_are_known(account):
+    iam = account.client("iam")
+    iam.tag_user(UserName="dev", Tags=[{"Key": "quarantine", "Value": "yes"}])
+    iam.tag_role(RoleName="devRole", Tags=[{"Key": "quarantine", "Value": "yes"}])
+    quarantined = {"StringEquals": {"aws:PrincipalTag/quarantine": "yes"}}
+    assert not under(account, quarantined)
+    assert not under(account, quarantined, who=SESSION)
+    assert under(account, {"StringEquals": {"aws:PrincipalTag/quarantine": "no"}}, who=SESSION)
+    tagged = {"StringEquals": {"aws:ResourceTag/quarantine": "yes"}}
+    policy = json.dumps(deny("iam:GetRole", Condition=tagged))
+    iam.put_user_policy(UserName="dev", PolicyName="cond", PolicyDocument=policy)
+    assert refused(lambda: account.client("iam", KEY).get_role(RoleName="devRole"), "explicit deny") == "AccessDenied"
+    assert account.client("iam", KEY).get_role(RoleName="IncidentResponder")["Role"]
+    policy = json.dumps(deny("iam:TagRole", Condition={"StringEquals": {"aws:RequestTag/team": "red"}}))
+    iam.put_role_policy(RoleName="devRole", PolicyName="cond", PolicyDocument=policy)
+    theirs = account.client("iam", SESSION)
+    assert refused(lambda: theirs.tag_role(RoleName="devRole", Tags=[{"Key": "team", "Value": "red"}]), "explicit deny")
+    theirs.tag_role(RoleName="devRole", Tags=[{"Key": "team", "Value": "blue"}])
+
+
+def test_everybody_of_the_accounts_belongs_to_the_organization(account):
+    """A user by key, in the console, and as who assumes a role: all have its id; a stranger has not."""
+    others = {"StringNotEquals": {"aws:PrincipalOrgID": "o-example"}}
+    assert under(account, others)
+    assert under(account, others, who=SESSION)
+    user = next(one for one in backend("iam", ACCOUNT).users.values() if one.name == "dev")
+    assert under(account, others, who=sign_in(account.authority, user, mfa=True).key)
+    document = trust(f"arn:aws:iam::{ACCOUNT}:user/dev", f"arn:aws:iam::{FOREIGN}:root")
+    document["Statement"][0]["Condition"] = {"StringEquals": {"aws:PrincipalOrgID": "o-example"}}
+    account.client("iam").update_assume_role_policy(RoleName="devRole", PolicyDocument=json.dumps(document))
+    assert account.client("sts", KEY).assume_role(RoleArn=ROLE, RoleSessionName="mine")["Credentials"]
+    foreign = account.authority.register.foreign(FOREIGN)
+    assert not account.authority.judge(foreign, "sts:AssumeRole", ROLE, foreign.context).passes
+
+
+def test_a_session_is_known_by_the_unique_id_of_its_role(account):
+    """Denied by `aws:userid`, one session stops; one of a role that was made anew under its name is nobody's."""
+    who = account.client("sts", SESSION).get_caller_identity()["UserId"]
+    assert who == "AROADEVROLE0000000001:work"
+    assert not under(account, {"StringEquals": {"aws:userid": who}}, who=SESSION)
+    assert account.client("sts", account.responder[ACCOUNT]).get_caller_identity()["UserId"].startswith("AROA")
+    iam = account.client("iam")
+    iam.delete_role_policy(RoleName="devRole", PolicyName="work")
+    iam.delete_role(RoleName="devRole")
+    made = json.dumps(trust(f"arn:aws:iam::{ACCOUNT}:user/dev"))
+    iam.create_role(RoleName="devRole", AssumeRolePolicyDocument=made)
+    iam.put_role_policy(RoleName="devRole", PolicyName="work", PolicyDocument=json.dumps(allow("iam:*")))
+    assert refused(account.client("iam", SESSION).list_users) == "InvalidClientTokenId"
+    fresh = account.client("sts", KEY).assume_role(RoleArn=ROLE, RoleSessionName="new")["Credentials"]
+    assert account.client("iam", fresh["AccessKeyId"]).list_users()["Users"]
+
+
+def test_new_sessions_say_whether_a_device_was_used_and_keep_their_session_policies(account):
+    sts = account.client("sts", KEY)
+    without = sts.assume_role(RoleArn=ROLE, RoleSessionName="one")["Credentials"]["AccessKeyId"]
+    device = {"SerialNumber": f"arn:aws:iam::{ACCOUNT}:mfa/dev", "TokenCode": "123456"}
+    with_one = sts.assume_role(RoleArn=ROLE, RoleSessionName="two", **device)["Credentials"]["AccessKeyId"]
+    no_device = {"Bool": {"aws:MultiFactorAuthPresent": "false"}}
+    assert under(account, no_device), "a long-term key has no such key"
+    assert not under(account, no_device, who=without)
+    assert under(account, no_device, who=with_one)
+    denied = [{"arn": "arn:aws:iam::aws:policy/AWSDenyAll"}]
+    nothing = sts.assume_role(RoleArn=ROLE, RoleSessionName="three", PolicyArns=denied)["Credentials"]["AccessKeyId"]
+    assert refused(account.client("iam", nothing).list_users, "session policy") == "AccessDenied"
 
 
 def test_who_one_is_and_what_is_not_signed(account):

@@ -12,6 +12,7 @@ from cirtlib.training.account_state import INITIAL_PASSWORD, backend, by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
 from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.calls import surroundings
 from cirtlib.training.practice.further import steps
 from cirtlib.training.practice.isolation import attackers_addresses, handed_out, isolated
 from cirtlib.training.practice.journal import reads
@@ -245,7 +246,7 @@ def _machines(authority: Authority, record: Record) -> Iterator[Way]:
     for arn in [*record.truth["leads"], *theirs]:
         account, region, instance = arn.split(":")[4], arn.split(":")[3], arn.rsplit("/", 1)[-1]
         role, why = handed_out(account, region, instance)
-        why = why or isolated(account, region, instance, addresses)
+        why = why or isolated(account, region, instance, addresses) or _untrusting(authority, role, region)
         words = f"credentials that instance {instance} hands out"
         if why:
             yield Way(words, _MACHINE, f"arn:aws:ec2:{region}:{account}:instance/{instance}", closed=why)
@@ -253,6 +254,13 @@ def _machines(authority: Authority, record: Record) -> Iterator[Way]:
         made = tokens.issue(authority, role, instance, seconds=21600)
         authority.register.issue(replace(made, context={**made.context, "ec2:SourceInstanceARN": arn}))
         yield Way(words, _MACHINE, role, made.key)
+
+
+def _untrusting(authority: Authority, role: str, region: str) -> str:
+    """Why an instance gets no new session of its role; '' when it does."""
+    service, around = authority.register.stranger("ec2.amazonaws.com"), surroundings(authority.now(), region, "")
+    ruled = authority.judge(service, "sts:AssumeRole", role, around | {"aws:PrincipalIsAWSService": "true"})
+    return "" if ruled.passes else f"no instance may assume role {role.rsplit('/', 1)[-1]} ({ruled.why})"
 
 
 def _foreign(authority: Authority, record: Record) -> Iterator[Way]:
@@ -269,7 +277,7 @@ def _foreign(authority: Authority, record: Record) -> Iterator[Way]:
                     words, _OUTSIDE, f"arn:aws:iam::{account}:role/{name}", closed="there is no such role any more"
                 )
                 continue
-            yield _enter(authority, authority.register.foreign(foreign), role.arn, words, (event["eventID"],))
+            yield _enter(authority, authority.register.foreign(foreign), role.arn, words, [event])
 
 
 def _roles(authority: Authority, record: Record, way: Way) -> Iterator[Way]:
@@ -277,13 +285,12 @@ def _roles(authority: Authority, record: Record, way: Way) -> Iterator[Way]:
     caller = authority.register.find(way.key)
     if caller is None:
         return
-    done: dict[str, tuple[str, ...]] = {}
+    done: dict[str, list[Json]] = {}
     for event in _attack(record):
         if event["eventName"] == "AssumeRole" and not event.get("errorCode") and _owner(event) == caller.owner:
-            role = event["requestParameters"]["roleArn"]
-            done[role] = (*done.get(role, ()), event["eventID"])[:_KEPT]
-    for role, ids in done.items():
-        yield _enter(authority, caller, role, f"new session of {role} by {caller.owner}", ids)
+            done.setdefault(event["requestParameters"]["roleArn"], []).append(event)
+    for role, events in done.items():
+        yield _enter(authority, caller, role, f"new session of {role} by {caller.owner}", events)
 
 
 def _owner(event: Json) -> str:
@@ -292,10 +299,12 @@ def _owner(event: Json) -> str:
     return str(identity.get("sessionContext", {}).get("sessionIssuer", {}).get("arn") or identity.get("arn", ""))
 
 
-def _enter(authority: Authority, caller: Credential, role: str, words: str, ids: tuple[str, ...]) -> Way:
-    """Assume a role, if its trust and the caller's policies let one."""
+def _enter(authority: Authority, caller: Credential, role: str, words: str, events: list[Json]) -> Way:
+    """Assume a role as in these records, if its trust and the caller's policies let one."""
     kind = "a new session of a role" if caller.account in authority.register.accounts else _OUTSIDE
-    ruled = authority.judge(caller, "sts:AssumeRole", role, dict(caller.context))
+    ids = tuple(event["eventID"] for event in events[:_KEPT])
+    around = surroundings(authority.now(), events[-1]["awsRegion"], events[-1]["sourceIPAddress"])
+    ruled = authority.judge(caller, "sts:AssumeRole", role, {**around, **caller.context})
     if not ruled.passes:
         return Way(words, kind, role, closed=ruled.why or "it may not be assumed", event_ids=ids)
     if by_arn(role.split(":")[4], role) is None:

@@ -16,7 +16,7 @@ from cirtlib.policy.conditions import Value
 from cirtlib.policy.evaluation import ALLOWED, DENIED, NOT_ALLOWED, UNKNOWN
 from cirtlib.training.account_state import backend, by_arn
 from cirtlib.training.front_model import Asked, Refused
-from cirtlib.training.practice import calls
+from cirtlib.training.practice import calls, tags
 from cirtlib.training.practice.boundaries import boundary_of
 from cirtlib.training.practice.register import Credential, Register
 
@@ -26,14 +26,13 @@ _ALL: Document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Ac
 _LOOPBACK = "127.0.0.1"
 # They succeed for whoever holds a good credential, whatever policies say (API references of both calls).
 _ALWAYS = {"sts:GetCallerIdentity", "sts:GetSessionToken"}
-# Condition keys that are absent from a request unless the caller or the call brings them along; any other is not known.
+# Condition keys that are absent from a request unless the caller, the call or the resource brings them along, as are
+# keys of aws: that do not exist; of any other a request may have a value that nobody here knows.
 _ABSENT = re.compile(
-    r"aws:(?:SourceVpc|SourceVpce|VpcSourceIp|SourceIdentity|FederatedProvider|MultiFactorAuth\w*|TokenIssueTime|"
-    r"PrincipalOrg\w*|PrincipalTag/.*|SourceArn|SourceAccount|SourceOrg\w*|CalledVia\w*|username|userid|Ec2Instance\w*|"
-    r"PrincipalService\w*|SignInSessionArn|AssumedRoot|referer|ChatbotSourceArn)|ec2:SourceInstanceARN|sts:\w+|iam:\w+|"
-    r"saml:\w+|s3:prefix|s3:x-amz-acl|lambda:SourceFunctionArn",
+    r"aws:.*|ec2:SourceInstanceARN|sts:\w+|iam:\w+|saml:\w+|s3:prefix|s3:x-amz-acl|lambda:SourceFunctionArn",
     re.IGNORECASE,
 )
+_RESOURCE_TAG = re.compile(r"\w+:ResourceTag/.*", re.IGNORECASE)
 # Code and status of an unknown key, by protocol. Source: "Common errors" of each service's API reference.
 _UNKNOWN_KEY = {
     "rest-xml": ("InvalidAccessKeyId", 403, "The AWS Access Key Id you provided does not exist in our records."),
@@ -136,6 +135,8 @@ class Authority:
         documents = [*bound.identity, *(one for level in bound.scps or () for one in level), *(caller.policies or ())]
         documents += [one for one in (bound.boundary, attached) if one]
         account = calls.owner(resource, caller.account)
+        context = {**self._about(caller, resource, account), **context}
+        tagged = tags.of_resource(resource) is not None
         request = Request(
             action=action,
             resource=resource,
@@ -143,7 +144,7 @@ class Authority:
             account=caller.account,
             resource_account=account,
             role=caller.role,
-            context={"aws:ResourceAccount": account, **_doubtful(documents, context), **context},
+            context={**_doubtful(documents, context, tagged=tagged), **context},
         )
         found = evaluate(
             request,
@@ -160,6 +161,16 @@ class Authority:
             by = by if without.result == ALLOWED else found.by
         return Ruling(found.result, by, action, resource, caller.arn)
 
+    def _about(self, caller: Credential, resource: str, account: str) -> dict[str, Value]:
+        """Condition keys of the caller's own tags, and of a resource of this account."""
+        found: dict[str, Value] = {"aws:ResourceAccount": account}
+        if self.register.of_organization(account):
+            found |= {"aws:ResourceOrgID": self.register.organization, "aws:ResourceOrgPaths": NOT_KNOWN}
+        if caller.account in self.register.accounts:
+            found |= tags.keys("aws:PrincipalTag", tags.of_principal(caller.account, caller.owner))
+        held, service = tags.of_resource(resource) or {}, resource.split(":")[2] if ":" in resource else ""
+        return found | tags.keys("aws:ResourceTag", held) | tags.keys(f"{service}:ResourceTag", held)
+
     def policies(self, caller: Credential) -> Policies:
         """Everything that binds a caller now."""
         if caller.account not in self.register.accounts or caller.owner.endswith(":root"):
@@ -175,11 +186,13 @@ class Authority:
             arn = boundary_of(user)
             groups = [group for group in iam.groups.values() if user in group.users]
             found += [document for holder in (user, *groups) if holder is not None for document in _held(holder)]
-        return Policies(found, _managed(iam, arn) if arn else None, self._scps(caller))
+        return Policies(found, managed(caller.account, arn) if arn else None, self._scps(caller))
 
     def _scps(self, caller: Credential) -> list[list[Document]] | None:
         """Service control policies from the root to the account; None where none bind."""
         if "/aws-service-role/" in caller.owner or caller.account not in self.register.accounts:
+            return None
+        if not re.search(r":(?:user|role)/|:root$", caller.owner):  # a provider is no principal of the account
             return None
         for account in self.register.accounts:
             organizations = backend("organizations", account)
@@ -234,9 +247,9 @@ def _default(policy: Any) -> Document:  # noqa: ANN401 - moto has no types
     return content
 
 
-def _managed(iam: Any, arn: str) -> Document:  # noqa: ANN401 - moto has no types
-    """Managed policy by its ARN; one that is not there allows nothing."""
-    found = iam.managed_policies.get(arn)
+def managed(account: str, arn: str) -> Document:
+    """Managed policy of an account by its ARN; one that is not there allows nothing."""
+    found = backend("iam", account).managed_policies.get(arn)
     return _default(found) if found else {"Version": "2012-10-17", "Statement": []}
 
 
@@ -282,8 +295,8 @@ def _resource_policy(resource: str, action: str) -> Document | None:
     return None
 
 
-def _doubtful(documents: Iterable[Document], context: Mapping[str, Value]) -> dict[str, Value]:
-    """Condition keys of these policies that the request has, and of which nobody here knows the value."""
+def _doubtful(documents: Iterable[Document], context: Mapping[str, Value], *, tagged: bool) -> dict[str, Value]:
+    """Condition keys of these policies whose values nobody here knows; `tagged`: the resource's tags are known."""
     have = {key.lower() for key in context}
     return {
         key: NOT_KNOWN
@@ -291,7 +304,7 @@ def _doubtful(documents: Iterable[Document], context: Mapping[str, Value]) -> di
         for statement in _statements(document)
         for keys in (statement.get("Condition") or {}).values()
         for key in keys
-        if key.lower() not in have and not _ABSENT.fullmatch(key)
+        if key.lower() not in have and not (tagged if _RESOURCE_TAG.fullmatch(key) else _ABSENT.fullmatch(key))
     }
 
 

@@ -13,6 +13,7 @@ from moto.backends import get_backend
 from cirtlib.policy.conditions import Value
 from cirtlib.training.account_state import backend
 from cirtlib.training.front_model import Asked
+from cirtlib.training.practice import tags
 from cirtlib.training.practice.register import Credential
 
 Json = dict[str, Any]
@@ -41,19 +42,15 @@ def needed(asked: Asked, caller: Credential) -> list[tuple[str, str]]:
 
 
 def context(asked: Asked, caller: Credential, now: dt.datetime, address: str) -> dict[str, Value]:
-    """Condition keys of a call; the wire to the emulator stands for TLS."""
+    """Condition keys of a call."""
+    given = asked.parameters
     found: dict[str, Value] = {
-        "aws:CurrentTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "aws:EpochTime": str(int(now.timestamp())),
-        "aws:RequestedRegion": asked.region,
-        "aws:SecureTransport": "true",
-        "aws:SourceIp": address,
+        **surroundings(now, asked.region, address),
         "aws:UserAgent": str(asked.request.headers.get("User-Agent", "")) if asked.request else "",
-        "aws:ViaAWSService": "false",
-        "aws:PrincipalIsAWSService": "false",
         **caller.context,
     }
-    given = asked.parameters
+    if brought := tags.in_call(given):
+        found |= tags.keys("aws:RequestTag", brought) | {"aws:TagKeys": list(brought)}
     for parameter, key in _table()["keys"].get(asked.service, {}).items():
         if isinstance(given.get(parameter), str):
             found[key] = given[parameter]
@@ -61,6 +58,19 @@ def context(asked: Asked, caller: Credential, now: dt.datetime, address: str) ->
     if does in _table()["passes"]:
         found["iam:PassedToService"] = _table()["passes"][does][1]
     return found
+
+
+def surroundings(now: dt.datetime, region: str, address: str) -> dict[str, Value]:
+    """Condition keys of any call, whoever makes it; the wire to the emulator stands for TLS."""
+    return {
+        "aws:CurrentTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "aws:EpochTime": str(int(now.timestamp())),
+        "aws:RequestedRegion": region,
+        "aws:SecureTransport": "true",
+        "aws:SourceIp": address,
+        "aws:ViaAWSService": "false",
+        "aws:PrincipalIsAWSService": "false",
+    }
 
 
 def owner(resource: str, caller: str) -> str:

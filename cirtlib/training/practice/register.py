@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cirtlib.policy.conditions import Value
+from cirtlib.policy.conditions import NOT_KNOWN, Value
 from cirtlib.training.account_state import backend, by_arn
 
 Json = dict[str, Any]
@@ -93,7 +93,7 @@ class Register:
         A long-term key is found whatever its status: see `active`.
         """
         if key in self.sessions:
-            return self.sessions[key]
+            return self._whole(self.sessions[key])
         for account in self.accounts:
             iam = backend("iam", account)
             for user in iam.users.values():
@@ -112,15 +112,17 @@ class Register:
         return "expired" if credential.expires and credential.expires <= now else ""
 
     def exists(self, credential: Credential) -> bool:
-        """Whether the user or role behind a credential is there."""
+        """Whether the user or role behind a credential is there, and still the one that it was issued for."""
         if credential.account not in self.accounts or credential.owner.endswith(":root"):
             return True
-        if credential.role:
-            return by_arn(credential.account, credential.role) is not None
-        user = by_arn(credential.account, credential.owner)
-        return user is not None and (
-            credential.issued is not None or any(one.access_key_id == credential.key for one in user.access_keys)
-        )
+        holder = by_arn(credential.account, credential.owner)
+        if holder is None:
+            return False
+        if credential.issued is None:
+            return any(one.access_key_id == credential.key for one in holder.access_keys)
+        # a session is bound to the unique id: one of the same name that was made anew is somebody else
+        bound = str(credential.context.get("aws:userid", "")).partition(":")[0]
+        return bound in ("", holder.id)
 
     def issue(self, credential: Credential) -> Credential:
         """Add a session that was issued now."""
@@ -148,6 +150,7 @@ class Register:
             "aws:PrincipalType": "AssumedRole",
             "aws:TokenIssueTime": _iso(issued),
             "aws:userid": f"{role_id}:{name}",
+            "aws:MultiFactorAuthPresent": "false",  # whoever used a device brings along that they did
         }
         return Credential(
             key, account, arn, role, issued, expires, self._member(account) | base | dict(context or {}), policies
@@ -156,25 +159,46 @@ class Register:
     def foreign(self, account: str) -> Credential:
         """Somebody with all rights in an account that is not ours: the attacker's own."""
         arn = f"arn:aws:iam::{account}:user/operator"
+        context = self.person(arn, f"AIDAFOREIGN{account}")
+        return Credential(f"AKIAFOREIGN{account}", account, arn, arn, None, None, context)
+
+    def stranger(
+        self, principal: str, account: str = "service", context: Mapping[str, Value] | None = None
+    ) -> Credential:
+        """A service, or an identity provider of an account: it has no policies of its own."""
+        return Credential("", account, principal, principal, None, None, dict(context or {}))
+
+    def person(self, arn: str, unique_id: str) -> dict[str, Value]:
+        """Condition keys that a user or root brings along, whatever kind of credential they use."""
+        account = arn.split(":")[4]
+        root = arn.endswith(":root")
         context: dict[str, Value] = {
             "aws:PrincipalArn": arn,
             "aws:PrincipalAccount": account,
-            "aws:PrincipalType": "User",
+            "aws:PrincipalType": "Account" if root else "User",
+            "aws:userid": unique_id,
         }
-        return Credential(f"AKIAFOREIGN{account}", account, arn, arn, None, None, context)
+        return self._member(account) | context | ({} if root else {"aws:username": arn.rsplit("/", 1)[-1]})
+
+    def of_organization(self, account: str) -> bool:
+        """Whether an account is a member of the organization."""
+        return bool(self.organization) and account in self.accounts
+
+    def _whole(self, session: Credential) -> Credential:
+        """A session with the unique id of its role, where nothing told it when it was issued."""
+        user_id = session.context.get("aws:userid")
+        role = by_arn(session.account, session.role) if session.role and session.account in self.accounts else None
+        if role is None or not isinstance(user_id, str) or not user_id.startswith(":"):
+            return session
+        return replace(session, context={**session.context, "aws:userid": f"{role.id}{user_id}"})
 
     def _member(self, account: str) -> dict[str, Value]:
-        return {"aws:PrincipalOrgID": self.organization} if self.organization and account in self.accounts else {}
+        if not self.of_organization(account):
+            return {}
+        return {"aws:PrincipalOrgID": self.organization, "aws:PrincipalOrgPaths": NOT_KNOWN}
 
     def _long_term(self, key: str, account: str, user: Any) -> Credential:  # noqa: ANN401 - moto has no types
-        context: dict[str, Value] = {
-            "aws:PrincipalArn": user.arn,
-            "aws:PrincipalAccount": account,
-            "aws:PrincipalType": "User",
-            "aws:username": user.name,
-            "aws:userid": user.id,
-        }
-        return Credential(key, account, user.arn, user.arn, None, None, self._member(account) | context)
+        return Credential(key, account, user.arn, user.arn, None, None, self.person(user.arn, user.id))
 
     def _issued_in(self, record: Json, as_of: dt.datetime) -> None:
         """Enter the credentials that a record of STS hands out."""
@@ -189,6 +213,8 @@ class Register:
             made = (record["responseElements"] or {}).get("assumedRoleUser", {}).get("assumedRoleId", "")
             role, name = given["roleArn"], given["roleSessionName"]
             context = _federated(record)
+            if given.get("serialNumber"):
+                context["aws:MultiFactorAuthPresent"] = "true"
             if name.startswith("i-"):
                 context["ec2:SourceInstanceARN"] = (
                     f"arn:aws:ec2:{record['awsRegion']}:{role.split(':')[4]}:instance/{name}"
@@ -227,16 +253,8 @@ class Register:
     def _user_session(self, key: str, caller: Json, issued: dt.datetime, expires: dt.datetime) -> Credential:
         """A user's session, by GetSessionToken or in the console: it acts for the user."""
         arn, account = caller["arn"], caller["accountId"]
-        context: dict[str, Value] = {
-            "aws:PrincipalArn": arn,
-            "aws:PrincipalAccount": account,
-            "aws:PrincipalType": "Account" if arn.endswith(":root") else "User",
-            "aws:userid": caller.get("principalId", ""),
-            "aws:TokenIssueTime": _iso(issued),
-        }
-        if ":user/" in arn:
-            context["aws:username"] = arn.rsplit("/", 1)[-1]
-        return Credential(key, account, arn, arn, issued, expires, self._member(account) | context)
+        context = self.person(arn, caller.get("principalId", "")) | {"aws:TokenIssueTime": _iso(issued)}
+        return Credential(key, account, arn, arn, issued, expires, context)
 
 
 def _kept(found: Credential, as_of: dt.datetime) -> Credential:

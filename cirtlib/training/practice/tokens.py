@@ -9,10 +9,11 @@ import secrets
 from functools import partial
 from typing import Any
 
+from cirtlib.policy.conditions import Value
 from cirtlib.training.account_state import by_arn
 from cirtlib.training.front import Served
 from cirtlib.training.front_model import Asked, Json
-from cirtlib.training.practice.authorise import Authority
+from cirtlib.training.practice.authorise import Authority, managed
 from cirtlib.training.practice.register import Credential
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -38,12 +39,15 @@ def issue(
 ) -> Credential:
     """Issue a session of a role now, and enter it into the register; `given` are the parameters of AssumeRole."""
     now, told = authority.now(), given or {}
-    context = {f"aws:PrincipalTag/{tag['Key']}": tag["Value"] for tag in told.get("Tags", [])}
+    context: dict[str, Value] = {f"aws:PrincipalTag/{tag['Key']}": tag["Value"] for tag in told.get("Tags", [])}
+    if told.get("TokenCode"):
+        context["aws:MultiFactorAuthPresent"] = "true"
     source = told.get("SourceIdentity") or (by.context.get("aws:SourceIdentity") if by else None)
     if isinstance(source, str):
         context["aws:SourceIdentity"] = source
     known = by_arn(role.split(":")[4], role)
     session = [json.loads(told["Policy"])] if told.get("Policy") else []
+    session += [managed(role.split(":")[4], one["arn"]) for one in told.get("PolicyArns", [])]
     return authority.register.issue(
         authority.register.session(
             new_key(),
@@ -61,17 +65,12 @@ def issue(
 def sign_in(authority: Authority, user: Any, *, mfa: bool) -> Credential:  # noqa: ANN401 - moto has no types
     """Issue a session in the console to a user of moto's, now, and enter it into the register."""
     now, arn = authority.now(), str(user.arn)
-    account = arn.split(":")[4]
-    context = {
-        "aws:PrincipalArn": arn,
-        "aws:PrincipalAccount": account,
-        "aws:PrincipalType": "User",
-        "aws:username": str(user.name),
-        "aws:userid": str(user.id),
+    context = authority.register.person(arn, str(user.id)) | {
         "aws:TokenIssueTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "aws:MultiFactorAuthPresent": str(mfa).lower(),
     }
-    return authority.register.issue(Credential(new_key(), account, arn, arn, now, None, context, console=True))
+    made = Credential(new_key(), arn.split(":")[4], arn, arn, now, None, context, console=True)
+    return authority.register.issue(made)
 
 
 def new_key() -> str:
@@ -109,9 +108,11 @@ def _session(authority: Authority, asked: Asked) -> Json:
     if caller.issued is not None:
         raise asked.denied()  # a session can get none
     seconds = asked.parameters.get("DurationSeconds", 43200)
-    context = {**caller.context, "aws:TokenIssueTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
-    if asked.parameters.get("TokenCode"):
-        context["aws:MultiFactorAuthPresent"] = "true"
+    context = {
+        **caller.context,
+        "aws:TokenIssueTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "aws:MultiFactorAuthPresent": "true" if asked.parameters.get("TokenCode") else "false",
+    }
     made = Credential(
         new_key(), caller.account, caller.arn, caller.owner, now, now + dt.timedelta(seconds=seconds), context
     )

@@ -12,7 +12,7 @@ from typing import Any
 from cirtlib.policy.conditions import Value
 from cirtlib.training.account_state import by_arn
 from cirtlib.training.exercise.record import Record
-from cirtlib.training.practice import tokens
+from cirtlib.training.practice import calls, tokens
 from cirtlib.training.practice.authorise import Authority
 from cirtlib.training.practice.isolation import cut_off, handed_out
 from cirtlib.training.practice.rebuild import call_of
@@ -168,23 +168,21 @@ def _enter(authority: Authority, use: Use, name: str) -> tuple[Credential | None
     caller: Credential | None
     if source.kind == "provider":
         action += "WithSAML" if ":saml-provider/" in source.by else "WithWebIdentity"
-        caller = _stranger(source.by, source.owner.split(":")[4], context)
+        caller = authority.register.stranger(source.by, source.owner.split(":")[4], context)
     elif source.kind in ("service", "instance"):
-        caller = _stranger(source.by if source.kind == "service" else "ec2.amazonaws.com", "", {})
+        caller = authority.register.stranger(source.by if source.kind == "service" else "ec2.amazonaws.com")
     else:
         caller = _known(authority, source.by)
     if caller is None:
         return None, f"{source.by} is gone"
-    ruled = authority.judge(caller, action, source.owner, {**context, **caller.context})
+    around = calls.surroundings(authority.now(), use.region, _outside(use.address))
+    if source.kind in ("service", "instance"):
+        around["aws:PrincipalIsAWSService"] = "true"
+    ruled = authority.judge(caller, action, source.owner, {**around, **context, **caller.context})
     if not ruled.passes:
         return None, f"{source.by} may not assume role {name} any more ({ruled.why})"
     made = tokens.issue(authority, source.owner, source.by if source.kind == "instance" else "everyday")
     return made, ""
-
-
-def _stranger(principal: str, account: str, context: Mapping[str, Value]) -> Credential:
-    """A service or an identity provider, which has no policies of its own."""
-    return Credential("", account or "service", principal, principal, None, None, context)
 
 
 def _known(authority: Authority, arn: str) -> Credential | None:
@@ -198,14 +196,7 @@ def _known(authority: Authority, arn: str) -> Credential | None:
         return authority.register.session(
             "", arn, "everyday", issued=now, expires=now + dt.timedelta(hours=1), role_id=str(known.id)
         )
-    context: dict[str, Value] = {
-        "aws:PrincipalArn": arn,
-        "aws:PrincipalAccount": account,
-        "aws:PrincipalType": "User",
-        "aws:username": str(known.name),
-        "aws:userid": str(known.id),
-    }
-    return Credential("", account, arn, arn, None, None, context)
+    return Credential("", account, arn, arn, None, None, authority.register.person(arn, str(known.id)))
 
 
 def _mints(record: Record) -> dict[str, tuple[Source, dict[str, Value]]]:
