@@ -324,7 +324,7 @@ def test_new_sessions_say_whether_a_device_was_used_and_keep_their_session_polic
     assert under(account, no_device, who=with_one)
     denied = [{"arn": "arn:aws:iam::aws:policy/AWSDenyAll"}]
     nothing = sts.assume_role(RoleArn=ROLE, RoleSessionName="three", PolicyArns=denied)["Credentials"]["AccessKeyId"]
-    assert refused(account.client("iam", nothing).list_users, "session policy") == "AccessDenied"
+    assert refused(account.client("iam", nothing).list_users) == "AccessDenied"
 
 
 def test_who_one_is_and_what_is_not_signed(account):

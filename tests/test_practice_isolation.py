@@ -234,3 +234,17 @@ def test_isolating_and_switching_off_has_full_marks(space, tmp_path):
         forensic_address(Machine(account))
         judged = account.bench.judge()
     assert judged.points == FULL, (judged.ways, judged.broken, judged.lost, judged.standing)
+
+
+def test_a_role_that_trusts_no_instance_hands_out_nothing(space, tmp_path):
+    with practice(space, tmp_path) as account:
+        machine = Machine(account)
+        assert machine.way() == ""
+        for arn in account.extent("principal", "compromised"):
+            if ":role/" in arn:
+                nobody = {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}
+                account.client("iam", arn.split(":")[4]).update_assume_role_policy(
+                    RoleName=arn.rsplit("/", 1)[-1],
+                    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [nobody]}),
+                )
+        assert "no instance may assume role" in machine.way()

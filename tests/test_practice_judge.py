@@ -25,6 +25,7 @@ from practice_bench import exercise, practice
 
 from cirtlib.training.exercise.submit import describe
 from cirtlib.training.practice.attacker import ways
+from cirtlib.training.practice.isolation import attackers_addresses
 from cirtlib.training.practice.untried import sentence
 
 pytestmark = pytest.mark.integration
@@ -55,6 +56,25 @@ def test_any_sound_way_of_containing_has_full_marks(spaces, contain, tmp_path):
         terminate(account, keep=True)
         judged = account.bench.judge()
     assert judged.points == FULL, (judged.ways, judged.broken, judged.lost, judged.standing)
+
+
+def test_who_assumes_a_role_is_judged_by_their_address(spaces, tmp_path):
+    """Denied to the attacker's addresses, an AssumeRole of the attacker's is closed and the owner's goes on."""
+    with practice(spaces("exposed_credentials"), tmp_path) as account:
+        theirs = sorted(attackers_addresses(account.bench.record))
+        condition = {"IpAddress": {"aws:SourceIp": theirs}}
+        policy = {"Effect": "Deny", "Action": "sts:AssumeRole", "Resource": "*", "Condition": condition}
+        for arn in account.extent("principal", "compromised"):
+            owner, kind, name = place(arn)
+            if kind == "user":
+                account.client("iam", owner).put_user_policy(
+                    UserName=name, PolicyName="p",
+                    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
+                )  # fmt: skip
+        judged = account.bench.judge()
+    entered = [way for way in judged.ways if way["text"].startswith("new session of")]
+    assert {way["result"] for way in entered if ":user/" in way["text"].partition(" by ")[2]} == {"closed"}
+    assert judged.points["uses"] == 1.0, judged.broken
 
 
 def test_nothing_done_leaves_the_attacker_in_and_breaks_nobody(spaces, tmp_path):
