@@ -127,8 +127,9 @@ def _tell(space: "Workspace", status: dict[str, Any]) -> None:
         say(f"    profile {profile}: account {account}")
     if "logs" in status["buckets"]:
         keeper = status["profiles"].get(status["keeper"], "")
-        say(f"    logs: s3://{status['buckets']['logs']}/AWSLogs/ (profile {keeper})")
+        say(f"    logs of the incident: s3://{status['buckets']['logs']}/AWSLogs/ (profile {keeper})")
     say("")
     say("Each profile is an administrator of its account, and of no other: the role IncidentResponder.")
+    say("What you do here is judged, but writes no new log records: whether it holds, `attack` and `submit` tell.")
     say("next: contain, let the attacker try (cirt train account attack), then cirt train submit;")
     say("      cirt train account stop ends the accounts, and keeps what you did")

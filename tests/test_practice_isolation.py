@@ -1,5 +1,6 @@
 """Isolating an instance on the practice account: by groups, network ACL or metadata service, whichever way is sound."""
 
+import gzip
 import json
 
 import pytest
@@ -248,3 +249,27 @@ def test_a_role_that_trusts_no_instance_hands_out_nothing(space, tmp_path):
                     PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [nobody]}),
                 )
         assert "no instance may assume role" in machine.way()
+
+
+def test_instances_are_as_old_as_findings_and_records_tell(space, tmp_path):
+    """A responder tells the attacker's machines from the others by when they were launched."""
+    with practice(space, tmp_path, begin=False) as account:
+        record, launched = account.bench.record, {}
+        for owner in record.after["accounts"]:
+            for region in {one["Region"] for one in record.after["accounts"][owner].get("instances", [])}:
+                told = account.client("ec2", owner, region).describe_instances()["Reservations"]
+                launched |= {one["InstanceId"]: one["LaunchTime"] for group in told for one in group["Instances"]}
+    begin = min(one["eventTime"] for one in record.events.values())
+    run = {made["instanceId"]: one["eventTime"] for one in record.events.values()
+           if one["eventName"] == "RunInstances" and not one.get("errorCode")
+           for made in one["responseElements"]["instancesSet"]["items"]}  # fmt: skip
+    told = {name: f"{at:%Y-%m-%dT%H:%M:%SZ}" for name, at in launched.items()}
+    assert run.keys() & told.keys()
+    assert {name: told[name] for name in run.keys() & told.keys()} == {name: run[name] for name in run if name in told}
+    assert all(at < begin for name, at in told.items() if name not in run)
+    (victim,) = [arn.rsplit("/", 1)[-1] for arn in record.truth["leads"]]
+    findings = [json.loads(line) for file in record.findings.rglob("*.jsonl.gz")
+                for line in gzip.decompress(file.read_bytes()).splitlines()]  # fmt: skip
+    said = {one["resource"]["instanceDetails"]["launchTime"][:19] for one in findings
+            if (one["resource"].get("instanceDetails") or {}).get("instanceId") == victim}  # fmt: skip
+    assert {told[victim][:19]} == said

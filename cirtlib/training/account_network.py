@@ -41,9 +41,11 @@ def placed(instance: State) -> State:
 
 
 def finish(account: str, made: Any, instance: State) -> None:  # noqa: ANN401 - moto has no types
-    """Give a new instance the ids and the public address of the scenario, and its profile."""
+    """Give a new instance the ids, launch time and public address of the scenario, and its profile."""
     ec2 = get_backend("ec2")[account][instance["Region"]]
     made.id = instance["InstanceId"]
+    if "LaunchTime" in instance:
+        made.launch_time = instance["LaunchTime"]
     own_groups(made)
     made.security_groups = list(made.nics[0].group_set)  # what describe-instances tells
     if "IamInstanceProfile" in instance:

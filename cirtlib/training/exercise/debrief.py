@@ -5,6 +5,7 @@ start and nothing has to be handed over in files. Template, tables, figures and 
 """
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cirtlib.display import PLOTLY, Html, Statement, figure_data, show_behind, s
 from cirtlib.errors import TrainingError
 from cirtlib.page import page
 from cirtlib.plots import style
+from cirtlib.text import many, visible
 from cirtlib.training.exercise import beside, debrief_figures, debrief_words
 from cirtlib.training.exercise.debrief_figures import MISSED, SEED
 from cirtlib.training.exercise.marking import truth
@@ -63,7 +65,7 @@ def _cells(space: Workspace, result: Json, right: Reference) -> Iterator[nbforma
     yield from _plan(space, right)
     yield _text("## What this exercise teaches")
     yield _text(space.exercise.debrief or "\n".join(f"- {one}" for one in space.exercise.teaches))
-    yield _cell(show_heading(3, "What to do next"), show_statements(map(Statement, debrief_words.further(space))))
+    yield _cell(show_heading(3, "What to do next"), _commands(debrief_words.further(space)))
 
 
 def _text(markdown: str) -> nbformat.NotebookNode:
@@ -83,6 +85,16 @@ def _cell(*shown: Html | Json) -> nbformat.NotebookNode:
 def show_heading(level: int, text: str) -> Html:
     """HTML of a heading whose text may come from anywhere."""
     return Html(show_text(text).text.replace("<p>", f"<h{level}>", 1).replace("</p>", f"</h{level}>"))
+
+
+def _commands(lines: list[str]) -> Html:
+    """HTML list of what to do, each with its command set as code."""
+    items = [line.partition("\n") for line in lines]
+    return Html(
+        "<ul>"
+        + "".join(f"<li>{escape(visible(said))}<br><code>{escape(visible(run))}</code></li>" for said, _, run in items)
+        + "</ul>"
+    )
 
 
 def _points(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNode]:
@@ -182,8 +194,7 @@ def _containment(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNo
     judged = result["judgement"]
     if judged is None:
         command = space.command("account", "start")
-        said = f"Nothing was contained: the practice account was never started. `{command}` starts it."
-        yield _cell(show_text(said))
+        yield _cell(_commands([f"Nothing was contained: the practice account was never started.\n{command}"]))
         return
     if not space.record.truth["extent"]:
         yield _cell(show_text("Nothing was to be contained: leaving everything alone was right."))
@@ -209,22 +220,18 @@ def _containment(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNo
 
 def _questions(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNode]:
     yield _text("## Questions")
-    rows = []
     for one in result["questions"]:
         question = _question(space, one["id"])
         answer = truth(question, space.record) if question else None
-        rows.append(
-            {
-                "question": one["ask"],
-                "yours": one["given"],
-                "it_is": debrief_words.mark(one),
-                "true_answer": debrief_words.answer(question, answer),
-                "why": " ".join((question.because if question else "").split()) or one["why"],
-                "points": f"{one['points']:g} of {one['out_of']:g}",
-                "hints": one["hints"],
-            }
-        )
-    yield _cell(show_table(pd.DataFrame(rows), "Your answers and the true ones", rows=_ROWS))
+        hints = f", {many(one['hints'], 'hint')}" if one["hints"] else ""
+        heading = f"{one['id']}: {debrief_words.mark(one)}, {one['points']:g} of {one['out_of']:g} points{hints}"
+        given = one["given"] if isinstance(one["given"], list) else [one["given"] or "none"]
+        words = question.choices if question else {}
+        said = [f"Your answer: {', '.join(words.get(str(part), str(part)) for part in given)}"]
+        if not one["right"]:
+            said.append(f"The true answer: {debrief_words.answer(question, answer)}")
+        why = " ".join((question.because if question else "").split()) or one["why"]
+        yield _cell(show_heading(3, heading), show_text(one["ask"]), show_statements(map(Statement, [*said, why])))
 
 
 def _question(space: Workspace, name: str) -> Question | None:
@@ -253,8 +260,10 @@ def _plan(space: Workspace, right: Reference) -> Iterator[nbformat.NotebookNode]
     ]
     yield _cell(
         show_text(
-            "This is the plan that `cirt plan` makes of the right scope. It is one way; any other that shuts the "
-            "attacker out, lets everybody else work and keeps the evidence has full marks, too."
+            "This is the plan that cirtlib makes of the right scope, with the instance that was broken into, if there "
+            "is one, confirmed. It is one way; any other that shuts the attacker out, lets everybody else work and "
+            "keeps the evidence has full marks, too. What a step stops besides stands beside it: undo such a step as "
+            "soon as no way leads in any more."
         ),
         show_table(pd.DataFrame(rows), "Steps in their order, and the events they rest on", rows=_ROWS),
     )

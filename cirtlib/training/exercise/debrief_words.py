@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from cirtlib.errors import TrainingError
+from cirtlib.text import many
 from cirtlib.training.exercise.marking import truth
 from cirtlib.training.exercise.model import Question, exercises
 from cirtlib.training.exercise.workspace import Workspace
@@ -72,7 +73,7 @@ def effort(result: Json) -> str:
     judged = result["judgement"] or {}
     said = [f"Hints used: {hints}", f"from the start to handing in: {_between(result['started'], result['at'])}"]
     if judged.get("minutes") is not None:
-        said.append(f"containment took {judged['minutes']:.0f} minutes")
+        said.append(f"containment took {many(round(judged['minutes']), 'minute')}")
     return "; ".join(said) + "."
 
 
@@ -153,16 +154,16 @@ def _folded(answers: list[str] | None) -> set[str]:
 
 
 def further(space: Workspace) -> list[str]:
-    """What to do next."""
+    """What to do next: in words, and on a line of its own the command."""
     again, seed = space.command("reset"), space.seed + 1
     other = f"cirt train start {space.exercise.name} --seed {seed}"
     said = [
-        f"Do it again from the start, with your answers kept: {again}",
-        f"The same kind of incident with other names and times: {other}",
+        f"Do it again from the start, with your answers kept.\n{again}",
+        f"The same kind of incident with other names and times.\n{other}",
     ]
     try:
         others = [one for one in exercises() if one.name != space.exercise.name]
     except TrainingError:
         others = []
-    said += [f"Another exercise, {one.minutes} minutes: {one.title}: cirt train start {one.name}" for one in others]
+    said += [f"Another exercise, {one.minutes} minutes: {one.title}\ncirt train start {one.name}" for one in others]
     return said

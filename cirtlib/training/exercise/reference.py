@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cirtlib import containment, scope
+from cirtlib.case import load_case
 from cirtlib.collect import collect
 from cirtlib.containment import Step
+from cirtlib.decisions import decide
 from cirtlib.intake import start
 from cirtlib.training.exercise.record import Record
 
@@ -30,7 +32,10 @@ class Reference:
 
 
 def reference(record: Record) -> Reference:
-    """Collect the record's logs and findings into a temporary case, scope it and plan; takes about 10 s."""
+    """Collect the record's logs and findings into a temporary case, scope it and plan; takes about 10 s.
+
+    What a scope leaves to a person, such as the instance that was broken into, is confirmed before the plan is made.
+    """
     with tempfile.TemporaryDirectory(prefix="cirt-debrief-") as scratch:
         case = start(
             Path(scratch) / "case",
@@ -43,5 +48,10 @@ def reference(record: Record) -> Reference:
         # The logs stay where they are for as long as this case is needed.
         collect(case, progress=False, originals=False)
         found = scope.write(case)
-        steps = containment.plan(case).steps if record.truth["extent"] else ()
-        return Reference(found.to_dict(), tuple(steps))
+        if not record.truth["extent"]:
+            return Reference(found.to_dict(), ())
+        for lead in record.truth["leads"]:
+            decide(case, "confirmed", lead, reason="the records and findings show it")
+        case = load_case(case.path)
+        scope.write(case)
+        return Reference(found.to_dict(), tuple(containment.plan(case).steps))

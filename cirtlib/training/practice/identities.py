@@ -1,8 +1,13 @@
-"""Unique ids and ages of users, roles and keys, as the logs tell them: by its age one tells a new key from another."""
+"""Unique ids and ages of users, roles, keys and instances, as logs and findings tell them.
+
+By its age one tells a new key from another.
+"""
 
 import base64
 import datetime as dt
+import gzip
 import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +18,11 @@ _OLDEST, _YOUNGEST = 700, 30  # days before the logs at which what they do not t
 
 
 def identified(state: Json, record: Record) -> Json:
-    """Give each user and role of a state its Id and CreateDate, and each key its CreateDate; returns the state.
+    """Give each user and role of a state Id and CreateDate, each key CreateDate, each instance LaunchTime; returns it.
 
     What was made before the logs began has a date before them, the same each time.
     """
-    ids, dates = dict(_ids(record)), dict(_dates(record))
+    ids, dates = dict(_ids(record)), dict(_launched(record)) | dict(_dates(record))
     begin = _time(min(one["eventTime"] for one in record.events.values()))
     for content in state["accounts"].values():
         for kind, prefix in (("users", "AIDA"), ("roles", "AROA")):
@@ -27,6 +32,9 @@ def identified(state: Json, record: Record) -> Json:
                 for key in one.get("keys", []):
                     age = _long_ago(key["AccessKeyId"], begin)
                     key["CreateDate"] = dates.get(key["AccessKeyId"]) or max(one["CreateDate"], age)
+        for machine in content.get("instances", []):
+            name = machine["InstanceId"]
+            machine["LaunchTime"] = dates.get(name) or _long_ago(name, begin)
     return state
 
 
@@ -46,8 +54,17 @@ def _dates(record: Record) -> Iterator[tuple[str, dt.datetime]]:
     """(ARN or access key id, when it was made)."""
     for event in record.events.values():
         for made in _made(event):
-            if name := made.get("arn") or made.get("accessKeyId"):
+            if name := made.get("arn") or made.get("accessKeyId") or made.get("instanceId"):
                 yield name, _time(event["eventTime"])
+
+
+def _launched(record: Record) -> Iterator[tuple[str, dt.datetime]]:
+    """(id of an instance, when it was launched), as findings of GuardDuty tell it."""
+    for file in sorted(record.findings.rglob("*.jsonl.gz")):
+        for line in gzip.decompress(file.read_bytes()).splitlines():
+            machine = json.loads(line).get("resource", {}).get("instanceDetails") or {}
+            if machine.get("instanceId") and machine.get("launchTime"):
+                yield machine["instanceId"], _time(machine["launchTime"])
 
 
 def _made(event: Json) -> Iterator[Json]:
@@ -55,6 +72,8 @@ def _made(event: Json) -> Iterator[Json]:
     if event["eventName"] in ("CreateUser", "CreateRole", "CreateAccessKey") and not event.get("errorCode"):
         answer = event.get("responseElements") or {}
         yield from (answer[kind] for kind in ("user", "role", "accessKey") if kind in answer)
+    elif event["eventName"] == "RunInstances" and not event.get("errorCode"):
+        yield from (event.get("responseElements") or {}).get("instancesSet", {}).get("items", [])
 
 
 def _time(text: str) -> dt.datetime:
