@@ -225,9 +225,9 @@ def _questions(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNode
         answer = truth(question, space.record) if question else None
         hints = f", {many(one['hints'], 'hint')}" if one["hints"] else ""
         heading = f"{one['id']}: {debrief_words.mark(one)}, {one['points']:g} of {one['out_of']:g} points{hints}"
-        given = one["given"] if isinstance(one["given"], list) else [one["given"] or "none"]
+        given = one["given"] if isinstance(one["given"], list) else [one["given"]] if one["given"] else []
         words = question.choices if question else {}
-        said = [f"Your answer: {', '.join(words.get(str(part), str(part)) for part in given)}"]
+        said = [f"Your answer: {', '.join(words.get(str(part), str(part)) for part in given)}"] if given else []
         if not one["right"]:
             said.append(f"The true answer: {debrief_words.answer(question, answer)}")
         why = " ".join((question.because if question else "").split()) or one["why"]
