@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cirtlib.case import load_case
+from cirtlib.case import load_case, update_case
+from cirtlib.decisions import decide
 from cirtlib.errors import TrainingError
+from cirtlib.timeline.notes import add_note, notes
 from cirtlib.training.exercise import answer_file, course
 from cirtlib.training.exercise.field import verdict
 from cirtlib.training.exercise.marking import truth
@@ -198,6 +200,56 @@ def test_reset_keeps_what_the_learner_wrote_whatever_is_damaged(space):
     assert found.case().seeds
     assert answer_file.read(found.path / "answers.yaml", found.exercise)["who"] == "dev-x"
     assert found.progress()["hints"] == {"session": 1}
+
+
+def aside(space):
+    """The cases that were put aside."""
+    return sorted(space.path.glob("case.before-*"))
+
+
+def test_reset_puts_a_case_aside_that_was_worked_in_and_says_where(space):
+    add_note(space.case(), "the first call came from a train")
+    decide(space.case(), "cleared", "ip:192.0.2.10", reason="our own proxy")
+    said = []
+    kept = reset(space, say=said.append)
+    (old,) = aside(space)
+    assert list(notes(load_case(old))["text"]) == ["the first call came from a train"]
+    assert [one.reason for one in load_case(old).cleared] == ["our own proxy"]
+    assert not space.case().cleared
+    assert not (space.path / "case" / "out").exists()
+    assert old.name in kept
+    assert [line for line in said if old.name in line and "notes, decisions" in line]
+    reset(space)
+    assert aside(space) == [old], "a case that nobody worked in is not kept"
+
+
+@pytest.mark.parametrize("begin_anew", [reset, lambda space: start(NAME, seed=1, folder=space.path)])
+@pytest.mark.parametrize("damage", ["no case.yaml", "a file", "a link"])
+def test_what_is_in_a_damaged_case_is_not_lost(space, begin_anew, damage):
+    case = space.path / "case"
+    add_note(space.case(), "mine")
+    if damage == "no case.yaml":
+        (case / "case.yaml").unlink()
+    else:
+        case.rename(space.path.parent / "elsewhere")
+        case.write_text("mine") if damage == "a file" else case.symlink_to(space.path.parent / "gone")
+    begin_anew(space)
+    (old,) = aside(space)
+    if damage == "no case.yaml":
+        assert "mine" in (old / "out" / "notes.jsonl").read_text(encoding="utf-8")
+    else:
+        assert old.is_symlink() if damage == "a link" else old.read_text() == "mine"
+    assert space.case().seeds
+
+
+def test_edited_seeds_and_own_files_in_a_case_stay_and_two_resets_in_a_second_keep_both(space):
+    for text in ("x", "y"):
+        (space.path / "case" / "my query.sql").write_text(text, encoding="utf-8")
+        reset(space)
+    assert [(old / "my query.sql").read_text(encoding="utf-8") for old in aside(space)] == ["x", "y"]
+    update_case(space.case(), "seeds", [{"access_key": "AKIAIOSFODNN7EXAMPLE"}])
+    reset(space)
+    assert [one.kind for one in load_case(aside(space)[-1]).seeds] == ["access_key"]
 
 
 def test_a_damaged_progress_is_put_aside_and_the_folder_still_known(space):

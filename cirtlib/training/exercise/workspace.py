@@ -1,7 +1,7 @@
 """The learner's folder of an exercise: what lies in it, how it is made, mended and begun anew.
 
 Nothing in it tells the truth of the incident. `reset` makes all of it anew but what the learner wrote: answers, notes,
-own files and the progress survive.
+own files and the progress survive, and a case that was worked in is put aside.
 """
 
 import json
@@ -36,7 +36,8 @@ PROGRESS, ANSWERS, NOTES, NOTEBOOK, RESULT = (
 MY_SCOPE, MY_TIMELINE = "my_scope.csv", "my_timeline.csv"
 HOME = Path("exercises")
 # What `reset` throws away: everything that can be made again.
-_MADE = ("evidence", "case", "account", "README.md", "story.md", RESULT, "debrief.html")
+_MADE = ("evidence", "account", "README.md", "story.md", RESULT, "debrief.html")
+CASE = "case"
 
 Say = Callable[[str], None]
 
@@ -75,7 +76,7 @@ class Workspace:
             when its folder is gone or damaged.
         """
         try:
-            return load_case(self.path / "case")
+            return load_case(self.path / CASE)
         except CaseError as error:
             raise TrainingError(f"{error}; `{self.command('reset')}` makes it anew and keeps your answers") from error
 
@@ -207,17 +208,19 @@ def find(folder: Path | None = None) -> Workspace:
 def reset(space: Workspace, *, say: Say = lambda _: None) -> list[str]:
     """Make everything anew but what the learner wrote; returns what was kept.
 
-    The practice account must have been stopped.
+    A case that holds anything but what was made with it (notes, decisions, results, notebooks) is put aside, which is
+    said. The practice account must have been stopped.
     """
     with alone(space.path):
+        record_of(space.exercise, space.seed)  # nothing is taken away before what comes instead can be made
         for name in _MADE:
             path = space.path / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-        _make(space, say)
-    made = {*_MADE, MARKER, ".jupyter"}
+        _make(space, say, anew=True)
+    made = {*_MADE, CASE, MARKER, ".jupyter"}
     return sorted(path.name for path in space.path.iterdir() if path.name not in made)
 
 
@@ -247,8 +250,8 @@ def _incident(place: Path) -> str:
         return ""
 
 
-def _make(space: Workspace, say: Say) -> None:
-    """Put in place whatever is not there."""
+def _make(space: Workspace, say: Say, *, anew: bool = False) -> None:
+    """Put in place whatever is not there; the case even if it is there, when it is wanted `anew`."""
     say("making the incident ...")
     record = record_of(space.exercise, space.seed)
     about = {"exercise": space.exercise.name, "seed": space.seed}
@@ -256,9 +259,8 @@ def _make(space: Workspace, say: Say) -> None:
     if not (space.path / PROGRESS).is_file():
         space.keep({**about, **space.progress(), "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
     _evidence(space, record)
-    if not (space.path / "case" / "case.yaml").is_file():
-        shutil.rmtree(space.path / "case", ignore_errors=True)
-        _case(space, record)
+    if anew or not (space.path / CASE / "case.yaml").is_file():
+        _new_case(space, record, say)
     told = sheets.story(space.exercise, record)
     _write(space.path / "story.md", told)
     _write(space.path / "README.md", sheets.readme(space.exercise, record))
@@ -285,9 +287,37 @@ def _evidence(space: Workspace, record: Record) -> None:
         shutil.copytree(source, target)
 
 
+def _new_case(space: Workspace, record: Record, say: Say) -> None:
+    """Make the case; what lies in its place is put aside, and goes only if it is no more than what was made."""
+    place = space.path / CASE
+    aside = _free(space.path / f"{CASE}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    before = os.path.lexists(place)
+    if before:
+        place.rename(aside)
+    _case(space, record)
+    if before and _untouched(aside, place):
+        shutil.rmtree(aside, ignore_errors=True)
+    elif before:
+        say(f"your case as it was, with its notes, decisions and results, is kept in {os.path.relpath(aside)}")
+
+
+def _untouched(old: Path, new: Path) -> bool:
+    """Whether a case holds nothing but what was made with it, and evidence that can be collected again."""
+    if old.is_symlink() or not old.is_dir() or not {path.name for path in old.iterdir()} <= {"case.yaml", "evidence"}:
+        return False
+    file = old / "case.yaml"
+    return not os.path.lexists(file) or (file.is_file() and file.read_bytes() == (new / "case.yaml").read_bytes())
+
+
+def _free(path: Path) -> Path:
+    """The path itself where nothing lies there, else with a number behind it."""
+    names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000)))
+    return next(one for one in names if not os.path.lexists(one))
+
+
 def _case(space: Workspace, record: Record) -> None:
     start_case(
-        space.path / "case",
+        space.path / CASE,
         logs=[space.path / "evidence" / "logs"],
         findings=[space.path / "evidence" / "findings"],
         seeds=record.seeds,
