@@ -67,10 +67,10 @@ def answer(space: Workspace, name: str, given: str | list[str]) -> Graded:
     Raises
     ------
     TrainingError
-        when there is no such question.
+        when there is no such question, or answers.yaml cannot take the answer.
     """
     question = space.exercise.question(name)
-    answer_file.write(space.path / ANSWERS, space.exercise, question.id, given)
+    given = answer_file.write(space.path / ANSWERS, space.exercise, question.id, given)
     return _grade(space, question, given, asked(space).get(question.id, 0.0))
 
 
