@@ -120,6 +120,7 @@ TRUTH = {
     "keys": ["AKIA1234567890ABCDEF", "AKIA1234567890ABCDEG"],
     "owner": ROLE,
     "best": "b",
+    "both": ["key", "secrets"],
     "none": None,
 }
 
@@ -174,6 +175,51 @@ def test_a_choice_by_its_key_or_its_words():
     assert graded("revoke the sessions", **ask).right
     assert not graded("a", **ask).right
     assert not graded("c", **ask).understood
+
+
+SEVERAL = {
+    "kind": "choice",
+    "answer": "both",
+    "many": True,
+    "choices": {"key": "making a key", "Secrets": "reading secrets, or parameters.", "user": "making a user"},
+}
+
+
+@pytest.mark.usefixtures("resolved")
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["making a key", "reading secrets, or parameters"],
+        ["KEY,", " 'Secrets' "],
+        "secrets; Making a  key.",
+        ["secrets", "key", "Reading secrets, or parameters."],
+    ],
+)
+def test_several_choices_by_their_keys_or_words_in_any_order(given):
+    found = graded(given, **SEVERAL)
+    assert (found.right, found.meant) == (True, "key, secrets")
+
+
+@pytest.mark.usefixtures("resolved")
+def test_one_of_several_choices_may_have_commas_in_its_words():
+    assert graded("reading secrets, or parameters", **SEVERAL).meant == "secrets"
+
+
+@pytest.mark.usefixtures("resolved")
+@pytest.mark.parametrize("given", [["key", "secrts"], "I do not know yet", "key secrets", ["key", "x" * 3000], ["()"]])
+def test_several_choices_of_which_one_cannot_be_read_do_not_count(given):
+    found = graded(given, **SEVERAL)
+    assert not found.understood
+    assert "none of the choices" in found.says
+    assert "key, Secrets, user; several with commas between" in found.says
+    assert len(found.says) < 300
+
+
+def test_choices_in_words_are_known_again_where_they_are_ticked():
+    several = Question(id="q", ask="?", points=5, **SEVERAL)
+    assert marking.chosen(several, "making a KEY, what?") == ["key"]
+    assert marking.chosen(several, ["reading secrets, or parameters", "user"]) == ["Secrets", "user"]
+    assert marking.chosen(several, "") == []
 
 
 @pytest.mark.usefixtures("resolved")

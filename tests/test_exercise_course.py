@@ -87,6 +87,43 @@ def test_trying_out_choices_costs_and_asking_twice_for_the_same_does_not(space):
     assert one.points == pytest.approx(one.out_of * 2 / 3, abs=0.01)
 
 
+def tries(space, name):
+    return space.progress()["tries"].get(name, 0)
+
+
+def test_the_same_choice_in_other_words_is_one_try(space):
+    words = space.exercise.question("first").choices["credentials"]
+    for given in ("credentials", "CREDENTIALS", words, "cleanup", "credentials", words.lower().rstrip(".")):
+        course.answer(space, "first", given)
+    assert tries(space, "first") == 2
+
+
+def test_a_set_of_choices_is_one_try_in_any_order_and_what_cannot_be_read_is_none(space):
+    for given in (["user", "key"], "key, user", ["making a key for that user", "Making a user"], ["KEY", "user"]):
+        assert not course.answer(space, "unalarmed", given).mark.right
+    for given in ("secrts", "I do not know yet", ["key", "secrts"]):
+        assert course.answer(space, "unalarmed", given).mark.says.startswith("Not counted")
+    assert tries(space, "unalarmed") == 1
+    assert right(space, "unalarmed") == ["key", "secrets"]
+    good = course.answer(space, "unalarmed", ["making a key for that user", "reading secrets"])
+    assert good.mark.right
+    assert good.points == pytest.approx(good.out_of * 5 / 6, abs=0.01)
+
+
+def test_tries_that_an_earlier_version_counted_still_count_and_the_last_is_known_again(space):
+    old = {
+        "tries": {"first": 2},
+        "marks": {"first": {"given": "credentials", "share": 0, "at": "2026-01-01T00:00:00Z"}},
+    }
+    started = {key: value for key, value in space.progress().items() if key in ("exercise", "seed", "started")}
+    (space.path / "progress.json").write_text(json.dumps(started | old), encoding="utf-8")
+    course.answer(space, "first", "Credentials")
+    assert tries(space, "first") == 2
+    course.answer(space, "first", "cleanup")
+    course.answer(space, "first", "credentials")
+    assert tries(space, "first") == 3
+
+
 def test_whoever_tries_all_choices_has_found_out_nothing(space):
     good = right(space, "first")[0]
     for key in space.exercise.question("first").choices:

@@ -20,7 +20,7 @@ _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 _CONTROL = re.compile(r"([A-Za-z][A-Za-z0-9]*)[.\s](\d+)")
 _CLOCK = re.compile(r"\d{1,2}[:.h]\d{2}")
-_MARKS = "\"'`<>«»“”\u2018\u2019 \t\r\n"
+MARKS = "\"'`<>«»“”\u2018\u2019 \t\r\n"
 _LEAST = 8  # characters of an event id's start that notebooks show
 
 
@@ -36,7 +36,7 @@ def canonical(kind: str, text: str, record: Record) -> str:
     Unclear
         when the text cannot be one.
     """
-    plain = text.strip(f"{_MARKS}.,;")
+    plain = text.strip(f"{MARKS}.,;")
     if not plain:
         raise Unclear("the answer is empty")
     if len(plain) > 2000:
@@ -52,7 +52,7 @@ def instant(text: str) -> datetime:
     Unclear
         when it is none, has no date, or names a zone by a word.
     """
-    plain = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", text.strip(_MARKS), flags=re.IGNORECASE)
+    plain = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", text.strip(MARKS), flags=re.IGNORECASE)
     plain = re.sub(r"(\d)\s+([+-]\d{2}:?\d{2})$", r"\1\2", plain)
     try:
         found = datetime.fromisoformat(plain)
@@ -223,7 +223,7 @@ def parts(given: Any) -> list[str]:  # noqa: ANN401 - whatever a file or a noteb
     """Answers of a set: a list, or a text with commas, semicolons, line ends, or spaces between ids."""
     if isinstance(given, list | tuple | set):
         return [str(one) for one in given if str(one).strip()]
-    found = [one.strip() for one in re.split(r"[,;\n]+", str(given)) if one.strip(_MARKS)]
+    found = [one.strip() for one in re.split(r"[,;\n]+", str(given)) if one.strip(MARKS)]
     return [word for one in found for word in (one.split() if _ids(one) else [one])]
 
 

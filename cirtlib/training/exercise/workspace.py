@@ -91,10 +91,10 @@ class Workspace:
         Returns
         -------
         dict
-            `started`, a time; question -> `tries` that were wrong, `hints` taken, `marks` (share of the last answer),
-            `settled` (tries and hints when it was first answered right).
+            `started`, a time; question -> `tries` that were wrong, what these meant (`wrong`), `hints` taken, `marks`
+            (share of the last answer), `settled` (tries and hints when it was first answered right).
         """
-        empty: dict[str, Any] = {"started": "", "tries": {}, "hints": {}, "marks": {}, "settled": {}}
+        empty: dict[str, Any] = {"started": "", "tries": {}, "wrong": {}, "hints": {}, "marks": {}, "settled": {}}
         try:
             found = json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))
         except FileNotFoundError:
