@@ -300,6 +300,47 @@ def test_a_damaged_progress_is_put_aside_and_the_folder_still_known(space):
     assert find(space.path).seed == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "[" * 100_000,
+        '{"started": 5}',
+        '{"hints": 3}',
+        '{"hints": {"who": "x"}}',
+        '{"hints": {"who": -1}}',
+        '{"tries": {"first": null}}',
+        '{"tries": {"first": 1' + "0" * 400 + "}}",
+        '{"wrong": {"first": [1]}}',
+        '{"marks": {"who": "x"}}',
+        '{"settled": {"who": 5}}',
+        '{"settled": {"who": {"hints": 1}}}',
+    ],
+)
+def test_a_progress_that_is_damaged_anywhere_is_put_aside_which_is_said(space, capsys, text):
+    (space.path / "progress.json").write_text(text, encoding="utf-8")
+    assert not any(space.progress().values())
+    assert (space.path / "progress.json.broken").read_text(encoding="utf-8") == text
+    assert "progress.json was damaged and is put aside as progress.json.broken" in capsys.readouterr().err
+
+
+def test_a_second_damaged_progress_does_not_replace_the_first(space):
+    for _ in range(2):
+        (space.path / "progress.json").write_bytes(b"\xff")
+        assert course.hint(space, "who").number == 1
+    assert len(list(space.path.glob("progress.json.broken*"))) == 2
+
+
+def test_an_answer_that_is_no_text_is_graded_and_kept(space):
+    for question in ("who", "unalarmed", "stopped"):
+        course.answer(space, question, "x\udcff")
+        course.answer(space, question, ["\udcff", "y"])
+    (space.path / "progress.json").write_text(json.dumps({"marks": {"who": {"given": "\udcff"}}}), encoding="utf-8")
+    course.hint(space, "who")
+    assert space.progress()["marks"]["who"]["given"] == "\udcff"
+    assert not [one for one in course.check(space) if one.mark.right]
+
+
 def test_an_exercise_of_another_version_is_not_graded_against_another_incident(space):
     marker = space.path / ".cirt-exercise"
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"incident": "0123456789abcdef"}), encoding="utf-8")

@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,20 +98,44 @@ class Workspace:
         empty: dict[str, Any] = {"started": "", "tries": {}, "wrong": {}, "hints": {}, "marks": {}, "settled": {}}
         try:
             found = json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))
+            if _sound(found):
+                return {**empty, **found}
         except FileNotFoundError:
             return empty
-        except (OSError, ValueError):
-            broken = self.path / f"{PROGRESS}.broken"
-            (self.path / PROGRESS).replace(broken)
-            return empty
-        right = isinstance(found, dict) and all(
-            isinstance(found.get(key, value), type(value)) for key, value in empty.items()
+        except (OSError, ValueError, RecursionError):
+            pass
+        broken = _free(self.path / f"{PROGRESS}.broken")
+        (self.path / PROGRESS).replace(broken)
+        sys.stderr.write(
+            f"{visible(str(self.path / PROGRESS))} was damaged and is put aside as {broken.name}: hints and tries "
+            f"count from now on; your answers stay in {ANSWERS}\n"
         )
-        return {**empty, **found} if right else empty
+        return empty
 
     def keep(self, progress: dict[str, Any]) -> None:
         """Write the progress."""
-        _write(self.path / PROGRESS, json.dumps(progress, indent=1, ensure_ascii=False) + "\n")
+        _write(self.path / PROGRESS, json.dumps(progress, indent=1) + "\n")
+
+
+def _sound(found: object) -> bool:
+    """Whether a progress holds what `Workspace.keep` writes, also of earlier versions, down to the last number."""
+
+    def count(one: object) -> bool:
+        return isinstance(one, int) and 0 <= one < 1_000_000
+
+    inner: dict[str, Callable[[Any], bool]] = {
+        "tries": count,
+        "hints": count,
+        "wrong": lambda one: isinstance(one, list) and all(isinstance(text, str) for text in one),
+        "marks": lambda one: isinstance(one, dict),
+        "settled": lambda one: isinstance(one, dict) and count(one.get("hints")) and count(one.get("tries")),
+    }
+    if not isinstance(found, dict) or not isinstance(found.get("started", ""), str):
+        return False
+    return all(
+        isinstance(of_each := found.get(key, {}), dict) and all(fits(one) for one in of_each.values())
+        for key, fits in inner.items()
+    )
 
 
 def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = lambda _: None) -> tuple[Workspace, bool]:
@@ -231,7 +256,7 @@ def _marked(place: Path) -> tuple[str, int] | None:
             about = json.loads(file.read_text(encoding="utf-8"))
             if isinstance(about["seed"], int):
                 return load_exercise(str(about["exercise"])).name, about["seed"]
-        except (OSError, ValueError, KeyError, TypeError, TrainingError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, TrainingError):
             continue
     name, _, seed = place.name.rpartition("-")
     if not (place / ANSWERS).is_file() or not seed.isdecimal():
@@ -246,7 +271,7 @@ def _incident(place: Path) -> str:
     """Fingerprint of the incident whose evidence lies in a folder, '' where none tells."""
     try:
         return str(json.loads((place / MARKER).read_text(encoding="utf-8"))["incident"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
