@@ -104,7 +104,7 @@ def train_submit(folder: DirOption = None) -> None:
 
 @train.command("reset")
 def train_reset(folder: DirOption = None) -> None:
-    """Make everything anew, the account too; answers, notes and your own files stay."""
+    """Make everything anew, the account too; answers, notes and your own files stay, your case is put aside."""
     from cirtlib.training.exercise.workspace import find, reset
     from cirtlib.training.practice import control
 

@@ -63,6 +63,12 @@ def record():
         ("call", "cloudtrail:stoplogging", "StopLogging"),
         ("call", "iam.NeverCalled", "nevercalled"),
         ("number", "about 1,234 events", "1234.0"),
+        ("number", "1 234 567 events", "1234567.0"),
+        ("number", "1\u2019234.5", "1234.5"),
+        ("number", "-5", "-5.0"),
+        ("number", "\u22125", "-5.0"),
+        ("number", ".5", "0.5"),
+        ("number", "12 %.", "12.0"),
         ("text", "  Two   Words", "two words"),
     ],
 )
@@ -86,6 +92,15 @@ def test_another_spelling_is_understood(kind, typed, meant):
         ("instance", "i-xyz", "hexadecimal"),
         ("control", "nineteen", "Config.1"),
         ("number", "many", "digits"),
+        ("number", "-", "digits"),
+        ("number", "about" + " " * 1900 + "!", "digits"),
+        ("number", "2,5", "several ways; write a point before decimals, as 2.5"),
+        ("number", "2 5", "several ways"),
+        ("number", "0,500", "several ways"),
+        ("number", ",5", "several ways"),
+        ("number", "12,34,567", "several ways"),
+        ("time", "0001-01-01T00:00:00+05:00", "is the year right"),
+        ("time", "9999-12-31T23:59:59-05:00", "is the year right"),
         ("text", "   ", "empty"),
         ("text", "x" * 3000, "longer"),
     ],
@@ -120,6 +135,7 @@ TRUTH = {
     "keys": ["AKIA1234567890ABCDEF", "AKIA1234567890ABCDEG"],
     "owner": ROLE,
     "best": "b",
+    "both": ["key", "secrets"],
     "none": None,
 }
 
@@ -174,6 +190,51 @@ def test_a_choice_by_its_key_or_its_words():
     assert graded("revoke the sessions", **ask).right
     assert not graded("a", **ask).right
     assert not graded("c", **ask).understood
+
+
+SEVERAL = {
+    "kind": "choice",
+    "answer": "both",
+    "many": True,
+    "choices": {"key": "making a key", "Secrets": "reading secrets, or parameters.", "user": "making a user"},
+}
+
+
+@pytest.mark.usefixtures("resolved")
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["making a key", "reading secrets, or parameters"],
+        ["KEY,", " 'Secrets' "],
+        "secrets; Making a  key.",
+        ["secrets", "key", "Reading secrets, or parameters."],
+    ],
+)
+def test_several_choices_by_their_keys_or_words_in_any_order(given):
+    found = graded(given, **SEVERAL)
+    assert (found.right, found.meant) == (True, "key, secrets")
+
+
+@pytest.mark.usefixtures("resolved")
+def test_one_of_several_choices_may_have_commas_in_its_words():
+    assert graded("reading secrets, or parameters", **SEVERAL).meant == "secrets"
+
+
+@pytest.mark.usefixtures("resolved")
+@pytest.mark.parametrize("given", [["key", "secrts"], "I do not know yet", "key secrets", ["key", "x" * 3000], ["()"]])
+def test_several_choices_of_which_one_cannot_be_read_do_not_count(given):
+    found = graded(given, **SEVERAL)
+    assert not found.understood
+    assert "none of the choices" in found.says
+    assert "key, Secrets, user; several with commas between" in found.says
+    assert len(found.says) < 300
+
+
+def test_choices_in_words_are_known_again_where_they_are_ticked():
+    several = Question(id="q", ask="?", points=5, **SEVERAL)
+    assert marking.chosen(several, "making a KEY, what?") == ["key"]
+    assert marking.chosen(several, ["reading secrets, or parameters", "user"]) == ["Secrets", "user"]
+    assert marking.chosen(several, "") == []
 
 
 @pytest.mark.usefixtures("resolved")

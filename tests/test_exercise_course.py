@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cirtlib.case import load_case
+from cirtlib.case import load_case, update_case
+from cirtlib.decisions import decide
 from cirtlib.errors import TrainingError
+from cirtlib.timeline.notes import add_note, notes
 from cirtlib.training.exercise import answer_file, course
 from cirtlib.training.exercise.field import verdict
 from cirtlib.training.exercise.marking import truth
@@ -83,6 +85,43 @@ def test_trying_out_choices_costs_and_asking_twice_for_the_same_does_not(space):
     course.answer(space, "first", wrong[0])
     one = course.answer(space, "first", good)
     assert one.points == pytest.approx(one.out_of * 2 / 3, abs=0.01)
+
+
+def tries(space, name):
+    return space.progress()["tries"].get(name, 0)
+
+
+def test_the_same_choice_in_other_words_is_one_try(space):
+    words = space.exercise.question("first").choices["credentials"]
+    for given in ("credentials", "CREDENTIALS", words, "cleanup", "credentials", words.lower().rstrip(".")):
+        course.answer(space, "first", given)
+    assert tries(space, "first") == 2
+
+
+def test_a_set_of_choices_is_one_try_in_any_order_and_what_cannot_be_read_is_none(space):
+    for given in (["user", "key"], "key, user", ["making a key for that user", "Making a user"], ["KEY", "user"]):
+        assert not course.answer(space, "unalarmed", given).mark.right
+    for given in ("secrts", "I do not know yet", ["key", "secrts"]):
+        assert course.answer(space, "unalarmed", given).mark.says.startswith("Not counted")
+    assert tries(space, "unalarmed") == 1
+    assert right(space, "unalarmed") == ["key", "secrets"]
+    good = course.answer(space, "unalarmed", ["making a key for that user", "reading secrets"])
+    assert good.mark.right
+    assert good.points == pytest.approx(good.out_of * 5 / 6, abs=0.01)
+
+
+def test_tries_that_an_earlier_version_counted_still_count_and_the_last_is_known_again(space):
+    old = {
+        "tries": {"first": 2},
+        "marks": {"first": {"given": "credentials", "share": 0, "at": "2026-01-01T00:00:00Z"}},
+    }
+    started = {key: value for key, value in space.progress().items() if key in ("exercise", "seed", "started")}
+    (space.path / "progress.json").write_text(json.dumps(started | old), encoding="utf-8")
+    course.answer(space, "first", "Credentials")
+    assert tries(space, "first") == 2
+    course.answer(space, "first", "cleanup")
+    course.answer(space, "first", "credentials")
+    assert tries(space, "first") == 3
 
 
 def test_whoever_tries_all_choices_has_found_out_nothing(space):
@@ -200,6 +239,56 @@ def test_reset_keeps_what_the_learner_wrote_whatever_is_damaged(space):
     assert found.progress()["hints"] == {"session": 1}
 
 
+def aside(space):
+    """The cases that were put aside."""
+    return sorted(space.path.glob("case.before-*"))
+
+
+def test_reset_puts_a_case_aside_that_was_worked_in_and_says_where(space):
+    add_note(space.case(), "the first call came from a train")
+    decide(space.case(), "cleared", "ip:192.0.2.10", reason="our own proxy")
+    said = []
+    kept = reset(space, say=said.append)
+    (old,) = aside(space)
+    assert list(notes(load_case(old))["text"]) == ["the first call came from a train"]
+    assert [one.reason for one in load_case(old).cleared] == ["our own proxy"]
+    assert not space.case().cleared
+    assert not (space.path / "case" / "out").exists()
+    assert old.name in kept
+    assert [line for line in said if old.name in line and "notes, decisions" in line]
+    reset(space)
+    assert aside(space) == [old], "a case that nobody worked in is not kept"
+
+
+@pytest.mark.parametrize("begin_anew", [reset, lambda space: start(NAME, seed=1, folder=space.path)])
+@pytest.mark.parametrize("damage", ["no case.yaml", "a file", "a link"])
+def test_what_is_in_a_damaged_case_is_not_lost(space, begin_anew, damage):
+    case = space.path / "case"
+    add_note(space.case(), "mine")
+    if damage == "no case.yaml":
+        (case / "case.yaml").unlink()
+    else:
+        case.rename(space.path.parent / "elsewhere")
+        case.write_text("mine") if damage == "a file" else case.symlink_to(space.path.parent / "gone")
+    begin_anew(space)
+    (old,) = aside(space)
+    if damage == "no case.yaml":
+        assert "mine" in (old / "out" / "notes.jsonl").read_text(encoding="utf-8")
+    else:
+        assert old.is_symlink() if damage == "a link" else old.read_text() == "mine"
+    assert space.case().seeds
+
+
+def test_edited_seeds_and_own_files_in_a_case_stay_and_two_resets_in_a_second_keep_both(space):
+    for text in ("x", "y"):
+        (space.path / "case" / "my query.sql").write_text(text, encoding="utf-8")
+        reset(space)
+    assert [(old / "my query.sql").read_text(encoding="utf-8") for old in aside(space)] == ["x", "y"]
+    update_case(space.case(), "seeds", [{"access_key": "AKIAIOSFODNN7EXAMPLE"}])
+    reset(space)
+    assert [one.kind for one in load_case(aside(space)[-1]).seeds] == ["access_key"]
+
+
 def test_a_damaged_progress_is_put_aside_and_the_folder_still_known(space):
     (space.path / "progress.json").write_text("[]", encoding="utf-8")
     assert space.progress()["hints"] == {}
@@ -209,6 +298,47 @@ def test_a_damaged_progress_is_put_aside_and_the_folder_still_known(space):
     assert space.progress()["marks"] == {}
     assert (space.path / "progress.json.broken").is_file()
     assert find(space.path).seed == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "[" * 100_000,
+        '{"started": 5}',
+        '{"hints": 3}',
+        '{"hints": {"who": "x"}}',
+        '{"hints": {"who": -1}}',
+        '{"tries": {"first": null}}',
+        '{"tries": {"first": 1' + "0" * 400 + "}}",
+        '{"wrong": {"first": [1]}}',
+        '{"marks": {"who": "x"}}',
+        '{"settled": {"who": 5}}',
+        '{"settled": {"who": {"hints": 1}}}',
+    ],
+)
+def test_a_progress_that_is_damaged_anywhere_is_put_aside_which_is_said(space, capsys, text):
+    (space.path / "progress.json").write_text(text, encoding="utf-8")
+    assert not any(space.progress().values())
+    assert (space.path / "progress.json.broken").read_text(encoding="utf-8") == text
+    assert "progress.json was damaged and is put aside as progress.json.broken" in capsys.readouterr().err
+
+
+def test_a_second_damaged_progress_does_not_replace_the_first(space):
+    for _ in range(2):
+        (space.path / "progress.json").write_bytes(b"\xff")
+        assert course.hint(space, "who").number == 1
+    assert len(list(space.path.glob("progress.json.broken*"))) == 2
+
+
+def test_an_answer_that_is_no_text_is_graded_and_kept(space):
+    for question in ("who", "unalarmed", "stopped"):
+        course.answer(space, question, "x\udcff")
+        course.answer(space, question, ["\udcff", "y"])
+    (space.path / "progress.json").write_text(json.dumps({"marks": {"who": {"given": "\udcff"}}}), encoding="utf-8")
+    course.hint(space, "who")
+    assert space.progress()["marks"]["who"]["given"] == "\udcff"
+    assert not [one for one in course.check(space) if one.mark.right]
 
 
 def test_an_exercise_of_another_version_is_not_graded_against_another_incident(space):

@@ -67,10 +67,10 @@ def answer(space: Workspace, name: str, given: str | list[str]) -> Graded:
     Raises
     ------
     TrainingError
-        when there is no such question.
+        when there is no such question, or answers.yaml cannot take the answer.
     """
     question = space.exercise.question(name)
-    answer_file.write(space.path / ANSWERS, space.exercise, question.id, given)
+    given = answer_file.write(space.path / ANSWERS, space.exercise, question.id, given)
     return _grade(space, question, given, asked(space).get(question.id, 0.0))
 
 
@@ -177,9 +177,10 @@ def _grade(space: Workspace, question: Question, given: Any, out_of: float) -> G
         return Graded(question, None, Mark(0, "Not answered.", understood=False), 0.0, out_of, hints)
     found = mark(question, given, space.record)
     if found.understood:
-        before = progress["marks"].get(question.id, {})
-        if not found.right and before.get("given") != given:
+        tried = _tried(space, question, progress)
+        if not found.right and found.meant not in tried:
             tries += 1
+            progress["wrong"][question.id] = [*tried, found.meant]
         progress["tries"][question.id] = tries
         if found.right and settled is None:  # what is asked or tried from now on costs nothing
             settled = progress["settled"][question.id] = {"hints": hints, "tries": tries}
@@ -195,3 +196,13 @@ def _grade(space: Workspace, question: Question, given: Any, out_of: float) -> G
     if question.kind == "choice" and tries:  # whoever tries them all has found out nothing
         left *= max(0.0, 1 - tries / max(1, len(question.choices) - 1))
     return Graded(question, given, found, round(out_of * found.share * left, 2), out_of, hints)
+
+
+def _tried(space: Workspace, question: Question, progress: dict[str, Any]) -> list[str]:
+    """What the wrong answers so far meant: the same in other words, or in another order, is no new try."""
+    kept: list[str] | None = progress["wrong"].get(question.id)
+    if kept is not None:
+        return kept
+    last = progress["marks"].get(question.id, {}).get("given")  # all that earlier versions of cirtlib kept
+    before = mark(question, last, space.record) if last else None
+    return [before.meant] if before and before.understood and not before.right else []

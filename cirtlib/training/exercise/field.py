@@ -11,8 +11,8 @@ from cirtlib.errors import CirtError
 from cirtlib.text import visible
 from cirtlib.training.exercise import answer_file, course
 from cirtlib.training.exercise.course import Graded, Hint
+from cirtlib.training.exercise.marking import chosen
 from cirtlib.training.exercise.model import Question
-from cirtlib.training.exercise.spelling import parts
 from cirtlib.training.exercise.workspace import ANSWERS, Workspace
 
 _COLORS = {True: "#1a7f37", False: "#b35900"}
@@ -87,10 +87,10 @@ class Field:
 def _entry(question: Question, given: Any) -> tuple[Any, Callable[[], str | list[str]]]:  # noqa: ANN401 - text or list
     """Widget in which a question is answered, filled with the answer so far, and what gives its content."""
     if question.kind == "choice" and question.many:
-        chosen = {one.casefold() for one in parts(given)}
+        ticked = chosen(question, given)
         boxes = {
             key: widgets.Checkbox(
-                value=key.casefold() in chosen, description=f"{key}: {words}", indent=False, layout={"width": "auto"}
+                value=key in ticked, description=f"{key}: {words}", indent=False, layout={"width": "auto"}
             )
             for key, words in question.choices.items()
         }
@@ -99,7 +99,7 @@ def _entry(question: Question, given: Any) -> tuple[Any, Callable[[], str | list
     text = ", ".join(given) if isinstance(given, list) else str(given)
     if question.kind == "choice":
         options = [("choose …", ""), *((f"{key}: {words}", key) for key, words in question.choices.items())]
-        choice = widgets.Dropdown(options=options, value=text if text in question.choices else "", layout=_WIDE)
+        choice = widgets.Dropdown(options=options, value=next(iter(chosen(question, text)), ""), layout=_WIDE)
         return choice, lambda: str(choice.value)
     like = _LIKE.get(question.kind, "your answer")
     several = "; several: with commas between" if question.many else ""

@@ -8,10 +8,11 @@ from cirtlib.text import visible
 from cirtlib.training.exercise.model import Question
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.exercise.resolvers import resolve
-from cirtlib.training.exercise.spelling import Unclear, canonical, instant, parts
+from cirtlib.training.exercise.spelling import MARKS, Unclear, canonical, instant, parts
 
 _DAY = timedelta(hours=15)
 _NAMED = 5
+_SHOWN = 80  # characters of an answer that cannot be read
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,14 @@ class Mark:
         Why, for the learner.
     understood
         Whether the answer could be read; if not it does not count.
+    meant
+        The answer in its one spelling, the same for all that mean it; of a set, whatever its order.
     """
 
     share: float
     says: str
     understood: bool = True
+    meant: str = ""
 
     @property
     def right(self) -> bool:
@@ -57,14 +61,19 @@ def mark(question: Question, given: Any, record: Record) -> Mark:  # noqa: ANN40
         return Mark(1, "This question does not arise in this incident.")
     try:
         if question.many:
-            return _set(question, [canonical(question.kind, one, record) for one in parts(given)], right, record)
-        answer = _choice(question, str(given)) if question.kind == "choice" else ""
-        answer = answer or canonical(question.kind, str(given), record)
+            return _set(question, {_meant(question, one, record) for one in _parts(question, given)}, right, record)
+        answer = _meant(question, str(given), record)
     except Unclear as unclear:
         return Mark(0, f"Not counted: {unclear}", understood=False)
     if _near(question, answer, right):
-        return Mark(1, question.because.strip() or "Right.")
-    return Mark(0, _why(question, answer, right, record))
+        return Mark(1, question.because.strip() or "Right.", meant=answer)
+    return Mark(0, _why(question, answer, right, record), meant=answer)
+
+
+def chosen(question: Question, given: Any) -> list[str]:  # noqa: ANN401 - text or list
+    """Keys of the choices that an answer names by key or words, as far as it does."""
+    parted = _parts(question, given) if question.many else [str(given)]
+    return [key for one in parted if (key := _key(question, one)) is not None]
 
 
 def agreement(found: int, given: int, true: int) -> tuple[float, float, float]:
@@ -82,14 +91,41 @@ def _canonical(kind: str, value: object, record: Record) -> str:
     return value.isoformat() if isinstance(value, datetime) else canonical(kind, str(value), record)
 
 
-def _set(question: Question, given: list[str], right: list[str], record: Record) -> Mark:
-    mine = set(given)
+def _parts(question: Question, given: Any) -> list[str]:  # noqa: ANN401 - text or list
+    """Answers of a set; the words of one choice may have commas in them."""
+    if question.kind == "choice" and isinstance(given, str) and _key(question, given) is not None:
+        return [given]
+    return parts(given)
+
+
+def _meant(question: Question, text: str, record: Record) -> str:
+    """The one spelling of one answer.
+
+    Raises
+    ------
+    Unclear
+        when it cannot be read.
+    """
+    if question.kind != "choice":
+        return canonical(question.kind, text, record)
+    key = _key(question, text)
+    if key is None:
+        several = "; several with commas between" if question.many else ""
+        raise Unclear(
+            f"{visible(text[:_SHOWN])!r} is none of the choices; give the key or the words of one of them: "
+            f"{', '.join(question.choices)}{several}"
+        )
+    return key.casefold()
+
+
+def _set(question: Question, mine: set[str], right: list[str], record: Record) -> Mark:
     if not mine:
         return Mark(0, "Not counted: the answer is empty", understood=False)
     hits = {one for one in mine if _near(question, one, right)}
     _, _, share = agreement(len(hits), len(mine), len(right))
+    meant = ", ".join(sorted(mine))
     if share == 1:
-        return Mark(1, question.because.strip() or "Right, and complete.")
+        return Mark(1, question.because.strip() or "Right, and complete.", meant=meant)
     wrong = sorted(mine - hits)
     missing = len(right) - len(hits)
     says = [f"{len(hits)} right"]
@@ -99,16 +135,19 @@ def _set(question: Question, given: list[str], right: list[str], record: Record)
     if missing > 0:
         says.append("something is missing")
     reasons = {said for one in wrong if (said := _mistake(question, one, record))}
-    return Mark(round(share, 3), "; ".join(says) + "." + "".join(f" {said}" for said in sorted(reasons)))
+    told = "; ".join(says) + "." + "".join(f" {said}" for said in sorted(reasons))
+    return Mark(round(share, 3), told, meant=meant)
 
 
-def _choice(question: Question, given: str) -> str:
-    """Key of a choice that was given by its key or by its words."""
-    plain = " ".join(given.casefold().strip(" .()\"'").split())
-    for key, words in question.choices.items():
-        if plain in (key.casefold(), " ".join(words.casefold().strip(" .").split())):
-            return key.casefold()
-    raise Unclear(f"choose one of {', '.join(question.choices)}")
+def _key(question: Question, given: str) -> str | None:
+    """Key of the choice that was given by its key or by its words."""
+    plain = _plain(given)
+    return next((key for key, words in question.choices.items() if plain in (_plain(key), _plain(words))), None)
+
+
+def _plain(text: str) -> str:
+    """Words without case, quotes and stops around them, and with one space between."""
+    return " ".join(text.casefold().strip(f"{MARKS}.,;()").replace("\u2019", "'").split())
 
 
 def _near(question: Question, answer: str, right: list[str]) -> bool:

@@ -20,7 +20,12 @@ _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 _CONTROL = re.compile(r"([A-Za-z][A-Za-z0-9]*)[.\s](\d+)")
 _CLOCK = re.compile(r"\d{1,2}[:.h]\d{2}")
-_MARKS = "\"'`<>«»“”\u2018\u2019 \t\r\n"
+MARKS = "\"'`<>«»“”\u2018\u2019 \t\r\n"
+_BETWEEN = ",_' \u2019"  # what stands between thousands
+_NUMBER = re.compile(
+    rf"(?:about|~|≈)? ?(?P<minus>[-\u2212\ufe63\uff0d])? ?(?P<whole>[\d{_BETWEEN}]*)(?P<rest>\.\d+)?(?: ?[A-Za-z%]+)?"
+)
+_WHOLE = re.compile(rf"\d*|(?!0)\d{{1,3}}(?:[{_BETWEEN}]\d{{3}})+")
 _LEAST = 8  # characters of an event id's start that notebooks show
 
 
@@ -36,7 +41,9 @@ def canonical(kind: str, text: str, record: Record) -> str:
     Unclear
         when the text cannot be one.
     """
-    plain = text.strip(f"{_MARKS}.,;")
+    plain = text.strip(f"{MARKS}.,;")
+    if kind == "number" and plain:  # .5 is no 5
+        plain = text.strip(MARKS).rstrip(f"{MARKS}.,;")
     if not plain:
         raise Unclear("the answer is empty")
     if len(plain) > 2000:
@@ -52,10 +59,13 @@ def instant(text: str) -> datetime:
     Unclear
         when it is none, has no date, or names a zone by a word.
     """
-    plain = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", text.strip(_MARKS), flags=re.IGNORECASE)
+    plain = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", text.strip(MARKS), flags=re.IGNORECASE)
     plain = re.sub(r"(\d)\s+([+-]\d{2}:?\d{2})$", r"\1\2", plain)
     try:
         found = datetime.fromisoformat(plain)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except OverflowError:  # in UTC before the year 1 or after 9999
+        raise Unclear(f"{visible(text)!r} is a time at the end of the calendar; is the year right?") from None
     except ValueError:
         wanted = "write it as 2026-01-31T14:05:09Z, or with an offset such as 2026-01-31 15:05:09+01:00"
         if _CLOCK.fullmatch(plain) or re.fullmatch(r"\d{1,2}:\d{2}:\d{2}(?:\+00:00)?", plain):
@@ -63,7 +73,6 @@ def instant(text: str) -> datetime:
         if re.search(r"\d\s*[A-Za-z]{3,5}$", plain):
             raise Unclear(f"{visible(text)!r} names a time zone by a word that can mean several; {wanted}") from None
         raise Unclear(f"{visible(text)!r} is not a time; {wanted}") from None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _principal(text: str, record: Record) -> str:
@@ -189,10 +198,17 @@ def _call(text: str, record: Record) -> str:
 
 
 def _number(text: str, _record: Record) -> str:
-    found = re.fullmatch(r"(?:about|~|≈)?\s*(-?[\d,_' ]*\d(?:\.\d+)?)(?:\s*[A-Za-z%]+)?", text)
-    if not found:
+    found = _NUMBER.fullmatch(" ".join(text.split()))
+    whole, rest = (found["whole"].strip(), found["rest"] or "") if found else ("", "")
+    if not found or not re.search(r"\d", whole + rest):
         raise Unclear(f"{visible(text)!r} is no number; give digits alone")
-    return str(float(re.sub(r"[,_' ]", "", found[1])))
+    if not _WHOLE.fullmatch(whole):
+        raise Unclear(
+            f"{visible(text)!r} can be read in several ways; write a point before decimals, as 2.5, and thousands as "
+            "1234 or 1,234"
+        )
+    number = float(re.sub(f"[{_BETWEEN}]", "", whole) + rest)
+    return str(-number if found["minus"] else number)
 
 
 def _text(text: str, _record: Record) -> str:
@@ -223,7 +239,7 @@ def parts(given: Any) -> list[str]:  # noqa: ANN401 - whatever a file or a noteb
     """Answers of a set: a list, or a text with commas, semicolons, line ends, or spaces between ids."""
     if isinstance(given, list | tuple | set):
         return [str(one) for one in given if str(one).strip()]
-    found = [one.strip() for one in re.split(r"[,;\n]+", str(given)) if one.strip(_MARKS)]
+    found = [one.strip() for one in re.split(r"[,;\n]+", str(given)) if one.strip(MARKS)]
     return [word for one in found for word in (one.split() if _ids(one) else [one])]
 
 

@@ -1,13 +1,14 @@
 """The learner's folder of an exercise: what lies in it, how it is made, mended and begun anew.
 
 Nothing in it tells the truth of the incident. `reset` makes all of it anew but what the learner wrote: answers, notes,
-own files and the progress survive.
+own files and the progress survive, and a case that was worked in is put aside.
 """
 
 import json
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +37,8 @@ PROGRESS, ANSWERS, NOTES, NOTEBOOK, RESULT = (
 MY_SCOPE, MY_TIMELINE = "my_scope.csv", "my_timeline.csv"
 HOME = Path("exercises")
 # What `reset` throws away: everything that can be made again.
-_MADE = ("evidence", "case", "account", "README.md", "story.md", RESULT, "debrief.html")
+_MADE = ("evidence", "account", "README.md", "story.md", RESULT, "debrief.html")
+CASE = "case"
 
 Say = Callable[[str], None]
 
@@ -75,7 +77,7 @@ class Workspace:
             when its folder is gone or damaged.
         """
         try:
-            return load_case(self.path / "case")
+            return load_case(self.path / CASE)
         except CaseError as error:
             raise TrainingError(f"{error}; `{self.command('reset')}` makes it anew and keeps your answers") from error
 
@@ -90,26 +92,50 @@ class Workspace:
         Returns
         -------
         dict
-            `started`, a time; question -> `tries` that were wrong, `hints` taken, `marks` (share of the last answer),
-            `settled` (tries and hints when it was first answered right).
+            `started`, a time; question -> `tries` that were wrong, what these meant (`wrong`), `hints` taken, `marks`
+            (share of the last answer), `settled` (tries and hints when it was first answered right).
         """
-        empty: dict[str, Any] = {"started": "", "tries": {}, "hints": {}, "marks": {}, "settled": {}}
+        empty: dict[str, Any] = {"started": "", "tries": {}, "wrong": {}, "hints": {}, "marks": {}, "settled": {}}
         try:
             found = json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))
+            if _sound(found):
+                return {**empty, **found}
         except FileNotFoundError:
             return empty
-        except (OSError, ValueError):
-            broken = self.path / f"{PROGRESS}.broken"
-            (self.path / PROGRESS).replace(broken)
-            return empty
-        right = isinstance(found, dict) and all(
-            isinstance(found.get(key, value), type(value)) for key, value in empty.items()
+        except (OSError, ValueError, RecursionError):
+            pass
+        broken = _free(self.path / f"{PROGRESS}.broken")
+        (self.path / PROGRESS).replace(broken)
+        sys.stderr.write(
+            f"{visible(str(self.path / PROGRESS))} was damaged and is put aside as {broken.name}: hints and tries "
+            f"count from now on; your answers stay in {ANSWERS}\n"
         )
-        return {**empty, **found} if right else empty
+        return empty
 
     def keep(self, progress: dict[str, Any]) -> None:
         """Write the progress."""
-        _write(self.path / PROGRESS, json.dumps(progress, indent=1, ensure_ascii=False) + "\n")
+        _write(self.path / PROGRESS, json.dumps(progress, indent=1) + "\n")
+
+
+def _sound(found: object) -> bool:
+    """Whether a progress holds what `Workspace.keep` writes, also of earlier versions, down to the last number."""
+
+    def count(one: object) -> bool:
+        return isinstance(one, int) and 0 <= one < 1_000_000
+
+    inner: dict[str, Callable[[Any], bool]] = {
+        "tries": count,
+        "hints": count,
+        "wrong": lambda one: isinstance(one, list) and all(isinstance(text, str) for text in one),
+        "marks": lambda one: isinstance(one, dict),
+        "settled": lambda one: isinstance(one, dict) and count(one.get("hints")) and count(one.get("tries")),
+    }
+    if not isinstance(found, dict) or not isinstance(found.get("started", ""), str):
+        return False
+    return all(
+        isinstance(of_each := found.get(key, {}), dict) and all(fits(one) for one in of_each.values())
+        for key, fits in inner.items()
+    )
 
 
 def start(name: str, *, seed: int = 1, folder: Path | None = None, say: Say = lambda _: None) -> tuple[Workspace, bool]:
@@ -207,17 +233,19 @@ def find(folder: Path | None = None) -> Workspace:
 def reset(space: Workspace, *, say: Say = lambda _: None) -> list[str]:
     """Make everything anew but what the learner wrote; returns what was kept.
 
-    The practice account must have been stopped.
+    A case that holds anything but what was made with it (notes, decisions, results, notebooks) is put aside, which is
+    said. The practice account must have been stopped.
     """
     with alone(space.path):
+        record_of(space.exercise, space.seed)  # nothing is taken away before what comes instead can be made
         for name in _MADE:
             path = space.path / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-        _make(space, say)
-    made = {*_MADE, MARKER, ".jupyter"}
+        _make(space, say, anew=True)
+    made = {*_MADE, CASE, MARKER, ".jupyter"}
     return sorted(path.name for path in space.path.iterdir() if path.name not in made)
 
 
@@ -228,7 +256,7 @@ def _marked(place: Path) -> tuple[str, int] | None:
             about = json.loads(file.read_text(encoding="utf-8"))
             if isinstance(about["seed"], int):
                 return load_exercise(str(about["exercise"])).name, about["seed"]
-        except (OSError, ValueError, KeyError, TypeError, TrainingError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, TrainingError):
             continue
     name, _, seed = place.name.rpartition("-")
     if not (place / ANSWERS).is_file() or not seed.isdecimal():
@@ -243,12 +271,12 @@ def _incident(place: Path) -> str:
     """Fingerprint of the incident whose evidence lies in a folder, '' where none tells."""
     try:
         return str(json.loads((place / MARKER).read_text(encoding="utf-8"))["incident"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
-def _make(space: Workspace, say: Say) -> None:
-    """Put in place whatever is not there."""
+def _make(space: Workspace, say: Say, *, anew: bool = False) -> None:
+    """Put in place whatever is not there; the case even if it is there, when it is wanted `anew`."""
     say("making the incident ...")
     record = record_of(space.exercise, space.seed)
     about = {"exercise": space.exercise.name, "seed": space.seed}
@@ -256,9 +284,8 @@ def _make(space: Workspace, say: Say) -> None:
     if not (space.path / PROGRESS).is_file():
         space.keep({**about, **space.progress(), "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
     _evidence(space, record)
-    if not (space.path / "case" / "case.yaml").is_file():
-        shutil.rmtree(space.path / "case", ignore_errors=True)
-        _case(space, record)
+    if anew or not (space.path / CASE / "case.yaml").is_file():
+        _new_case(space, record, say)
     told = sheets.story(space.exercise, record)
     _write(space.path / "story.md", told)
     _write(space.path / "README.md", sheets.readme(space.exercise, record))
@@ -285,9 +312,37 @@ def _evidence(space: Workspace, record: Record) -> None:
         shutil.copytree(source, target)
 
 
+def _new_case(space: Workspace, record: Record, say: Say) -> None:
+    """Make the case; what lies in its place is put aside, and goes only if it is no more than what was made."""
+    place = space.path / CASE
+    aside = _free(space.path / f"{CASE}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    before = os.path.lexists(place)
+    if before:
+        place.rename(aside)
+    _case(space, record)
+    if before and _untouched(aside, place):
+        shutil.rmtree(aside, ignore_errors=True)
+    elif before:
+        say(f"your case as it was, with its notes, decisions and results, is kept in {os.path.relpath(aside)}")
+
+
+def _untouched(old: Path, new: Path) -> bool:
+    """Whether a case holds nothing but what was made with it, and evidence that can be collected again."""
+    if old.is_symlink() or not old.is_dir() or not {path.name for path in old.iterdir()} <= {"case.yaml", "evidence"}:
+        return False
+    file = old / "case.yaml"
+    return not os.path.lexists(file) or (file.is_file() and file.read_bytes() == (new / "case.yaml").read_bytes())
+
+
+def _free(path: Path) -> Path:
+    """The path itself where nothing lies there, else with a number behind it."""
+    names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000)))
+    return next(one for one in names if not os.path.lexists(one))
+
+
 def _case(space: Workspace, record: Record) -> None:
     start_case(
-        space.path / "case",
+        space.path / CASE,
         logs=[space.path / "evidence" / "logs"],
         findings=[space.path / "evidence" / "findings"],
         seeds=record.seeds,
