@@ -20,7 +20,7 @@ from cirtlib.training.practice.guard import Guard
 from cirtlib.training.practice.journal import Journal
 from cirtlib.training.practice.register import Register
 from cirtlib.training.practice.rehearse import Rehearsal
-from cirtlib.training.practice.server import with_responder
+from cirtlib.training.practice.server import configure, responder_key, with_responder
 from cirtlib.training.practice.tokens import tokens
 
 ACCOUNT, MANAGEMENT, FOREIGN = "111122223333", "999988887777", "210987654321"
@@ -283,3 +283,13 @@ def test_a_rehearsal_rules_and_changes_nothing_and_needs_the_token(account):
         for one in ("192.0.2.1", "203.0.113.9")
     )
     assert (outside, office) == ("denied", "allowed")
+
+
+def test_the_responders_keys_are_made_on_the_29th_of_february_too(account, tmp_path):
+    account.authority.now = lambda: dt.datetime(2028, 2, 29, 12, tzinfo=dt.UTC)
+    record = SimpleNamespace(seeds=["seed"], after={"accounts": state()["accounts"]})
+    space = SimpleNamespace(exercise=SimpleNamespace(name="x"), seed=1, record=record)
+    configure(account.authority, account.emulated, tmp_path, space)
+    assert "profile respond-111122223333" in (tmp_path / "aws-config").read_text()
+    who = account.client("sts", responder_key(space, ACCOUNT)).get_caller_identity()
+    assert who["Arn"].endswith("role/IncidentResponder/responder")

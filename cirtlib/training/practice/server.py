@@ -6,6 +6,7 @@ is told to stop. Loopback only.
 
 import base64
 import copy
+import datetime as dt
 import hashlib
 import http.client
 import json
@@ -37,6 +38,7 @@ from cirtlib.training.practice.tokens import tokens
 Json = dict[str, Any]
 FOLDER, CONTROL, CONFIG, JOURNAL = "account", "control.json", "aws-config", "journal.jsonl"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+_NEVER = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 
 def main(arguments: list[str]) -> int:
@@ -112,8 +114,7 @@ def configure(authority: Authority, emulated: Emulated, home: Path, space: Works
         role = f"arn:aws:iam::{account}:role/{RESPONDER}"
         now = authority.now()
         mfa = {"aws:MultiFactorAuthPresent": "true"}
-        never = now.replace(year=9999)
-        session = authority.register.session(key, role, "responder", issued=now, expires=never, context=mfa)
+        session = authority.register.session(key, role, "responder", issued=now, expires=_NEVER, context=mfa)
         authority.register.issue(session)
         names = [f"[profile {emulated.profiles[account]}]"]
         if account == home_account(space.record):
@@ -183,6 +184,7 @@ def status(emulated: Emulated, record: Record, journal: Journal, differ: list[in
         "changes": len(journal.writes()),
         "last": {key: asdict(last)[key] for key in ("at", "caller", "service", "operation")} if last else None,
         "differ": differ,
+        "cut": bool(journal.cut),
         "buckets": emulated.buckets,
         "keeper": emulated.home,  # the account that holds the buckets
     }
