@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
 from cirtlib.training.account_state import backend
@@ -80,7 +81,10 @@ class Judgement:
 
 @dataclass
 class Bench:
-    """Judges the accounts of one incident; made before the learner's first call, so that it knows how they were."""
+    """Judges the accounts of one incident; made before the learner's first call, so that it knows how they were.
+
+    It judges once at a time, whoever asks: two that share credentials and counts would mix them up.
+    """
 
     authority: Authority
     rehearsal: Rehearsal
@@ -91,6 +95,7 @@ class Bench:
     open_at_first: set[str] = field(default_factory=set)
     calls_at_first: set[tuple[str, str]] = field(default_factory=set)
     untried: Untried = field(default_factory=Untried)
+    _one: Any = field(default_factory=Lock)
 
     def begin(self) -> None:
         """Note what works now: only that can be closed or broken later."""
@@ -112,7 +117,8 @@ class Bench:
 
     def worth_telling(self) -> list[Try]:
         """What the attacker tries by the ways that were open at first, or are open now."""
-        found = self.tries()
+        with self._one:
+            found = self.tries()
         works = self.open_at_first | {one.way for one in found if one.result != "closed"}
         return [one for one in found if one.way in works]
 
@@ -121,6 +127,10 @@ class Bench:
 
     def judge(self) -> Judgement:
         """Judge what was done."""
+        with self._one:
+            return self._judge()
+
+    def _judge(self) -> Judgement:
         tries = self.tries()
         ways = _ways(tries, self.open_at_first)
         broken = self._broken()
