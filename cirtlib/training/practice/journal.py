@@ -13,7 +13,12 @@ from cirtlib.errors import TrainingError
 
 Json = dict[str, Any]
 _SECRET = ("password", "secret", "token", "serialnumber")
-_READS = ("Get", "List", "Describe", "Head", "Lookup", "Search", "BatchGet", "Simulate", "Scan", "Query", "Generate")
+_READS = (
+    *("Get", "List", "Describe", "Head", "Lookup", "Search", "BatchGet", "Simulate", "Scan", "Query", "Generate"),
+    *("Select", "Filter", "Validate", "Check", "StartQuery", "StopQuery", "CancelQuery", "StartLiveTail"),
+)
+_READ = ("AssumeRole", "DecodeAuthorizationMessage", "TestEventPattern", "TestMetricFilter")
+_NO_READS = ("CheckInLicense", "CheckoutLicense", "CheckoutBorrowLicense", "CheckpointDurableExecution")
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Entry:
 
 def reads(operation: str) -> bool:
     """Whether a call only reads, by its name."""
-    return operation.startswith(_READS) or operation in ("AssumeRole", "DecodeAuthorizationMessage")
+    return operation in _READ or (operation.startswith(_READS) and operation not in _NO_READS)
 
 
 class Journal:
