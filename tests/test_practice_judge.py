@@ -168,12 +168,13 @@ def test_copies_and_looking_may_come_before_logging_is_on_again(spaces, tmp_path
 def test_starting_another_trail_is_not_turning_logging_on(spaces, tmp_path):
     with practice(spaces("exposed_credentials"), tmp_path) as account:
         client, arn = stopped_trail(account)
-        client.create_trail(Name="decoy", S3BucketName=f"trail-bucket-of-{arn.split(':')[4]}")
-        client.start_logging(Name="decoy")
+        accounts = account.bench.record.after["accounts"]
+        other = next(one["TrailARN"] for held in accounts.values() for one in held["trails"] if one["TrailARN"] != arn)
+        account.client("cloudtrail", other.split(":")[4], other.split(":")[3]).start_logging(Name=other)
         deactivate(account)
         client.start_logging(Name=arn.rsplit("/", 1)[-1])
         texts, points = lost(account)
-        assert (["came before logging was on again" in one for one in texts], points) == ([True], 0.75)
+        assert (["iam:UpdateAccessKey came before logging" in one for one in texts], points) == ([True], 0.75)
 
 
 def test_logging_on_by_name_or_arn_comes_first(spaces, tmp_path):
