@@ -1,5 +1,6 @@
 """A practice account in process, for tests of its grading: the incident of an exercise, and responders."""
 
+import datetime as dt
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,8 @@ def practice(space, home: Path, *, begin=True):
             authority.register.issue(
                 authority.register.session(
                     responder_key(space, account), f"arn:aws:iam::{account}:role/{RESPONDER}", "responder",
-                    issued=now, expires=now.replace(year=9999), context={"aws:MultiFactorAuthPresent": "true"},
+                    issued=now, expires=dt.datetime(9999, 1, 1, tzinfo=dt.UTC),
+                    context={"aws:MultiFactorAuthPresent": "true"},
                 )
             )  # fmt: skip
         bench = Bench(authority, Rehearsal(emulated.endpoint, TOKEN), record, journal)

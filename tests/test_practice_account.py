@@ -17,6 +17,7 @@ pytest.importorskip("moto")
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from cirtlib import sql
 from cirtlib.cli import main
@@ -207,3 +208,71 @@ def test_a_case_collects_from_it(space, tmp_path):
     assert account["seen"] > 1000
     assert sql(case, "SELECT count(*) AS n FROM findings")["n"][0] > 10
     assert sql(case, "SELECT count(*) AS n FROM events WHERE event_name = 'StopLogging'")["n"][0] > 0
+
+
+@pytest.mark.usefixtures("configured")
+def test_what_was_done_under_an_assumed_role_survives_a_stop_and_so_does_any_text(space, running):
+    """So it does when the process was killed while it noted a call, which is said."""
+    sts, key = client(space, "sts"), space.record.truth["innocents"]["owner"]["key"]
+    role = f"arn:aws:iam::{running['home']}:role/IncidentResponder"
+    held = sts.assume_role(RoleArn=role, RoleSessionName="hop")["Credentials"]
+    hop = boto3.client(
+        "iam", region_name="us-east-1", endpoint_url=running["endpoint"], aws_access_key_id=held["AccessKeyId"],
+        aws_secret_access_key="x", aws_session_token="x",
+    )  # fmt: skip
+    denied = "arn:aws:iam::aws:policy/AWSDenyAll"
+    hop.put_user_permissions_boundary(UserName="dev-ewolf", PermissionsBoundary=denied)
+    hop.tag_user(UserName="dev-ewolf", Tags=[{"Key": "note", "Value": "one\u2028two"}])
+
+    def by_key():
+        tries = control.ask(space.path, "/cirt/attack")["tries"]
+        return {one["result"] for one in tries if key in one["way"]}
+
+    assert by_key() == {"closed"}
+    control.stop(space.path)
+    with (space.path / "account" / "journal.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"number": 4, "at"')
+    again, said = control.start(space.path)
+    assert (again["changes"], again["differ"]) == (2, [])
+    assert "the last call was noted only in part" in said
+    assert by_key() == {"closed"}
+    tags = client(space, "iam").list_user_tags(UserName="dev-ewolf")["Tags"]
+    assert tags == [{"Key": "note", "Value": "one\u2028two"}]
+    control.stop(space.path)
+    assert control.start(space.path)[1] == ""
+
+
+@pytest.mark.usefixtures("running")
+def test_judgements_at_once_are_the_same(space):
+    alone = control.ask(space.path, "/cirt/judge")
+    with ThreadPoolExecutor(4) as pool:
+        pages = ["/cirt/judge", "/cirt/attack", "/cirt/judge", "/cirt/judge"]
+        found = list(pool.map(lambda page: control.ask(space.path, page), pages))
+    assert [one for one in found if "points" in one] == [alone] * 3
+
+
+@pytest.mark.usefixtures("configured")
+def test_calls_made_while_it_starts_are_told_to_come_again(space, running):
+    """Whoever goes on calling at the old address gets errors until all is there again, and never another answer."""
+    iam = client(space, "iam")
+    for number in range(3):
+        iam.tag_user(UserName="dev-ewolf", Tags=[{"Key": f"k{number}", "Value": "v"}])
+    noted = (space.path / "account" / "journal.jsonl").read_text().count("\n")
+    control.stop(space.path)
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(control.start, space.path)
+        answers = []
+        while not starting.done():
+            try:
+                answers.append(len(iam.list_user_tags(UserName="dev-ewolf")["Tags"]))
+            except ClientError as error:
+                answers.append(error.response["Error"]["Code"])
+            except BotoCoreError:
+                pass
+            time.sleep(0.05)
+    assert "ServiceUnavailable" in answers
+    assert {one for one in answers if one != "ServiceUnavailable"} <= {3}
+    again = control.status(space.path)
+    assert (again["changes"], again["differ"]) == (3, [])
+    assert again["calls"] == noted + sum(one == 3 for one in answers)
+    assert again["endpoint"] == running["endpoint"]

@@ -1,9 +1,11 @@
 """The practice account authorises every call by what the accounts hold at that moment; asked over HTTP."""
 
+import base64
 import datetime as dt
 import json
 import subprocess
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import boto3
@@ -16,11 +18,11 @@ pytest.importorskip("moto")
 from cirtlib.training.account import serve
 from cirtlib.training.account_state import backend
 from cirtlib.training.practice.authorise import Authority
-from cirtlib.training.practice.guard import Guard
+from cirtlib.training.practice.guard import AGAIN, Guard
 from cirtlib.training.practice.journal import Journal
 from cirtlib.training.practice.register import Register
 from cirtlib.training.practice.rehearse import Rehearsal
-from cirtlib.training.practice.server import with_responder
+from cirtlib.training.practice.server import configure, repeat, responder_key, with_responder
 from cirtlib.training.practice.tokens import sign_in, tokens
 
 ACCOUNT, MANAGEMENT, FOREIGN = "111122223333", "999988887777", "210987654321"
@@ -28,6 +30,9 @@ AS_OF = dt.datetime(2026, 6, 10, 15, tzinfo=dt.UTC)
 KEY, SESSION, EXPIRED = "AKIADEVELOPEREXAMPLE", "ASIASTOLENEXAMPLE", "ASIAOLDEXAMPLE"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/devRole"
 TOKEN = "for the tests"
+BUCKET_POLICY = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::amzn-s3-demo-data/*"},
+]}  # fmt: skip
 
 
 def allow(*actions, resource="*", **more):
@@ -108,7 +113,7 @@ def account(tmp_path):
             return session.client(service, endpoint_url=emulated.endpoint, config=settings)
 
         yield SimpleNamespace(
-            client=client, emulated=emulated, authority=authority, journal=journal, responder=responder,
+            client=client, emulated=emulated, authority=authority, guard=guard, journal=journal, responder=responder,
             management=lambda service: client(service, responder[MANAGEMENT]),
         )  # fmt: skip
 
@@ -370,3 +375,118 @@ def test_a_rehearsal_rules_and_changes_nothing_and_needs_the_token(account):
         for one in ("192.0.2.1", "203.0.113.9")
     )
     assert (outside, office) == ("denied", "allowed")
+
+
+def test_the_responders_keys_are_made_on_the_29th_of_february_too(account, tmp_path):
+    account.authority.now = lambda: dt.datetime(2028, 2, 29, 12, tzinfo=dt.UTC)
+    record = SimpleNamespace(seeds=["seed"], after={"accounts": state()["accounts"]})
+    space = SimpleNamespace(exercise=SimpleNamespace(name="x"), seed=1, record=record)
+    configure(account.authority, account.emulated, tmp_path, space)
+    assert "profile respond-111122223333" in (tmp_path / "aws-config").read_text()
+    who = account.client("sts", responder_key(space, ACCOUNT)).get_caller_identity()
+    assert who["Arn"].endswith("role/IncidentResponder/responder")
+
+
+def test_two_who_rehearse_at_once_are_not_taken_for_each_other(account):
+    good = Rehearsal(account.emulated.endpoint, TOKEN)
+    good.rule(KEY, "iam", "ListUsers", {}, region="us-east-1")  # the client is there
+    found = {KEY: set(), SESSION: set()}
+
+    def ask(key):
+        for _ in range(40):
+            found[key].add(good.rule(key, "iam", "CreateUser", {"UserName": "new"}, region="us-east-1").result)
+
+    threads = [threading.Thread(target=ask, args=(key,)) for key in (KEY, SESSION, KEY, SESSION)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert found == {KEY: {"not_allowed"}, SESSION: {"allowed"}}
+
+
+def test_what_a_session_did_is_done_again_when_nobody_knows_the_session_any_more(account):
+    role = f"arn:aws:iam::{ACCOUNT}:role/IncidentResponder"
+    held = account.client("sts").assume_role(RoleArn=role, RoleSessionName="hop")["Credentials"]["AccessKeyId"]
+    account.client("iam", held).create_user(UserName="made")
+    users = backend("iam", ACCOUNT).users
+    before = len(account.journal.entries)
+    del users["made"], account.authority.register.sessions[held]
+    assert repeat(account.emulated.endpoint, TOKEN, account.journal.writes()) == []
+    assert "made" in backend("iam", ACCOUNT).users
+    assert len(account.journal.entries) == before
+
+
+def test_calls_wait_until_the_accounts_are_ready(account):
+    account.guard.ready = False
+    with pytest.raises(ClientError, match="try again in a few seconds") as caught:
+        account.client("iam", KEY).list_users()
+    answer = caught.value.response
+    assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == ("ServiceUnavailable", 503)
+    for service, call in (("s3", "list_buckets"), ("ec2", "describe_vpcs"), ("dynamodb", "list_tables")):
+        assert refused(getattr(account.client(service), call), "are starting") == "ServiceUnavailable"
+    with pytest.raises(ClientError, match="are starting"):
+        account.client("iam").create_user(UserName="early")
+    assert account.journal.entries == []
+    assert "early" not in backend("iam", ACCOUNT).users
+    rehearsed = Rehearsal(account.emulated.endpoint, TOKEN).rule(KEY, "iam", "ListUsers", {}, region="us-east-1")
+    assert rehearsed.result == "allowed"
+    account.guard.ready = True
+    assert account.client("iam").create_user(UserName="early")["User"]
+
+
+def test_only_who_has_the_token_does_calls_again(account):
+    account.client("iam").tag_user(UserName="dev", Tags=[{"Key": "k", "Value": "v"}])
+    (entry,) = account.journal.writes()
+    theirs = account.client("iam", KEY)
+    theirs.meta.events.register_first("before-send", lambda request, **_: request.headers.update({AGAIN: "1"}))
+    assert refused(lambda: theirs.create_user(UserName="new")) == "AccessDenied"
+    assert (account.journal.entries[-1].number, entry.number) == (2, 1)
+
+
+NO_POLICIES = (
+    "not json", '"text"', "[]", '{"Version": "2012-10-17"}', '{"Statement": [{"Effect": "Maybe", "Action": "*"}]}',
+    '{"Statement": {"Effect": "Deny", "Principal": ["*"], "Action": "*", "Resource": "*"}}', "[" * 100000,
+)  # fmt: skip
+
+
+def test_what_is_no_policy_is_refused_and_not_kept(account):
+    s3, bucket = account.client("s3"), "amzn-s3-demo-data"
+    for text in NO_POLICIES:
+        assert refused(lambda text=text: s3.put_bucket_policy(Bucket=bucket, Policy=text)) == "MalformedPolicy"
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    assert s3.delete_bucket_policy(Bucket=bucket)
+    sts, iam = account.client("sts", KEY), account.client("iam")
+    assert refused(
+        lambda: sts.assume_role(RoleArn=ROLE, RoleSessionName="small", Policy="not json"), "not valid"
+    ) == "MalformedPolicyDocument"  # fmt: skip
+    assert refused(
+        lambda: iam.put_user_policy(UserName="dev", PolicyName="p", PolicyDocument="[]")
+    ) == "MalformedPolicyDocument"  # fmt: skip
+    assert refused(
+        lambda: account.management("organizations").create_policy(
+            Name="p", Description="d", Type="SERVICE_CONTROL_POLICY", Content="not json"
+        )
+    ) == "MalformedPolicyDocumentException"  # fmt: skip
+    assert account.client("iam", KEY).list_users()["Users"]
+    assert account.journal.writes()[-1].operation == "DeleteBucketPolicy"
+
+
+def test_a_policy_that_cannot_be_read_is_a_refusal_and_no_failure(account):
+    account.client("s3").put_object(Bucket="amzn-s3-demo-data", Key="a", Body=b"1")
+    backend("s3", ACCOUNT).buckets["amzn-s3-demo-data"].policy = b"not json"
+    assert refused(
+        lambda: account.client("s3", KEY).get_object(Bucket="amzn-s3-demo-data", Key="a"), "cannot be read"
+    ) == "AccessDenied"  # fmt: skip
+    ruled = Rehearsal(account.emulated.endpoint, TOKEN).rule(
+        KEY, "s3", "GetObject", {"Bucket": "amzn-s3-demo-data", "Key": "a"}, region="us-east-1"
+    )
+    assert (ruled.result, "cannot be read" in ruled.why) == ("invalid", True)
+
+
+def test_what_is_no_policy_in_an_old_journal_is_left_out(account):
+    account.client("s3").put_bucket_policy(Bucket="amzn-s3-demo-data", Policy=json.dumps(BUCKET_POLICY))
+    (entry,) = account.journal.writes()
+    broken = replace(entry, raw=entry.raw | {"body": base64.b64encode(b"not json").decode()})
+    backend("s3", ACCOUNT).buckets["amzn-s3-demo-data"].policy = None
+    assert repeat(account.emulated.endpoint, TOKEN, [broken]) == [entry.number]
+    assert account.client("s3").list_objects_v2(Bucket="amzn-s3-demo-data")["KeyCount"] == 0

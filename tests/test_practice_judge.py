@@ -15,6 +15,7 @@ from containing import (
     clean,
     deactivate,
     delete_made_users,
+    machines,
     organization,
     place,
     scores,
@@ -115,6 +116,156 @@ def test_evidence_is_lost_by_terminating_first_and_by_logging_last(spaces, tmp_p
     assert "was terminated before a snapshot" in said
     assert "came before logging was on again" in said
     assert judged.points["evidence"] == 0.0
+
+
+def lost(account):
+    """What is lost of the evidence, in words, and the points that are left for it."""
+    judged = account.bench.judge()
+    return [one["text"] for one in judged.lost], judged.points["evidence"]
+
+
+def stopped_trail(account):
+    """A client of the trail that the attacker stopped, and its ARN."""
+    arn = account.truth["logging"]["trail"]
+    return account.client("cloudtrail", arn.split(":")[4], arn.split(":")[3]), arn
+
+
+def test_what_the_learner_made_they_may_take_away_again(spaces, tmp_path):
+    with practice(spaces("exposed_credentials"), tmp_path) as account:
+        start_logging(account)
+        home = account.emulated.home
+        ec2, s3, trails = (account.client(one, home) for one in ("ec2", "s3", "cloudtrail"))
+        mine = ec2.run_instances(ImageId="ami-0123456789abcdef0", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+        ec2.terminate_instances(InstanceIds=[mine])
+        s3.create_bucket(Bucket="my-evidence")
+        made = trails.create_trail(Name="my-trail", S3BucketName="my-evidence")["TrailARN"]
+        trails.start_logging(Name=made)
+        trails.stop_logging(Name=made)
+        trails.delete_trail(Name="my-trail")
+        s3.delete_bucket(Bucket="my-evidence")
+        logs = account.client("logs", home)
+        logs.create_log_group(logGroupName="mine")
+        logs.delete_log_group(logGroupName="mine")
+        assert lost(account) == ([], 1.0)
+        client, arn = stopped_trail(account)
+        client.stop_logging(Name=arn)
+        client.start_logging(Name=arn)
+        assert lost(account) == (["CloudTrail was stopped"], 0.5)
+        terminate(account, keep=False)
+        assert any("was terminated before a snapshot" in text for text in lost(account)[0])
+
+
+def test_copies_and_looking_may_come_before_logging_is_on_again(spaces, tmp_path):
+    with practice(spaces("exposed_credentials"), tmp_path) as account:
+        home, source = account.emulated.home, account.emulated.buckets["logs"]
+        s3 = account.client("s3", home)
+        s3.create_bucket(Bucket="my-evidence")
+        block = dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        )
+        s3.put_public_access_block(Bucket="my-evidence", PublicAccessBlockConfiguration=block)
+        s3.put_bucket_versioning(Bucket="my-evidence", VersioningConfiguration={"Status": "Enabled"})
+        key = s3.list_objects_v2(Bucket=source, MaxKeys=1)["Contents"][0]["Key"]
+        s3.copy_object(Bucket="my-evidence", Key=key, CopySource={"Bucket": source, "Key": key})
+        upload = s3.create_multipart_upload(Bucket="my-evidence", Key="disk")["UploadId"]
+        part = s3.upload_part(Bucket="my-evidence", Key="disk", UploadId=upload, PartNumber=1, Body=b"1")["ETag"]
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+        s3.complete_multipart_upload(Bucket="my-evidence", Key="disk", UploadId=upload, MultipartUpload=parts)
+        athena, changes = account.client("athena", home), len(account.bench.journal.writes())
+        athena.start_query_execution(
+            QueryString="SELECT 1", ResultConfiguration={"OutputLocation": "s3://my-evidence/"}
+        )
+        assert len(account.bench.journal.writes()) == changes
+        for owner, region, name in machines(account):
+            ec2 = account.client("ec2", owner, region)
+            ec2.create_tags(Resources=[name], Tags=[{"Key": "case", "Value": "1"}])
+            ec2.modify_instance_attribute(InstanceId=name, DisableApiTermination={"Value": True})
+            ec2.create_snapshots(InstanceSpecification={"InstanceId": name})
+        start_logging(account)
+        assert lost(account) == ([], 1.0)
+
+
+def test_starting_another_trail_is_not_turning_logging_on(spaces, tmp_path):
+    with practice(spaces("exposed_credentials"), tmp_path) as account:
+        client, arn = stopped_trail(account)
+        accounts = account.bench.record.after["accounts"]
+        other = next(one["TrailARN"] for held in accounts.values() for one in held["trails"] if one["TrailARN"] != arn)
+        account.client("cloudtrail", other.split(":")[4], other.split(":")[3]).start_logging(Name=other)
+        deactivate(account)
+        client.start_logging(Name=arn.rsplit("/", 1)[-1])
+        texts, points = lost(account)
+        assert (["iam:UpdateAccessKey came before logging" in one for one in texts], points) == ([True], 0.75)
+
+
+def test_logging_on_by_name_or_arn_comes_first(spaces, tmp_path):
+    for number, form in enumerate((lambda arn: arn, lambda arn: arn.rsplit("/", 1)[-1])):
+        with practice(spaces("exposed_credentials"), tmp_path / str(number)) as account:
+            client, arn = stopped_trail(account)
+            client.start_logging(Name=form(arn))
+            deactivate(account)
+            assert lost(account) == ([], 1.0)
+
+
+def test_a_snapshot_counts_only_while_it_is_there(spaces, tmp_path):
+    with practice(spaces("exposed_credentials"), tmp_path) as account:
+        start_logging(account)
+        made = {}
+        for owner, region, name in machines(account):
+            ec2 = account.client("ec2", owner, region)
+            made[name] = ec2, ec2.create_snapshots(InstanceSpecification={"InstanceId": name})["Snapshots"]
+            ec2.terminate_instances(InstanceIds=[name])
+        assert lost(account) == ([], 1.0)
+        copies = []
+        for ec2, snapshots in made.values():
+            for one in snapshots:
+                copy = ec2.copy_snapshot(SourceSnapshotId=one["SnapshotId"], SourceRegion=ec2.meta.region_name)
+                ec2.delete_snapshot(SnapshotId=one["SnapshotId"])
+                copies.append((ec2, copy["SnapshotId"]))
+        assert lost(account) == ([], 1.0)  # a copy is as good
+        for ec2, name in copies:
+            ec2.delete_snapshot(SnapshotId=name)
+        texts, points = lost(account)
+    assert points < 1
+    assert {name for name in made if any(f"instance {name} is gone, and so is" in text for text in texts)} == set(made)
+
+
+BASIC = {"ReadWriteType": "All", "IncludeManagementEvents": True}
+FIELDS = [{"Field": "eventCategory", "Equals": ["Management"]}]
+
+
+SELECTORS = [
+    ("EventSelectors", BASIC | {"IncludeManagementEvents": False}, False),
+    ("EventSelectors", BASIC | {"ReadWriteType": "ReadOnly"}, False),
+    ("EventSelectors", BASIC | {"ReadWriteType": "WriteOnly"}, True),
+    ("EventSelectors", BASIC | {"ExcludeManagementEventSources": ["kms.amazonaws.com"]}, True),
+    ("AdvancedEventSelectors", {"FieldSelectors": FIELDS}, True),
+    ("AdvancedEventSelectors", {"FieldSelectors": [{"Field": "eventCategory", "Equals": ["Data"]}]}, False),
+    ("AdvancedEventSelectors", {"FieldSelectors": [*FIELDS, {"Field": "readOnly", "Equals": ["true"]}]}, False),
+    ("AdvancedEventSelectors",
+     {"FieldSelectors": [*FIELDS, {"Field": "eventSource", "NotEquals": ["iam.amazonaws.com"]}]}, False),
+    ("EventSelectors", BASIC, True),
+]  # fmt: skip
+
+
+def test_a_trail_that_logs_must_see_changes_and_reach_a_bucket(spaces, tmp_path):
+    with practice(spaces("exposed_credentials"), tmp_path) as account:
+        start_logging(account)
+        client, arn = stopped_trail(account)
+        for kind, selector, sees in SELECTORS:
+            client.put_event_selectors(TrailName=arn, **{kind: [selector]})
+            texts, points = lost(account)
+            assert (texts == [], points) == (sees, 1.0 if sees else 0.5), selector
+            assert sees or "leave out management events" in texts[0]
+        before = client.describe_trails(trailNameList=[arn])["trailList"][0]
+        for change, words in (
+            ({"S3BucketName": "amzn-s3-demo-nowhere"}, "delivers into bucket amzn-s3-demo-nowhere"),
+            ({"IsMultiRegionTrail": False}, "records one Region alone"),
+        ):
+            client.update_trail(Name=arn, **change)
+            texts, points = lost(account)
+            assert ([words in one for one in texts], points) == ([True], 0.5)
+            client.update_trail(Name=arn, S3BucketName=before["S3BucketName"], IsMultiRegionTrail=True)
+        assert lost(account) == ([], 1.0)
 
 
 def assumed(record, by, role, number):

@@ -54,7 +54,7 @@ _WRONG = {
 # No service's model lists these, so moto would warn of each.
 COMMON_ERROR_CODES += sorted({code for codes in _CODES.values() for code, _ in codes} - set(COMMON_ERROR_CODES))
 COMMON_ERROR_CODES += ["SerializationException", "ThrottlingException", "InvalidClientTokenId", "AuthFailure"]
-COMMON_ERROR_CODES += ["InvalidAccessKeyId", "UnrecognizedClientException"]
+COMMON_ERROR_CODES += ["InvalidAccessKeyId", "UnrecognizedClientException", "ServiceUnavailable"]
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer of AWS, not a mistake of ours

@@ -27,6 +27,7 @@ LOG = "server.log"
 _PATIENCE = 90  # seconds until it must answer
 _ASK = 300  # seconds that an attack or a judgement may take
 _LINES = 12
+_CUT = "the last call was noted only in part when the accounts were killed, so it is left out; look whether it was done"
 
 
 def start(folder: Path) -> tuple[Json, str]:
@@ -63,7 +64,7 @@ def _start(folder: Path, home: Path) -> tuple[Json, str]:
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         if found := status(folder):
-            return found, said
+            return found, "; ".join(one for one in (said, _CUT if found["cut"] else "") if one)
         if process.poll() is not None:
             break
         time.sleep(0.1)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+import os
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,12 @@ from cirtlib.errors import TrainingError
 
 Json = dict[str, Any]
 _SECRET = ("password", "secret", "token", "serialnumber")
-_READS = ("Get", "List", "Describe", "Head", "Lookup", "Search", "BatchGet", "Simulate", "Scan", "Query", "Generate")
+_READS = (
+    *("Get", "List", "Describe", "Head", "Lookup", "Search", "BatchGet", "Simulate", "Scan", "Query", "Generate"),
+    *("Select", "Filter", "Validate", "Check", "StartQuery", "StopQuery", "CancelQuery", "StartLiveTail"),
+)
+_READ = ("AssumeRole", "DecodeAuthorizationMessage", "TestEventPattern", "TestMetricFilter")
+_NO_READS = ("CheckInLicense", "CheckoutLicense", "CheckoutBorrowLicense", "CheckpointDurableExecution")
 
 
 @dataclass(frozen=True)
@@ -59,15 +64,22 @@ class Entry:
 
 def reads(operation: str) -> bool:
     """Whether a call only reads, by its name."""
-    return operation.startswith(_READS) or operation in ("AssumeRole", "DecodeAuthorizationMessage")
+    return operation in _READ or (operation.startswith(_READS) and operation not in _NO_READS)
 
 
 class Journal:
-    """A file of one JSON line for each call; safe for many threads of one process."""
+    """A file of one JSON line for each call; safe for many threads of one process.
+
+    Attributes
+    ----------
+    cut
+        The beginning of a line that a killed process left at the end of the file, '' where there was none: it is taken
+        off, so that the next line stands for itself.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self._lock = path, Lock()
-        self.entries = list(_read(path)) if path.is_file() else []
+        self.entries, self.cut = _read(path) if path.is_file() else ([], "")
 
     @property
     def next(self) -> int:
@@ -81,7 +93,7 @@ class Journal:
             entry = Entry(number=len(self.entries) + 1, at=at, **about)
             self.entries.append(entry)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(entry), default=str, ensure_ascii=False) + "\n")
+                file.write(json.dumps(asdict(entry), default=str) + "\n")  # ASCII: a line is a line
         return entry
 
     def writes(self) -> list[Entry]:
@@ -116,14 +128,24 @@ def hidden(parameters: Json) -> Json:
     }
 
 
-def _read(path: Path) -> Iterator[Entry]:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+def _read(path: Path) -> tuple[list[Entry], str]:
+    """Calls of a file, and what was cut off of it at its end."""
+    content = path.read_bytes()
+    lines = content.split(b"\n")  # not at whatever else Unicode takes for the end of a line
+    if not lines[-1]:
+        lines.pop()
+    entries: list[Entry] = []
     for number, line in enumerate(lines, 1):
         try:
-            yield Entry(**json.loads(line))
+            entries.append(Entry(**json.loads(line)))
         except (ValueError, TypeError) as error:
             if number == len(lines):  # the process was killed while it wrote
-                return
+                os.truncate(path, sum(len(one) + 1 for one in lines[:-1]))
+                return entries, line.decode("utf-8", "replace")
             raise TrainingError(
                 f"{path}, line {number}, is no call of the account; `cirt train account reset` begins anew"
             ) from error
+    if content and not content.endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")
+    return entries, ""

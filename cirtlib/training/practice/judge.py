@@ -4,43 +4,23 @@ Nothing is compared with a plan: the attacker tries again, everybody else does t
 counts. Any sound way of containing has full marks.
 """
 
-import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
-from cirtlib.training.account_state import backend
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import uses as everyday
 from cirtlib.training.practice.attacker import Try, try_all
 from cirtlib.training.practice.authorise import Authority
 from cirtlib.training.practice.journal import Entry, Journal
+from cirtlib.training.practice.keeping import Keeping
 from cirtlib.training.practice.rehearse import Rehearsal
 from cirtlib.training.practice.standing import Left, left
 from cirtlib.training.practice.untried import Untried
 from cirtlib.training.practice.uses import Use
 
 Json = dict[str, Any]
-# Changes that keep evidence, or mark it: they may come before logging is on again.
-_KEEPING = (
-    "CreateSnapshot",
-    "CreateSnapshots",
-    "CopySnapshot",
-    "CreateImage",
-    "CreateTags",
-    "StartLogging",
-    "PutObject",
-)
-# Calls that destroy evidence, and what it is.
-_DESTROYS = {
-    "StopLogging": "CloudTrail was stopped",
-    "DeleteTrail": "a trail was deleted",
-    "DeleteDetector": "a GuardDuty detector was deleted",
-    "DeleteFlowLogs": "flow logs were deleted",
-    "DeleteLogGroup": "a log group was deleted",
-    "DeleteBucket": "a bucket was deleted",
-}
 _SHOWN = 5
 
 
@@ -80,17 +60,23 @@ class Judgement:
 
 @dataclass
 class Bench:
-    """Judges the accounts of one incident; made before the learner's first call, so that it knows how they were."""
+    """Judges the accounts of one incident; made before the learner's first call, so that it knows how they were.
+
+    It judges once at a time, whoever asks: two that share credentials and counts would mix them up.
+    """
 
     authority: Authority
     rehearsal: Rehearsal
     record: Record
     journal: Journal
     uses: list[Use] = field(default_factory=list)
-    volumes: dict[str, set[str]] = field(default_factory=dict)
     open_at_first: set[str] = field(default_factory=set)
     calls_at_first: set[tuple[str, str]] = field(default_factory=set)
     untried: Untried = field(default_factory=Untried)
+    _one: Any = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.keeping = Keeping(self.record, self.journal)
 
     def begin(self) -> None:
         """Note what works now: only that can be closed or broken later."""
@@ -100,11 +86,7 @@ class Bench:
         works_at_first = [one for one in self._all() if one.result == "open"]
         self.open_at_first = {one.way for one in works_at_first}
         self.calls_at_first = {(one.owner, one.call) for one in works_at_first}
-        for account in self.record.after["accounts"]:
-            for instance in self.record.after["accounts"][account].get("instances", []):
-                ec2 = backend("ec2", account, instance["Region"])
-                held = {one.id for one in ec2.volumes.values() if _attached(one) == instance["InstanceId"]}
-                self.volumes[instance["InstanceId"]] = held
+        self.keeping.begin()
 
     def tries(self) -> list[Try]:
         """Everything that the attacker tries again; a further step only where it worked at first."""
@@ -112,7 +94,8 @@ class Bench:
 
     def worth_telling(self) -> list[Try]:
         """What the attacker tries by the ways that were open at first, or are open now."""
-        found = self.tries()
+        with self._one:
+            found = self.tries()
         works = self.open_at_first | {one.way for one in found if one.result != "closed"}
         return [one for one in found if one.way in works]
 
@@ -121,10 +104,14 @@ class Bench:
 
     def judge(self) -> Judgement:
         """Judge what was done."""
+        with self._one:
+            return self._judge()
+
+    def _judge(self) -> Judgement:
         tries = self.tries()
         ways = _ways(tries, self.open_at_first)
         broken = self._broken()
-        lost = self._lost()
+        lost = self.keeping.lost()
         standing = left(self.authority, self.record, tries)
         changes = self.journal.writes()
         return Judgement(
@@ -165,71 +152,6 @@ class Bench:
             {"who": one["who"], "text": f"{', '.join(one['calls'])}: {one['why']}", "event_ids": one["event_ids"]}
             for one in found.values()
         ]
-
-    def _lost(self) -> list[tuple[str, float]]:
-        """What of the evidence was lost, each with the share of the points that it costs."""
-        return [*self._logging(), *self._disks(), *self._destroyed()]
-
-    def _logging(self) -> Iterable[tuple[str, float]]:
-        trail = self.record.truth["logging"].get("trail")
-        if not trail:
-            return
-        account, region, name = trail.split(":")[4], trail.split(":")[3], trail.rsplit("/", 1)[-1]
-        known = backend("cloudtrail", account, region).trails.get(name)
-        if known is None or not known.status.is_logging:
-            yield f"trail {name}, which the attacker stopped, does not log: what is done now leaves no record", 0.5
-            return
-        for entry in self.journal.writes():
-            if entry.operation == "StartLogging":
-                return
-            protects = entry.operation == "ModifyInstanceAttribute" and "DisableApiTermination" in entry.parameters
-            if entry.operation not in _KEEPING and not protects:
-                yield f"{entry.call} came before logging was on again: turn it on first", 0.25
-                return
-
-    def _disks(self) -> Iterable[tuple[str, float]]:
-        """Instances that were terminated before a snapshot of their volumes was taken."""
-        kept: set[str] = set()
-        for entry in self.journal.writes():
-            given = entry.parameters
-            if entry.operation == "CreateSnapshot":
-                kept.add(str(given.get("VolumeId")))
-            elif entry.operation == "CreateSnapshots":
-                kept |= self.volumes.get(str(given.get("InstanceSpecification", {}).get("InstanceId")), set())
-            elif entry.operation == "CreateImage":
-                kept |= self.volumes.get(str(given.get("InstanceId")), set())
-            elif entry.operation == "DeleteVolume" and given.get("VolumeId") in self._theirs() - kept:
-                yield f"volume {given['VolumeId']} was deleted before a snapshot of it was taken", 0.5
-            elif entry.operation == "TerminateInstances":
-                for name in given.get("InstanceIds", []):
-                    if self.volumes.get(name, {""}) - kept:
-                        yield f"instance {name} was terminated before a snapshot of its volumes was taken", 0.5
-
-    def _theirs(self) -> set[str]:
-        """Volumes of the attacker's instances, and of those that they were on."""
-        places = [*_extent(self.record, "resource"), *self.record.truth["leads"]]
-        return {volume for one in places for volume in self.volumes.get(one.rsplit("/", 1)[-1], ())}
-
-    def _destroyed(self) -> Iterable[tuple[str, float]]:
-        shared = {one.rsplit("/", 1)[-1] for one in _extent(self.record, "resource") if ":snapshot/" in one}
-        for entry in self.journal.writes():
-            if entry.operation in _DESTROYS:
-                yield _DESTROYS[entry.operation], 0.5
-            elif entry.operation == "UpdateDetector" and entry.parameters.get("Enable") is False:
-                yield "a GuardDuty detector was switched off", 0.5
-            elif entry.operation == "DeleteSnapshot" and entry.parameters.get("SnapshotId") in shared:
-                name = entry.parameters["SnapshotId"]
-                yield f"snapshot {name}, which the attacker shared, was deleted: stop sharing it, and keep it", 0.25
-            elif entry.operation in ("DeleteObject", "DeleteObjects") and "AWSLogs/" in json.dumps(entry.parameters):
-                yield "log files were deleted", 0.5
-
-
-def _extent(record: Record, kind: str) -> list[str]:
-    return [node["value"] for node in record.truth["extent"] if node["kind"] == kind]
-
-
-def _attached(volume: Any) -> str:  # noqa: ANN401 - moto has no types
-    return str(volume.attachment.instance.id) if volume.attachment else ""
 
 
 def _ways(tries: list[Try], at_first: set[str]) -> list[Json]:

@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,14 +35,14 @@ class Rehearsal:
     token: str
     _session: Any = None
     _clients: dict[str, Any] = field(default_factory=dict)
-    _who: tuple[str, str, str] = ("", "", "")
+    _who: Any = field(default_factory=threading.local)  # key, Region and address: botocore passes nothing else along
 
     def rule(
         self, key: str, service: str, operation: str, given: Json, *, region: str, address: str = ""
     ) -> Ruling | None:
         """What the front would say to a call with this key, from this address; None where botocore cannot write it."""
         client = self._client(service)
-        self._who = (key, region, address)
+        self._who.now = (key, region, address)
         try:
             getattr(client, xform_name(operation))(**given)
         except _Said as said:
@@ -64,7 +65,7 @@ class Rehearsal:
 
     def _send(self, request: Any, **_: object) -> None:  # noqa: ANN401 - botocore has no types
         """Send a request under another's key and in another Region, and take the front's ruling from the answer."""
-        key, region, address = self._who
+        key, region, address = self._who.now
         headers = {name: _text(value) for name, value in request.headers.items()}
         signed = headers.get("Authorization", "")
         headers["Authorization"] = _SCOPE.sub(rf"Credential={key}/\1/{region}/", signed)

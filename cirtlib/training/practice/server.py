@@ -6,6 +6,7 @@ is told to stop. Loopback only.
 
 import base64
 import copy
+import datetime as dt
 import hashlib
 import http.client
 import json
@@ -26,7 +27,7 @@ from cirtlib.training.exercise.record import Record
 from cirtlib.training.exercise.workspace import Workspace, find
 from cirtlib.training.practice.authorise import Authority
 from cirtlib.training.practice.boundaries import boundaries
-from cirtlib.training.practice.guard import REHEARSAL, Guard
+from cirtlib.training.practice.guard import AGAIN, REHEARSAL, Guard
 from cirtlib.training.practice.journal import Entry, Journal
 from cirtlib.training.practice.judge import Bench
 from cirtlib.training.practice.register import Register
@@ -37,6 +38,7 @@ from cirtlib.training.practice.tokens import tokens
 Json = dict[str, Any]
 FOLDER, CONTROL, CONFIG, JOURNAL = "account", "control.json", "aws-config", "journal.jsonl"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+_NEVER = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 
 def main(arguments: list[str]) -> int:
@@ -58,7 +60,7 @@ def run(space: Workspace, home: Path, port: int, token: str) -> None:
     accounts = sorted(state["accounts"])
     register = Register.of(accounts, record.events.values(), record.as_of, organization_id(record.logs))
     authority = Authority(register)
-    guard, stopped = Guard(authority, journal, token), threading.Event()
+    guard, stopped = Guard(authority, journal, token, ready=False), threading.Event()
     evidence = {
         "logs": record.logs,
         "metadata": record.folder / "s3-metadata.json",
@@ -71,13 +73,14 @@ def run(space: Workspace, home: Path, port: int, token: str) -> None:
         configure(authority, emulated, home, space)
         bench = Bench(authority, Rehearsal(emulated.endpoint, token), record, journal)
         bench.begin()
-        differ = repeat(guard, emulated.endpoint, token, journal.writes())
+        differ = repeat(emulated.endpoint, token, journal.writes())
         guard.pages |= {
             "/cirt/status": lambda: status(emulated, record, journal, differ),
             "/cirt/attack": lambda: {"tries": [one.to_dict() for one in bench.worth_telling()]},
             "/cirt/judge": lambda: bench.judge().to_dict(),
             "/cirt/stop": lambda: _stop(stopped),
         }
+        guard.ready = True
         about = {"endpoint": emulated.endpoint, "token": token, "pid": os.getpid()}
         write_private(home / CONTROL, json.dumps(about) + "\n")
         stopped.wait()
@@ -112,8 +115,7 @@ def configure(authority: Authority, emulated: Emulated, home: Path, space: Works
         role = f"arn:aws:iam::{account}:role/{RESPONDER}"
         now = authority.now()
         mfa = {"aws:MultiFactorAuthPresent": "true"}
-        never = now.replace(year=9999)
-        session = authority.register.session(key, role, "responder", issued=now, expires=never, context=mfa)
+        session = authority.register.session(key, role, "responder", issued=now, expires=_NEVER, context=mfa)
         authority.register.issue(session)
         names = [f"[profile {emulated.profiles[account]}]"]
         if account == home_account(space.record):
@@ -146,22 +148,17 @@ def home_account(record: Record) -> str:
     return str(max(accounts, key=lambda account: len(accounts[account]["users"])))
 
 
-def repeat(guard: Guard, endpoint: str, token: str, entries: list[Entry]) -> list[int]:
+def repeat(endpoint: str, token: str, entries: list[Entry]) -> list[int]:
     """Do again what was done before the account was stopped; numbers of the calls that now end differently."""
-    differ = []
-    for entry in entries:
-        with guard.again(entry.number):
-            if _send(endpoint, token, entry.raw) != entry.status:
-                differ.append(entry.number)
-    return differ
+    return [entry.number for entry in entries if _send(endpoint, token, entry) != entry.status]
 
 
-def _send(endpoint: str, token: str, raw: Json) -> int:
-    url = urlsplit(endpoint)
+def _send(endpoint: str, token: str, entry: Entry) -> int:
+    url, raw = urlsplit(endpoint), entry.raw
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
     try:
         path = f"{raw['path']}{'?' + raw['query'] if raw['query'] else ''}"
-        headers = {**raw["headers"], "host": url.netloc, REHEARSAL: token}
+        headers = {**raw["headers"], "host": url.netloc, REHEARSAL: token, AGAIN: str(entry.number)}
         headers.pop("content-length", None)
         connection.request(raw["method"], path, body=base64.b64decode(raw["body"]), headers=headers)
         answer = connection.getresponse()
@@ -183,6 +180,7 @@ def status(emulated: Emulated, record: Record, journal: Journal, differ: list[in
         "changes": len(journal.writes()),
         "last": {key: asdict(last)[key] for key in ("at", "caller", "service", "operation")} if last else None,
         "differ": differ,
+        "cut": bool(journal.cut),
         "buckets": emulated.buckets,
         "keeper": emulated.home,  # the account that holds the buckets
     }
