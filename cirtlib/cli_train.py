@@ -69,7 +69,10 @@ def train_check(
         space.exercise.question(question)
         say("This question does not arise in this incident.")
     if not question:
-        say(f"{sum(one.points for one in graded):g} of {sum(one.out_of for one in graded):g} points for the questions")
+        points, out_of = (
+            round(sum(each), 2) for each in zip(*((one.points, one.out_of) for one in graded), strict=True)
+        )
+        say(f"{points:g} of {out_of:g} points for the questions")
         say(course.next_step(space, graded))
 
 
@@ -83,7 +86,8 @@ def train_hint(
 
     space = find(folder)
     if not question:
-        for one in space.exercise.questions:
+        arise = course.asked(space)
+        for one in (one for one in space.exercise.questions if one.id in arise):
             cost = course.next_cost(space, one.id)
             price = "no more hints" if cost is None else f"the next hint costs {cost:g} points"
             say(f"{one.id}: {' '.join(one.ask.split())} ({price})")
@@ -99,6 +103,7 @@ def train_submit(folder: DirOption = None) -> None:
     from cirtlib.training.exercise.workspace import find
 
     space = find(folder)
+    warn("judging what was done, and writing the debrief: about half a minute ...")
     say("\n".join(visible(line) for line in describe(space, submit(space))))
 
 

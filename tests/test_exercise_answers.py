@@ -62,13 +62,13 @@ def record():
         ("control", "EC2 19", "EC2.19"),
         ("call", "cloudtrail:stoplogging", "StopLogging"),
         ("call", "iam.NeverCalled", "nevercalled"),
-        ("number", "about 1,234 events", "1234.0"),
-        ("number", "1 234 567 events", "1234567.0"),
+        ("number", "about 1,234 events", "1234"),
+        ("number", "1 234 567 events", "1234567"),
         ("number", "1\u2019234.5", "1234.5"),
-        ("number", "-5", "-5.0"),
-        ("number", "\u22125", "-5.0"),
+        ("number", "-5", "-5"),
+        ("number", "\u22125", "-5"),
         ("number", ".5", "0.5"),
-        ("number", "12 %.", "12.0"),
+        ("number", "12 %.", "12"),
         ("text", "  Two   Words", "two words"),
     ],
 )
@@ -79,7 +79,7 @@ def test_another_spelling_is_understood(kind, typed, meant):
 @pytest.mark.parametrize(
     ("kind", "typed", "told"),
     [
-        ("principal", "Audit", "2 accounts"),
+        ("principal", "Audit", "names 2 of them: arn:"),
         ("principal", "nobody", "no user or role"),
         ("access_key", "BKIA1234", "begins with AKIA or ASIA"),
         ("address", "198.51.100.0/24", "without port or network"),
@@ -238,6 +238,7 @@ def test_choices_in_words_are_known_again_where_they_are_ticked():
 
 
 @pytest.mark.usefixtures("resolved")
-def test_what_cannot_be_read_does_not_count_and_what_does_not_arise_is_right():
+def test_what_cannot_be_read_does_not_count_nor_does_what_does_not_arise():
     assert not graded("Audit").understood
-    assert graded("anything", answer="none").right
+    assert not graded("anything", answer="none").understood
+    assert not graded("anything", answer="none").right

@@ -63,6 +63,36 @@ def test_an_answer_is_graded_at_once_kept_and_explained(space):
         course.answer(space, "nobody", "x")
 
 
+def test_what_cannot_be_read_replaces_no_answer_that_could(space):
+    course.answer(space, "who", right(space, "who")[0])
+    slip = course.answer(space, "who", "no such name !")
+    assert (slip.mark.understood, slip.points) == (False, 0)
+    assert "your answer before this one stays" in slip.mark.says
+    assert {one.question.id: one.mark.right for one in course.check(space)}["who"]
+
+
+def test_a_wrong_choice_says_what_the_right_one_is_still_worth(space):
+    wrong = next(key for key in space.exercise.question("first").choices if key not in right(space, "first"))
+    said = verdict(course.answer(space, "first", wrong))
+    assert "the right answer has 2 now" in said
+    assert course.answer(space, "first", right(space, "first")[0]).points == 2
+
+
+def test_what_does_not_arise_is_not_asked_and_the_points_are_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = start("misconfigured_resource", seed=11, folder=tmp_path / "exercise")[0]
+    arise, every = course.asked(made), {one.id for one in made.exercise.questions}
+    assert every - arise.keys() == {"unalarmed"}
+    assert round(sum(arise.values()), 2) == made.exercise.points["questions"]
+    for name in ("answers.yaml", "exercise.ipynb"):
+        told = (made.path / name).read_text(encoding="utf-8")
+        assert "unalarmed" not in told
+        assert f"({arise['first']:g} points" in told
+    said = verdict(course.answer(made, "unalarmed", "logging"))
+    assert "does not arise" in said
+    assert "Right" not in said
+
+
 def test_hints_come_one_by_one_and_cost_until_the_answer_costs_all(space):
     whole = course.asked(space)["stopped"]
     given = [course.hint(space, "stopped") for _ in range(4)]

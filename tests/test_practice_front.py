@@ -57,7 +57,8 @@ def state():
         "inline": {"work": allow("sts:AssumeRole", "iam:ListUsers", "s3:*", "iam:Get*")},
     }  # fmt: skip
     role = {
-        "RoleName": "devRole", "Id": "AROADEVROLE0000000001", "Path": "/", "Arn": ROLE, "attached": [], "MaxSessionDuration": 43200,
+        "RoleName": "devRole", "Id": "AROADEVROLE0000000001", "Path": "/", "Arn": ROLE, "attached": [],
+        "MaxSessionDuration": 43200,
         "trust": trust(user["Arn"], f"arn:aws:iam::{FOREIGN}:root"),
         "inline": {"work": allow("iam:*", "s3:*", "ec2:Describe*", "organizations:*")},
     }  # fmt: skip

@@ -37,7 +37,8 @@ def blank(exercise: Exercise) -> str:
 
 def _asked(question: Question) -> list[str]:
     text = " ".join(question.ask.split())
-    lines = textwrap.wrap(f"({question.points} points) {text}", 112)
+    costs = "; each wrong choice costs some" if question.kind == "choice" else ""
+    lines = textwrap.wrap(f"({question.points:g} points{costs}) {text}", 112)
     lines += [f"  {key}: {' '.join(words.split())}" for key, words in question.choices.items()]
     return ["\n", *(f"# {line}\n" for line in lines)]
 

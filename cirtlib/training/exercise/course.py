@@ -1,11 +1,11 @@
 """The learner's way through the questions: an answer graded at once, one hint after the other, and what both cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from cirtlib.training.exercise import answer_file
-from cirtlib.training.exercise.marking import Mark, mark, truth
+from cirtlib.training.exercise.marking import Mark, arising, mark, truth
 from cirtlib.training.exercise.model import HINT_COSTS, HINT_LEVELS, Question
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.exercise.workspace import ANSWERS, Workspace
@@ -19,6 +19,8 @@ class Graded:
     ----------
     points, out_of
         Points that it has now, after hints and wrong choices, of those that it could have had.
+    left
+        Points that a right answer would have now.
     """
 
     question: Question
@@ -27,6 +29,7 @@ class Graded:
     points: float
     out_of: float
     hints: int
+    left: float
 
     def to_dict(self) -> dict[str, Any]:
         """As result.json holds it."""
@@ -56,13 +59,11 @@ class Hint:
 
 def asked(space: Workspace) -> dict[str, float]:
     """Question -> its points, of those that arise in this incident; the points of others are shared out among them."""
-    arise = {one.id: one.points for one in space.exercise.questions if truth(one, space.record) is not None}
-    scale = space.exercise.points["questions"] / sum(arise.values())
-    return {name: round(points * scale, 2) for name, points in arise.items()}
+    return {one.id: one.points for one in arising(space.exercise, space.record).questions}
 
 
 def answer(space: Workspace, name: str, given: str | list[str]) -> Graded:
-    """Note an answer in answers.yaml and the progress, and grade it.
+    """Note an answer in answers.yaml and the progress, and grade it; what cannot be read replaces none that could.
 
     Raises
     ------
@@ -70,8 +71,12 @@ def answer(space: Workspace, name: str, given: str | list[str]) -> Graded:
         when there is no such question, or answers.yaml cannot take the answer.
     """
     question = space.exercise.question(name)
+    worth, found = asked(space).get(question.id, 0.0), mark(question, given, space.record)
+    if given and not found.understood and standing(space, question.id) is not None:
+        graded = _grade(space, question, given, worth)
+        return replace(graded, mark=replace(found, says=f"{found.says}; your answer before this one stays"))
     given = answer_file.write(space.path / ANSWERS, space.exercise, question.id, given)
-    return _grade(space, question, given, asked(space).get(question.id, 0.0))
+    return _grade(space, question, given, worth)
 
 
 def check(space: Workspace) -> list[Graded]:
@@ -174,7 +179,7 @@ def _grade(space: Workspace, question: Question, given: Any, out_of: float) -> G
     hints, tries = int(progress["hints"].get(question.id, 0)), int(progress["tries"].get(question.id, 0))
     settled = progress["settled"].get(question.id)
     if given in (None, "", []):
-        return Graded(question, None, Mark(0, "Not answered.", understood=False), 0.0, out_of, hints)
+        return Graded(question, None, Mark(0, "Not answered.", understood=False), 0.0, out_of, hints, out_of)
     found = mark(question, given, space.record)
     if found.understood:
         tried = _tried(space, question, progress)
@@ -195,7 +200,8 @@ def _grade(space: Workspace, question: Question, given: Any, out_of: float) -> G
     left = max(0, 100 - _percent(question, hints)) / 100 if hints else 1.0
     if question.kind == "choice" and tries:  # whoever tries them all has found out nothing
         left *= max(0.0, 1 - tries / max(1, len(question.choices) - 1))
-    return Graded(question, given, found, round(out_of * found.share * left, 2), out_of, hints)
+    points, most = round(out_of * found.share * left, 2), round(out_of * left, 2)
+    return Graded(question, given, found, points, out_of, hints, most)
 
 
 def _tried(space: Workspace, question: Question, progress: dict[str, Any]) -> list[str]:

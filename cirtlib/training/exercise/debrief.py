@@ -205,6 +205,10 @@ def _containment(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNo
         show_table(ways[ways["result"] != "closed"].drop(columns="closed_by"), "Ways still open to the attacker"),
         show_table(ways[ways["result"] == "closed"].drop(columns="what_still_works"), "Ways that you closed"),
         show_table(pd.DataFrame(judged["broken"], columns=["who", "text", "event_ids"]), "Legitimate uses broken"),
+        show_table(
+            pd.DataFrame(judged.get("interrupted", []), columns=["who", "text", "event_ids"]),
+            "Interrupted, which is accepted: work on what the attacker held. Give it back as soon as no way leads in",
+        ),
         show_table(pd.DataFrame(judged["lost"], columns=["text"]), "Evidence lost"),
         show_table(pd.DataFrame(judged["standing"], columns=["node", "text"]), "Left standing of the attacker's"),
         show_table(

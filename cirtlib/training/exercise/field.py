@@ -113,7 +113,11 @@ def verdict(one: Graded) -> str:
     if not one.mark.understood:
         word = ""
     says = one.mark.says.removeprefix("Right.").strip()
-    less = "; hints and wrong tries cost the rest" if one.mark.share == 1 and one.points < one.out_of else ""
+    less = ""
+    if one.points < one.out_of and one.mark.share == 1:
+        less = "; hints and wrong tries cost the rest"
+    elif one.left < one.out_of and one.mark.understood:
+        less = f"; the right answer has {one.left:g} now"
     return f"{word} {says} ({one.points:g} of {one.out_of:g} points{less})".strip()
 
 

@@ -1,11 +1,11 @@
 """Grade one answer: how much of the true one it is, and why it is not, without giving the right one away."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from cirtlib.text import visible
-from cirtlib.training.exercise.model import Question
+from cirtlib.training.exercise.model import Exercise, Question
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.exercise.resolvers import resolve
 from cirtlib.training.exercise.spelling import MARKS, Unclear, canonical, instant, parts
@@ -54,11 +54,26 @@ def truth(question: Question, record: Record) -> list[str] | None:
     return sorted({_canonical(question.kind, one, record) for one in several})
 
 
+def arising(exercise: Exercise, record: Record) -> Exercise:
+    """The exercise with the questions that arise in an incident, and the points of the others shared out among them."""
+    points = {one.id: one.points for one in exercise.questions if truth(one, record) is not None}
+    cents, total = exercise.points["questions"] * 100, sum(points.values())
+    given, so_far = {}, 0.0
+    for name, own in points.items():  # rounded so that all of them together are the whole
+        given[name] = (round((so_far + own) * cents / total) - round(so_far * cents / total)) / 100
+        so_far += own
+    tasks = tuple(
+        replace(task, questions=tuple(replace(q, points=given[q.id]) for q in task.questions if q.id in given))
+        for task in exercise.tasks
+    )
+    return replace(exercise, tasks=tasks)
+
+
 def mark(question: Question, given: Any, record: Record) -> Mark:  # noqa: ANN401 - text or list
     """Grade what a learner gave."""
     right = truth(question, record)
     if right is None:
-        return Mark(1, "This question does not arise in this incident.")
+        return Mark(0, "This question does not arise in this incident; its points count for others.", understood=False)
     try:
         if question.many:
             return _set(question, {_meant(question, one, record) for one in _parts(question, given)}, right, record)

@@ -48,7 +48,7 @@ class Question:
     ask: str
     kind: str
     answer: str
-    points: int
+    points: float
     many: bool = False
     tolerance: float = 0
     choices: dict[str, str] = field(default_factory=dict)

@@ -145,7 +145,7 @@ def _asked(question: Question) -> str:
     choices = "".join(f"\n* **{key}**: {words.strip()}" for key, words in question.choices.items())
     several = " There may be several." if question.many else ""
     costs = " Each wrong choice costs points." if question.kind == "choice" else ""
-    return f"**{question.id}** ({question.points} points). {question.ask.strip()}{several}{costs}{choices}"
+    return f"**{question.id}** ({question.points:g} points). {question.ask.strip()}{several}{costs}{choices}"
 
 
 def _below(markdown: str) -> str:

@@ -20,6 +20,7 @@ _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 _CONTROL = re.compile(r"([A-Za-z][A-Za-z0-9]*)[.\s](\d+)")
 _CLOCK = re.compile(r"\d{1,2}[:.h]\d{2}")
+_NAMED = 5  # candidates that a message names
 MARKS = "\"'`<>«»“”\u2018\u2019 \t\r\n"
 _BETWEEN = ",_' \u2019"  # what stands between thousands
 _NUMBER = re.compile(
@@ -94,6 +95,8 @@ def _principal(text: str, record: Record) -> str:
         found = [one for one in known if part and _is(one, {"user": "user"}.get(kind.lower(), ""), part)]
         if found:
             return _one(found, text)
+    if roles := _opened_under(text, record):
+        return _one(roles, text)
     wanted = "give an ARN, or a name as it stands in a record"
     raise Unclear(f"no user or role of these accounts is called {visible(text)!r}; {wanted}")
 
@@ -104,8 +107,19 @@ def _is(arn: str, kind: str, name: str) -> bool:
 
 def _one(found: list[str], text: str) -> str:
     if len(found) > 1:
-        raise Unclear(f"{visible(text)!r} is there in {len(found)} accounts or as user and role; give the ARN")
+        named = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+        raise Unclear(f"{visible(text)!r} names {len(found)} of them: {visible(named)}; give the ARN of one")
     return found[0]
+
+
+def _opened_under(name: str, record: Record) -> list[str]:
+    """ARNs of the roles that have a session of this name."""
+    found = set()
+    for event in record.events.values():
+        identity = event["userIdentity"]
+        if identity.get("type") == "AssumedRole" and identity["arn"].rsplit("/", 1)[-1].lower() == name.lower():
+            found.add(identity["sessionContext"]["sessionIssuer"]["arn"])
+    return sorted(found)
 
 
 def _principals(record: Record) -> list[str]:
@@ -208,7 +222,8 @@ def _number(text: str, _record: Record) -> str:
             "1234 or 1,234"
         )
     number = float(re.sub(f"[{_BETWEEN}]", "", whole) + rest)
-    return str(-number if found["minus"] else number)
+    number = -number if found["minus"] else number
+    return str(int(number) if number.is_integer() else number)
 
 
 def _text(text: str, _record: Record) -> str:
@@ -239,7 +254,9 @@ def parts(given: Any) -> list[str]:  # noqa: ANN401 - whatever a file or a noteb
     """Answers of a set: a list, or a text with commas, semicolons, line ends, or spaces between ids."""
     if isinstance(given, list | tuple | set):
         return [str(one) for one in given if str(one).strip()]
-    found = [one.strip() for one in re.split(r"[,;\n]+", str(given)) if one.strip(MARKS)]
+    text = str(given).strip()
+    text = text[1:-1] if text.startswith("[") and text.endswith("]") else text  # a list as answers.yaml has it
+    found = [one.strip() for one in re.split(r"[,;\n]+", text) if one.strip(MARKS)]
     return [word for one in found for word in (one.split() if _ids(one) else [one])]
 
 

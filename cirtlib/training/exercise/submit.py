@@ -10,6 +10,7 @@ import pandas as pd
 
 from cirtlib.errors import TrainingError
 from cirtlib.scope import load, verdicts_beside
+from cirtlib.text import many
 from cirtlib.training.exercise import course
 from cirtlib.training.exercise.debrief import debrief
 from cirtlib.training.exercise.marking import agreement
@@ -93,6 +94,10 @@ def _contained(judgement: Json) -> list[str]:
         "left standing": len(judgement["standing"]),
     }
     lines = ["containment: " + ", ".join(f"{count} {words}" for words, count in counted.items())]
+    if stopped := judgement.get("interrupted"):
+        lines.append(
+            f"  {many(len(stopped), 'use')} of what the attacker held interrupted, which is accepted: see there"
+        )
     said = sentence(judgement.get("untried", []))
     return [*lines, f"  {said}"] if said else lines
 

@@ -22,6 +22,7 @@ from cirtlib.intake import start as start_case
 from cirtlib.locking import alone
 from cirtlib.text import visible
 from cirtlib.training.exercise import answer_file, sheets
+from cirtlib.training.exercise.marking import arising
 from cirtlib.training.exercise.model import Exercise, load_exercise
 from cirtlib.training.exercise.record import Record, record_of
 
@@ -286,13 +287,13 @@ def _make(space: Workspace, say: Say, *, anew: bool = False) -> None:
     _evidence(space, record)
     if anew or not (space.path / CASE / "case.yaml").is_file():
         _new_case(space, record, say)
-    told = sheets.story(space.exercise, record)
+    told, asked = sheets.story(space.exercise, record), arising(space.exercise, record)
     _write(space.path / "story.md", told)
-    _write(space.path / "README.md", sheets.readme(space.exercise, record))
+    _write(space.path / "README.md", sheets.readme(asked, record))
     for name, content in (
-        (ANSWERS, answer_file.blank(space.exercise)),
+        (ANSWERS, answer_file.blank(asked)),
         (NOTES, sheets.NOTES),
-        (NOTEBOOK, sheets.notebook(space.exercise, told)),
+        (NOTEBOOK, sheets.notebook(asked, told)),
     ):
         if not (space.path / name).exists():
             _write(space.path / name, content)

@@ -185,7 +185,7 @@ def _known(authority: Authority, value: str) -> Credential | None:
     if "/" not in value:
         return authority.register.find(value)
     principal, _, created = value.partition("/")
-    for one in authority.register.sessions.values():
+    for one in list(authority.register.sessions.values()):
         if one.context.get("aws:userid") == principal and one.context.get("aws:TokenIssueTime") == created:
             return one
     return None

@@ -13,6 +13,7 @@ from cirtlib.errors import TrainingError
 
 Json = dict[str, Any]
 _SECRET = ("password", "secret", "token", "serialnumber")
+_HARMLESS = {"HttpTokens", "SecretId"}  # an option, and a name
 _READS = (
     *("Get", "List", "Describe", "Head", "Lookup", "Search", "BatchGet", "Simulate", "Scan", "Query", "Generate"),
     *("Select", "Filter", "Validate", "Check", "StartQuery", "StopQuery", "CancelQuery", "StartLiveTail"),
@@ -122,10 +123,14 @@ def raw(environ: Json, body: bytes) -> Json:
 def hidden(parameters: Json) -> Json:
     """Parameters without what is secret."""
     return {
-        key: "(not kept)" if any(word in key.lower() for word in _SECRET) and isinstance(value, str) else value
+        key: "(not kept)" if key not in _HARMLESS and _secret(key) and isinstance(value, str) else value
         for key, value in parameters.items()
         if not hasattr(value, "read") and not isinstance(value, bytes)
     }
+
+
+def _secret(key: str) -> bool:
+    return any(word in key.lower() for word in _SECRET)
 
 
 def _read(path: Path) -> tuple[list[Entry], str]:

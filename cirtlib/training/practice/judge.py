@@ -34,6 +34,8 @@ class Judgement:
         The attacker's credentials and ways in: text, result (closed, open, unknown), what still works, by.
     broken
         Legitimate uses that fail now: who, text, event_ids.
+    interrupted
+        Those of them that are accepted, as they go on something that the attacker held: who, text, event_ids.
     lost, standing
         Evidence that is lost; what the attacker left and that still stands.
     order
@@ -46,6 +48,7 @@ class Judgement:
 
     ways: list[Json] = field(default_factory=list)
     broken: list[Json] = field(default_factory=list)
+    interrupted: list[Json] = field(default_factory=list)
     lost: list[Json] = field(default_factory=list)
     standing: list[Json] = field(default_factory=list)
     order: list[Json] = field(default_factory=list)
@@ -110,13 +113,14 @@ class Bench:
     def _judge(self) -> Judgement:
         tries = self.tries()
         ways = _ways(tries, self.open_at_first)
-        broken = self._broken()
+        broken, interrupted = self._broken()
         lost = self.keeping.lost()
         standing = left(self.authority, self.record, tries)
         changes = self.journal.writes()
         return Judgement(
             ways=ways,
             broken=broken,
+            interrupted=interrupted,
             lost=[{"text": text} for text, _ in lost],
             standing=[{"node": one.node, "text": one.text} for one in standing if one.stands],
             order=[_said(entry) for entry in changes],
@@ -134,24 +138,30 @@ class Bench:
         """Each principal whose work is broken costs a third; where there was nothing to contain, one costs all."""
         return max(0.0, 1 - broken / (3 if self.record.truth["extent"] else 1))
 
-    def _broken(self) -> list[Json]:
-        """Everyday uses that fail now, by whose they are; those of whom the attacker held are accepted."""
+    def _broken(self) -> tuple[list[Json], list[Json]]:
+        """Everyday uses that fail now, by whose they are; and those on what the attacker held, which are accepted."""
         held = {node["value"] for node in self.record.truth["extent"] if node["status"] == "compromised"}
-        chosen = [use for use in self.uses if use.source.owner not in held and use.source.by not in held]
-        found: dict[str, Json] = {}
-        for number, why in everyday.allowed(self.authority, self.rehearsal, chosen, self.untried).items():
-            if not why:
-                continue
-            use = chosen[number]
-            one = found.setdefault(
-                use.source.words, {"who": use.source.words, "calls": [], "why": why, "event_ids": []}
-            )
-            one["calls"] = [*one["calls"], use.call][:_SHOWN]
-            one["event_ids"] = [*one["event_ids"], *use.event_ids][:_SHOWN]
-        return [
-            {"who": one["who"], "text": f"{', '.join(one['calls'])}: {one['why']}", "event_ids": one["event_ids"]}
-            for one in found.values()
-        ]
+        works = everyday.allowed(self.authority, self.rehearsal, self.uses, self.untried)
+        broken: list[tuple[Use, str]] = []
+        interrupted: list[tuple[Use, str]] = []
+        for number, use in enumerate(self.uses):
+            if why := works[number]:
+                accepted = use.source.owner in held or use.source.by in held
+                (interrupted if accepted else broken).append((use, why))
+        return _by_whose(broken), _by_whose(interrupted)
+
+
+def _by_whose(failed: list[tuple[Use, str]]) -> list[Json]:
+    """One row for each principal and way in which it works: what fails, and why."""
+    found: dict[str, Json] = {}
+    for use, why in failed:
+        one = found.setdefault(use.source.words, {"who": use.source.words, "calls": [], "why": why, "event_ids": []})
+        one["calls"] = [*one["calls"], use.call][:_SHOWN]
+        one["event_ids"] = [*one["event_ids"], *use.event_ids][:_SHOWN]
+    return [
+        {"who": one["who"], "text": f"{', '.join(one['calls'])}: {one['why']}", "event_ids": one["event_ids"]}
+        for one in found.values()
+    ]
 
 
 def _ways(tries: list[Try], at_first: set[str]) -> list[Json]:
@@ -182,10 +192,14 @@ def _ways(tries: list[Try], at_first: set[str]) -> list[Json]:
 
 
 def _share_of_ways(ways: list[Json]) -> float:
-    """Share of the ways that are closed; one that lets the attacker change or take something costs at least half."""
+    """Share of the ways that are closed; one that lets the attacker change or take something costs at least half.
+
+    A way that cannot be judged counts neither as open nor as closed; where there are only such, nothing is shown.
+    """
     if not ways:
         return 1.0
-    closed: float = sum(one["result"] != "open" for one in ways) / len(ways)
+    judged = [one for one in ways if one["result"] != "unknown"]
+    closed: float = sum(one["result"] != "open" for one in judged) / len(judged) if judged else 0.0
     return min(closed, 0.5) if any(one["result"] == "open" and one["writes"] for one in ways) else closed
 
 
@@ -194,9 +208,18 @@ def _share(standing: list[Left]) -> float:
 
 
 def _said(entry: Entry) -> Json:
-    given = ", ".join(f"{key} {value}" for key, value in entry.parameters.items() if isinstance(value, str))
+    given = ", ".join(f"{key} {_value(value)}" for key, value in entry.parameters.items())
     at = f"{datetime.fromisoformat(entry.at):%Y-%m-%dT%H:%M:%SZ}"
     return {"time": at, "who": entry.caller, "call": entry.call, "what": given[:300], "account": entry.account}
+
+
+def _value(value: object) -> str:
+    """A parameter for reading: lists and structures without brackets round single things."""
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_value(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return str(value)
 
 
 def _minutes(entries: list[Entry], changes: list[Entry]) -> float | None:
