@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("moto")
 
 from cirtlib.errors import TrainingError
-from cirtlib.training.practice.journal import Journal
+from cirtlib.training.practice.journal import Journal, hidden
 
 CALL = {
     "account": "111122223333", "region": "us-east-1", "key": "ASIAEXAMPLE", "caller": "me", "service": "iam",
@@ -81,3 +81,8 @@ def test_an_empty_journal_and_none_are_the_same(path):
     assert Journal(path).entries == []
     path.write_bytes(b"")
     assert (Journal(path).entries, Journal(path).cut) == ([], "")
+
+
+def test_secrets_are_left_out_and_options_are_not():
+    given = {"HttpTokens": "required", "SecretId": "prod/db", "SecretString": "x", "Password": "x", "UserName": "dev"}
+    assert {key for key, value in hidden(given).items() if value == "(not kept)"} == {"SecretString", "Password"}

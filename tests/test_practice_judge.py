@@ -27,6 +27,7 @@ from practice_bench import exercise, practice
 from cirtlib.training.exercise.submit import describe
 from cirtlib.training.practice.attacker import ways
 from cirtlib.training.practice.isolation import attackers_addresses
+from cirtlib.training.practice.judge import _share_of_ways
 from cirtlib.training.practice.untried import sentence
 
 pytestmark = pytest.mark.integration
@@ -57,6 +58,18 @@ def test_any_sound_way_of_containing_has_full_marks(spaces, contain, tmp_path):
         terminate(account, keep=True)
         judged = account.bench.judge()
     assert judged.points == FULL, (judged.ways, judged.broken, judged.lost, judged.standing)
+    # whoever worked with the role that the attacker held is stopped, too: accepted, and named
+    assert any("role/devRole assumed by" in one["who"] for one in judged.interrupted)
+    assert not {one["who"] for one in judged.interrupted} & {one["who"] for one in judged.broken}
+
+
+def test_a_way_that_cannot_be_judged_is_neither_open_nor_closed():
+    def shares(*results):
+        return _share_of_ways([{"result": one, "writes": False} for one in results])
+
+    assert shares("closed", "open", "unknown", "unknown") == 0.5
+    assert shares("closed", "unknown") == 1.0
+    assert shares("unknown", "unknown") == 0.0
 
 
 def test_who_assumes_a_role_is_judged_by_their_address(spaces, tmp_path):
