@@ -59,6 +59,7 @@ SeedOption = Annotated[
     typer.Option("--seed", "-s", metavar="KIND=VALUE", help="What to start from, as finding=ARN. Repeatable."),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the report.")]
+Node = Annotated[str, typer.Argument(help="Id of a node or lead; its value or name serves where it names one.")]
 By = Annotated[str, typer.Option("--by", help="Who decides; default: the user at this machine.")]
 
 
@@ -209,25 +210,26 @@ def scope(
     elif form is Format.JSON and out is None:
         show_json(found.to_dict() | ({"since": news.to_dict()} if news else {}))
     else:
-        from cirtlib.investigation import extent_table
+        from cirtlib.investigation import extent_table, loose_ends
 
         spare = ("account", "last_seen", "attacker_events", "first_seen")
-        show(extent_table(found, news), form, out=out, title="extent of the compromise", spare=spare)
+        show(extent_table(found, news, case=loaded), form, out=out, title="extent of the compromise", spare=spare)
         if news and form is Format.TABLE:
             show(news.table(), title=f"new since the scope as of {news.as_of}")
-        warn(f"{len(found.leads)} leads, {len(found.gaps)} coverage gaps; --format json gives the whole scope")
+        for line in loose_ends(loaded, found):
+            warn(line)
         warn(f"next: cirt timeline {shlex.quote(str(case))}, cirt plan {shlex.quote(str(case))}")
     _end(loaded, strict)
 
 
 @app.command()
-def confirm(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
+def confirm(case: CaseDir, node: Node, reason: Reason, by: By = "") -> None:
     """Record that a node is the attacker's."""
     _decide("confirmed", case, node, reason, by)
 
 
 @app.command()
-def clear(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
+def clear(case: CaseDir, node: Node, reason: Reason, by: By = "") -> None:
     """Record that a node is not the attacker's; the closure stops there."""
     _decide("cleared", case, node, reason, by)
 
@@ -271,7 +273,9 @@ def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None
     from cirtlib.prevention import write as write_prevention
 
     loaded = load_case(case)
+    warn("scoping, and writing the plan ...")
     made = write(loaded)
+    warn("writing what prevents a repetition ...")
     write_prevention(loaded)
     if form is Format.JSON and out is None:
         show_json(made.to_dict())

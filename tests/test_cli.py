@@ -240,7 +240,9 @@ def test_timeline_plan_note_and_verify(own_incident: Case, capsys: pytest.Captur
     assert "called the owner" in (own_incident.out / "notes.jsonl").read_text(encoding="utf-8")
     assert main(["plan", case]) == DONE
     assert (own_incident.out / "plan" / "contain.sh").is_file()
-    assert "contain" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "contain" in shown.out
+    assert shown.err.startswith("scoping, and writing the plan ...\n")
     assert main(["verify", case]) == DONE
     original = next(file for file in own_incident.raw.rglob("*") if file.is_file())
     original.chmod(0o600)
