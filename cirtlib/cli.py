@@ -164,17 +164,25 @@ def collect(
 
 @app.command()
 def coverage(
-    case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None, strict: StrictOption = False
+    case: CaseDir,
+    days: Annotated[bool, typer.Option("--days", help="A row for each day; csv and json always have them.")] = False,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+    strict: StrictOption = False,
 ) -> None:
-    """Show what was and was not seen, by source, account, Region and day."""
+    """Show what was and was not seen: the gaps, then each source, account and Region."""
     from cirtlib.accounting import gap_line
-    from cirtlib.coverage import coverage as run
-    from cirtlib.coverage import gaps
+    from cirtlib.coverage import look, places
 
     loaded = load_case(case)
-    show(run(loaded), form, out=out)
-    for gap in gaps(loaded):
+    found = look(loaded)
+    for gap in found.gaps():
         warn(gap_line(gap))
+    if days or out or form is not Format.TABLE:
+        show(found.table(), form, out=out)
+    else:
+        show(places(found), spare=("objects", "other"))
+        warn("each day: --days, or --format csv")
     _end(loaded, strict)
 
 
