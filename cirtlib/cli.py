@@ -59,6 +59,7 @@ SeedOption = Annotated[
     typer.Option("--seed", "-s", metavar="KIND=VALUE", help="What to start from, as finding=ARN. Repeatable."),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the report.")]
+Node = Annotated[str, typer.Argument(help="Id of a node or lead; its value or name serves where it names one.")]
 By = Annotated[str, typer.Option("--by", help="Who decides; default: the user at this machine.")]
 
 
@@ -163,17 +164,25 @@ def collect(
 
 @app.command()
 def coverage(
-    case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None, strict: StrictOption = False
+    case: CaseDir,
+    days: Annotated[bool, typer.Option("--days", help="A row for each day; csv and json always have them.")] = False,
+    form: FormatOption = Format.TABLE,
+    out: OutOption = None,
+    strict: StrictOption = False,
 ) -> None:
-    """Show what was and was not seen, by source, account, Region and day."""
+    """Show what was and was not seen: the gaps, then each source, account and Region."""
     from cirtlib.accounting import gap_line
-    from cirtlib.coverage import coverage as run
-    from cirtlib.coverage import gaps
+    from cirtlib.coverage import look, places
 
     loaded = load_case(case)
-    show(run(loaded), form, out=out)
-    for gap in gaps(loaded):
+    found = look(loaded)
+    for gap in found.gaps():
         warn(gap_line(gap))
+    if days or out or form is not Format.TABLE:
+        show(found.table(), form, out=out)
+    else:
+        show(places(found), spare=("objects", "other"))
+        warn("each day: --days, or --format csv")
     _end(loaded, strict)
 
 
@@ -209,25 +218,26 @@ def scope(
     elif form is Format.JSON and out is None:
         show_json(found.to_dict() | ({"since": news.to_dict()} if news else {}))
     else:
-        from cirtlib.investigation import extent_table
+        from cirtlib.investigation import extent_table, loose_ends
 
         spare = ("account", "last_seen", "attacker_events", "first_seen")
-        show(extent_table(found, news), form, out=out, title="extent of the compromise", spare=spare)
+        show(extent_table(found, news, case=loaded), form, out=out, title="extent of the compromise", spare=spare)
         if news and form is Format.TABLE:
             show(news.table(), title=f"new since the scope as of {news.as_of}")
-        warn(f"{len(found.leads)} leads, {len(found.gaps)} coverage gaps; --format json gives the whole scope")
+        for line in loose_ends(loaded, found):
+            warn(line)
         warn(f"next: cirt timeline {shlex.quote(str(case))}, cirt plan {shlex.quote(str(case))}")
     _end(loaded, strict)
 
 
 @app.command()
-def confirm(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
+def confirm(case: CaseDir, node: Node, reason: Reason, by: By = "") -> None:
     """Record that a node is the attacker's."""
     _decide("confirmed", case, node, reason, by)
 
 
 @app.command()
-def clear(case: CaseDir, node: str, reason: Reason, by: By = "") -> None:
+def clear(case: CaseDir, node: Node, reason: Reason, by: By = "") -> None:
     """Record that a node is not the attacker's; the closure stops there."""
     _decide("cleared", case, node, reason, by)
 
@@ -271,7 +281,9 @@ def plan(case: CaseDir, form: FormatOption = Format.TABLE, out: OutOption = None
     from cirtlib.prevention import write as write_prevention
 
     loaded = load_case(case)
+    warn("scoping, and writing the plan ...")
     made = write(loaded)
+    warn("writing what prevents a repetition ...")
     write_prevention(loaded)
     if form is Format.JSON and out is None:
         show_json(made.to_dict())

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cirtlib.case import load_case
-from cirtlib.terminal import Format, say, show, warn
+from cirtlib.terminal import Format, say, show_answer, warn
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Columns of questions that a person misses least on a narrow terminal, in the order in which they give way.
+_SPARE = (
+    "resources", "event_ids", "request", "response", "error_message", "user_agent", "event_source", "same_address",
+    "sample", "aggregated", "event_version", "principal_id", "event_id", "region", "account_id", "seen_to",
+    "invoked_by", "seen_from", "user_agent_family", "severity", "access_key_id", "matched_by",
+)  # fmt: skip
 CaseDir = Annotated[Path, typer.Argument(metavar="CASE", help="Folder of the case.", show_default=False)]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the table is written.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write into this file instead of stdout.")]
@@ -34,7 +40,7 @@ def ask(
     from cirtlib.queries import ask as run
 
     given = _given(parameter)
-    _show(run(load_case(case), question, engine=engine, **given), form, out)
+    _show(run(load_case(case), question, engine=engine, **given), form, out, spare=_SPARE)
 
 
 def sql(
@@ -70,9 +76,9 @@ def athena_ddl(
         warn(f"made by query {ddl.create(wanted, text)['query_id']}")
 
 
-def _show(found: "pd.DataFrame", form: Format, out: Path | None) -> None:
+def _show(found: "pd.DataFrame", form: Format, out: Path | None, *, spare: tuple[str, ...] = ()) -> None:
     """The rows, and on stderr what they cost."""
-    show(found, form, out=out)
+    show_answer(found, form, out=out, spare=spare)
     told: dict[str, Any] = found.attrs
     if "query_id" in told:
         price = f", {told['price_usd']:.6f} USD" if "price_usd" in told else ""

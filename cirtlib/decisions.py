@@ -1,16 +1,20 @@
 """What the analyst decides about a node: the attacker's, or not; recorded in case.yaml with name, time and reason."""
 
+import difflib
 import getpass
 from datetime import UTC, datetime
 
 from cirtlib.case import Case, Decision, read_json, update_case
 from cirtlib.errors import CaseError, NotFoundError
 
+_NEAR = 5
+
 
 def decide(case: Case, key: str, node: str, *, reason: str, by: str = "") -> str:
     """Append a decision on a node to `confirmed` or `cleared` of case.yaml, and return the node's id.
 
-    An earlier decision on the same node is replaced. A bare value (a key, an ARN) serves where it names one node.
+    An earlier decision on the same node is replaced. A bare value (a key, an ARN) or the name at its end (an instance's
+    id, a user's name) serves where it names one node.
 
     Raises
     ------
@@ -47,6 +51,11 @@ def _yaml(decision: Decision) -> dict[str, str]:
     return {"node": decision.node, "by": decision.by, "at": decision.at, "reason": decision.reason}
 
 
+def _name(value: str) -> str:
+    """The name at the end of a value: an instance's id, a user's or role's name."""
+    return value.rpartition(":")[2].rpartition("/")[2]
+
+
 def _node(case: Case, text: str) -> str:
     """Id of the node that `text` names, as far as a scope was written."""
     scope = read_json(case.out / "scope.json")
@@ -57,8 +66,14 @@ def _node(case: Case, text: str) -> str:
     if text in ids:
         return text
     matches = sorted(node for node in ids if node.partition(":")[2] == text or known.get(node) == text)
+    matches = matches or sorted(node for node in ids if _name(known.get(node, node)) == text)
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise NotFoundError(f"{text!r} names {len(matches)} nodes: {', '.join(matches)}; give one of them whole")
+    near = [node for node in sorted(ids) if text and text.lower() in node.lower()]
+    near = near or [node for node in sorted(ids) if difflib.get_close_matches(text, [_name(node)], cutoff=0.8)]
+    if near:
+        more = f" and {len(near) - _NEAR} more" if len(near) > _NEAR else ""
+        raise NotFoundError(f"no node {text!r} in the scope; did you mean {', '.join(near[:_NEAR])}{more}?")
     raise NotFoundError(f"no node {text!r} in the scope; `cirt scope {case.path} --format json` lists nodes and leads")

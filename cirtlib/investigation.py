@@ -1,5 +1,6 @@
 """The main job: from the evidence of a case to its scope, its containment plan and its report."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cirtlib.accounting import balance, totals
+from cirtlib.accounting import balance, gap_line, totals
 from cirtlib.case import Case, read_json
 from cirtlib.containment import Plan
 from cirtlib.errors import EvidenceError
@@ -15,19 +16,46 @@ from cirtlib.report import report
 from cirtlib.scope import Scope, load
 from cirtlib.scope.extent import EXTENT
 from cirtlib.scope.since import Since
+from cirtlib.text import many
 
+_SHOWN = 5
 _STATUS_ORDER = [status.replace("_", "-") for status in EXTENT]
 
 
-def extent_table(scope: Scope, news: Since | None = None) -> pd.DataFrame:
+def extent_table(scope: Scope, news: Since | None = None, *, case: Case | None = None) -> pd.DataFrame:
     """The extent, one row per node: compromised first, then what the attacker made, then what was changed.
 
-    With `news` a column `since` marks what an earlier scope did not have, or had with another status.
+    With `news` a column `since` marks what an earlier scope did not have, or had with another status. With `case` what
+    the analyst confirmed follows where it is not in the extent by its own acts, such as an instance whose credentials
+    were held: its status reads `confirmed`, and the plan deals with it.
     """
     columns = ["status", "kind", "value", "account", "confidence", "first_seen", "last_seen", "attacker_events"]
     nodes = sorted(scope.extent(), key=lambda n: (EXTENT.index(n["status"]), n["kind"], n["value"]))
+    decided = {decision.node for decision in case.confirmed} - {node["id"] for node in nodes} if case else set()
+    nodes += [{**node, "status": "confirmed"} for node in scope.nodes if node["id"] in decided]
     table = pd.DataFrame([[node.get(name) for name in columns] for node in nodes], columns=columns)
     return table.assign(since=[news.mark(node["id"]) for node in nodes]) if news else table
+
+
+def loose_ends(case: Case, scope: Scope) -> list[str]:
+    """What a scope leaves to decide and what it could not see, in lines: leads with their command, decisions, gaps."""
+    reasons: dict[str, list[str]] = {}
+    for lead in scope.leads:
+        reasons.setdefault(str(lead["node"]), []).append(str(lead["reason"]))
+    lines = [f"confirmed by {one.by or 'the analyst'}: {one.node}: {one.reason}" for one in case.confirmed]
+    lines += [f"lead: {node}: {'; '.join(why)}" for node, why in list(reasons.items())[:_SHOWN]]
+    if len(reasons) > _SHOWN:
+        lines.append(f"lead: {len(reasons) - _SHOWN:,} more")
+    lines += [gap_line(gap) for gap in scope.gaps[:_SHOWN]]
+    if len(scope.gaps) > _SHOWN:
+        lines.append(f"gap: {len(scope.gaps) - _SHOWN:,} more")
+    counted = f"{many(len(reasons), 'open lead')}, {many(len(scope.gaps), 'coverage gap')}"
+    lines.append(f"{counted}; --format json gives the whole scope")
+    if reasons:
+        node = shlex.quote(next(iter(reasons)))
+        folder = shlex.quote(str(case.path))
+        lines.append(f"next: cirt confirm {folder} {node} --reason TEXT, or cirt clear {folder} {node} --reason TEXT")
+    return lines
 
 
 def plan_table(plan: Plan) -> pd.DataFrame:
@@ -82,7 +110,7 @@ def _found(case: Case, scope: Scope) -> list[str]:
         lines.append(f"  {_names(extent)}")
     else:
         lines.append("extent: nothing; no seed leads to an event that is the attacker's")
-    lines.append(f"open: {len(content['leads'])} leads to confirm or clear, {len(gaps)} coverage gaps")
+    lines.append(f"open: {many(len(content['leads']), 'lead')} to confirm or clear, {many(len(gaps), 'coverage gap')}")
     numbers = totals(case)
     return [*lines, f"evidence: {balance(numbers)}"] if numbers else lines
 

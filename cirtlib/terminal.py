@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cirtlib.errors import CirtError
-from cirtlib.text import inert, visible
+from cirtlib.text import inert, many, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,8 @@ _SHORT = 22
 # A column of longer text can still be read at this width. The longest columns are folded first: where they have so
 # much, no short one is folded.
 _READABLE = 24
+# An answer shows so much of a long text where the terminal is narrow: two lines of what can be read.
+_LONG = 2 * _READABLE
 
 
 class Format(StrEnum):
@@ -95,6 +97,52 @@ def show(
     except OSError as error:
         raise CirtError(f"cannot write {out}: {error.strerror}") from None
     warn(f"{len(frame):,} rows in {out}")
+
+
+def show_answer(
+    frame: "pd.DataFrame", form: Format = Format.TABLE, *, out: Path | None = None, spare: Sequence[str] = ()
+) -> None:
+    """Write the answer to a question, whose columns may be many and whose values long.
+
+    Where a terminal is too narrow for the whole table, ARNs are shown by their names, lists by their first value or
+    their number, long texts by their beginning; columns in `spare`, then those from the right, give way. A pipe, a file
+    and any other format have everything.
+    """
+    if form is not Format.TABLE or out is not None or not sys.stdout.isatty():
+        show(frame, form, out=out)
+        return
+    width = Console(file=sys.stdout).width
+    rows = frame.iloc[:ROWS_SHOWN]
+    whole = {place: [_cell(value) for value in rows.iloc[:, place]] for place in range(len(frame.columns))}
+    names = [str(name) for name in frame.columns]
+    if sum(_width(names[place], cells) + 2 for place, cells in whole.items()) <= width or not names:
+        show(frame)
+        return
+    short = rows.astype(object).copy()
+    for place, name in enumerate(names):
+        short.isetitem(place, [_short(name, value) for value in rows.iloc[:, place]])
+    first = [name for name in spare if name in names]
+    show(frame, brief=short, spare=[*first, *(name for name in reversed(names[1:]) if name not in first)])
+    warn("values are shortened where they are long; --format csv or json gives them whole")
+
+
+def _short(name: str, value: Any) -> str:  # noqa: ANN401 - any cell
+    """One value as a narrow terminal has room for it."""
+    values = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(values, (list, tuple)):
+        if len(values) > 1 and (name.endswith("ids") or name == "events"):
+            return many(len(values), "id")
+        first = _short(name, values[0]) if values else ""
+        return first + (f" +{len(values) - 1:,} more" if len(values) > 1 else "")
+    if isinstance(values, dict):
+        values = next((values[key] for key in ("arn", "ARN", "id") if values.get(key)), values)
+    text = _cell(values)
+    parts = text.split(":", 5)
+    if text.startswith("arn:") and len(parts) == 6:
+        kind, _, rest = parts[5].partition("/")
+        text = f"{kind} {rest.rpartition('/')[2]}" if rest else parts[5]
+        text = f"finding {rest.rpartition('/')[2][:8]}" if "/finding/" in rest else text
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _encode(frame: "pd.DataFrame", form: Format) -> bytes:

@@ -158,6 +158,52 @@ def test_strict_ends_with_3_when_evidence_lacks(case: str, capsys: pytest.Captur
     assert "coverage has" in capsys.readouterr().err
 
 
+def test_coverage_names_the_gaps_first_and_days_on_request(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row for each source, account and Region sums its days; --days and csv have each day."""
+    assert main(["coverage", case]) == DONE
+    short = capsys.readouterr()
+    assert short.err.startswith("gap: ")
+    assert "each day: --days" in short.err
+    assert main(["coverage", case, "--format", "csv"]) == DONE
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    own = [row for row in rows if (row["source"], row["region"]) == ("cloudtrail", "us-east-1")]
+    own = [row for row in own if row["account"] == own[0]["account"]]
+    (line,) = (line.split() for line in short.out.splitlines() if line.split()[:3] == list(own[0].values())[:3])
+    read = [row for row in own if row["status"] == "read"]
+    assert line[3:5] == [str(len(read)), str(sum(row["status"] == "absent" for row in own))]
+    assert str(sum(int(row["events"]) for row in own)) in line
+    places = {(row["source"], row["account"], row["region"]) for row in rows}
+    assert len(short.out.splitlines()) == len(places) + 2
+    assert main(["coverage", case, "--days"]) == DONE
+    assert len(capsys.readouterr().out.splitlines()) == len(rows) + 2
+
+
+def test_sql_helps_with_names_of_columns_and_functions(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A column that is not there gets the nearest; a function of DuckDB gets Athena's."""
+    asked = {
+        "SELECT access_key FROM events": "did you mean access_key_id",
+        "SELECT e.acess_key_id FROM events e": "did you mean access_key_id",
+        "SELECT zzzz FROM events": "DESCRIBE events lists the columns",
+        "SELECT json_extract_string(request, '$.a') FROM events": "Athena's is json_extract_scalar(json, path)",
+        "SELECT epoch(event_time) FROM events": "Athena's is to_unixtime(time)",
+    }
+    for text, hint in asked.items():
+        assert main(["sql", case, text]) == FAILED
+        assert hint in capsys.readouterr().err
+
+
+def test_what_is_proposed_for_a_function_of_duckdb_runs(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of Athena's names is one that the embedded engine takes."""
+    for call in (
+        "json_extract_scalar('{}', '$.a')", "regexp_like('a', 'a')", "date_format(event_time, '%Y')",
+        "date_parse('2026', '%Y')", "to_unixtime(event_time)", "length('a')", "cardinality(ARRAY[1])",
+        "contains(ARRAY[1], 1)", "array_distinct(ARRAY[1])", "transform(ARRAY[1], x -> x)",
+        "filter(ARRAY[1], x -> x > 1)", "array_sort(ARRAY[1])", "split('a b', ' ')", "array_join(ARRAY['a'], ',')",
+        "current_date",
+    ):  # fmt: skip
+        assert main(["sql", case, f"SELECT {call} AS value FROM events LIMIT 1"]) == DONE, capsys.readouterr().err
+
+
 def test_a_question_with_a_parameter(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The list names them; an unknown question or parameter is one message."""
     assert main(["questions", "list", "--format", "json"]) == DONE
@@ -240,7 +286,9 @@ def test_timeline_plan_note_and_verify(own_incident: Case, capsys: pytest.Captur
     assert "called the owner" in (own_incident.out / "notes.jsonl").read_text(encoding="utf-8")
     assert main(["plan", case]) == DONE
     assert (own_incident.out / "plan" / "contain.sh").is_file()
-    assert "contain" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "contain" in shown.out
+    assert shown.err.startswith("scoping, and writing the plan ...\n")
     assert main(["verify", case]) == DONE
     original = next(file for file in own_incident.raw.rglob("*") if file.is_file())
     original.chmod(0o600)

@@ -54,6 +54,21 @@ def test_a_node_that_is_not_there_is_refused(case: Case) -> None:
     assert load_case(case.path).confirmed == ()
 
 
+def test_a_short_name_serves_where_it_names_one_node(case: Case) -> None:
+    """An instance's id is enough; of several nodes all are named, and what is nearly one is offered."""
+    scope = json.loads((case.out / "scope.json").read_text(encoding="utf-8"))
+    arns = [f"arn:aws:ec2:us-east-1:111122223333:instance/i-0f7ff{n}" for n in "ab"]
+    scope["leads"] += [{"node": f"resource:{arn}", "reason": "held", "rarity": None} for arn in arns]
+    (case.out / "scope.json").write_text(json.dumps(scope), encoding="utf-8")
+    assert decide(case, "confirmed", "i-0f7ffa", reason="its log") == f"resource:{arns[0]}"
+    with pytest.raises(NotFoundError, match=r"2 nodes: login_profile:.*principal:"):
+        decide(case, "confirmed", "ana", reason="x")
+    with pytest.raises(NotFoundError, match=r"did you mean resource:.*i-0f7ffa, resource:.*i-0f7ffb\?"):
+        decide(case, "confirmed", "i-0f7ff", reason="x")
+    with pytest.raises(NotFoundError, match=r"did you mean resource:.*i-0f7ffa"):
+        decide(case, "confirmed", "i-0f7fa", reason="x")
+
+
 def test_without_a_scope_any_node_is_taken(tmp_path: Path) -> None:
     """A decision may come before the first scope."""
     made = new_case(tmp_path / "d", {})

@@ -15,6 +15,7 @@ from cirtlib.exposure import credentials, rules, way_in, weakness
 from cirtlib.exposure.path import Path
 from cirtlib.exposure.rules import Rule
 from cirtlib.exposure.table import NO, UNKNOWN, YES, controls
+from cirtlib.exposure.told import Instance, instance
 from cirtlib.findings import form, records, row
 from cirtlib.intake import start
 from cirtlib.training.generator import generate
@@ -159,6 +160,40 @@ def test_gaps_and_reach_stand_beside_the_causes():
     found = judged(check("SSM.1", resource=f"arn:aws:ec2:us-east-1:{ACCOUNT}:instance/{INSTANCE}"))
     assert [one["role"] for one in found.beside] == ["gap"]
     assert found.causes == ()
+
+
+@pytest.mark.parametrize(
+    ("versions", "said"),
+    [
+        ([("FAILED", EARLIER)], "A gap in what can be seen: SSM.1 FAILED on i-0123456789abcdef0: not managed"),
+        ([("PASSED", EARLIER)], None),
+        ([("PASSED", LATER)], None),
+        (
+            [("FAILED", EARLIER), ("PASSED", LATER)],
+            "SSM.1 FAILED on i-0123456789abcdef0 when the attack began (now PASSED)",
+        ),
+        (
+            [("NOT_AVAILABLE", EARLIER)],
+            "not known: the check SSM.1 on i-0123456789abcdef0 said NOT_AVAILABLE, which would",
+        ),
+        ([("WARNING", LATER)], "not known: the check SSM.1 on i-0123456789abcdef0 said WARNING, which would"),
+    ],
+    ids=["failed", "passed", "first checked after, passed", "fixed after", "not available", "warning"],
+)
+def test_only_a_control_that_failed_is_told_as_a_gap(versions, said):
+    """A control that passes is no gap; one that could not be checked is said to be unknown."""
+    resource = f"arn:aws:ec2:us-east-1:{ACCOUNT}:instance/{INSTANCE}"
+    found = judged(*(check("SSM.1", status, updated=when, resource=resource) for status, when in versions))
+    told = [one.text for one in instance(Instance(place(), MOMENT, (), (), found, ()), 1)]
+    gaps = [text for text in told if "gap in what can be seen" in text]
+    assert len(gaps) == (said is not None) and all(said in text for text in gaps)
+    assert ("1 of 1 control finding passed, or" in told[-1]) == (said is None)
+
+
+def test_a_control_that_nobody_checked_in_time_says_what_its_first_check_found():
+    """Whether it had failed is not known: the reader sees that the check after the attack passed."""
+    factor = weakness.failed_before(MOMENT, pd.DataFrame([check(status="PASSED", updated=LATER)]), history())
+    assert factor.text.endswith("its check of 2026-06-24 09:00 said PASSED")
 
 
 def test_the_metadata_service_is_a_cause_by_the_records_alone():

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from cirtlib import impact, techniques
 from cirtlib.cli import app
-from cirtlib.impact import described
+from cirtlib.impact import Impact, described
 from cirtlib.impact.acts import consequences, outsiders
 
 DEV, ADMIN = user("dev", "AKIADEV"), user("admin", "AKIAADMIN")
@@ -41,6 +41,26 @@ def came_of(*acts):
 
 def rows(table):
     return [(row.what, row.target, row.detail) for row in table.itertuples()]
+
+
+def test_the_sentences_count_in_words():
+    """Hours are those of all machines together; things are one or several; a bucket's objects are counted by calls."""
+
+    def table(*kinds):
+        return pd.DataFrame(kinds, columns=["what", "target", "events"]).assign(bytes_out=None)
+
+    read = table(
+        ("secret", "a", 1), ("secret", "b", 1), ("object", "b/k", 4), ("database, by a snapshot of it", "d", 1)
+    )
+    taken = table(("objects fetched", "bucket", 5), ("shared", "snap-1", 1))
+    machines = pd.DataFrame({"hours": [1.0, 2.0], "large": [False, True]})
+    state, gap = pd.DataFrame({"state": ["open"]}), pd.DataFrame({"reason": ["why"]})
+    none = table()
+    said = Impact(read, taken, none, machines, none, state, gap, none).words()
+    assert said[0] == "Read: 2 secrets, 1 object, 1 database, by a snapshot of it."
+    assert said[1] == "Left: objects fetched (5 calls), 1 shared."
+    assert "2 machines, 3.0 machine-hours in all, 1 of them large or accelerated" in said[3]
+    assert said[5] == "Not seen: 1 gap."
 
 
 def test_what_was_read_names_each_thing_once_with_its_volume():

@@ -1,7 +1,7 @@
 """What is a lead and what is none: shared addresses, programs and TLS hosts; what the analyst decided."""
 
 import pytest
-from trail import ACCOUNT, CAFE, CLI, EXIT, OFFICE, SDK, THIEF, Trail, user
+from trail import ACCOUNT, CAFE, CLI, EXIT, OFFICE, SDK, THIEF, Trail, role, user
 
 from cirtlib.case import load_case, update_case
 from cirtlib.cli import main
@@ -12,6 +12,7 @@ from cirtlib.scope import scope, write
 DEV = user("dev", "AKIADEV")
 ANN = user("ann", "AKIAANN")
 ANN_NODE = f"principal:arn:aws:iam::{ACCOUNT}:user/ann"
+INSTANCE = "i-0123456789abcdef0"
 TOOL = "evil-tool/1.0"
 HOST = "vpce-0abc.s3.us-east-1.vpce.amazonaws.com"
 
@@ -114,6 +115,34 @@ def test_a_cleared_lead_is_gone_and_a_confirmed_one_is_in_the_extent(tmp_path):
     assert ANN_NODE in {node["id"] for node in confirmed.extent()}
     assert "access_key:AKIAANN" in {node["id"] for node in confirmed.extent()}
     assert load_case(case.path).confirmed[0].by == "kim"
+
+
+def test_a_confirmed_instance_is_no_open_lead_and_is_shown_as_confirmed(tmp_path, capsys):
+    """It does nothing itself, so its node stays; `cirt scope` shows leads with their command, then the decision."""
+    who = role("web", INSTANCE, "ASIAWEB")
+    trail = Trail()
+    for day in range(2, 9):
+        trail.add(day, who, "s3:ListBuckets", ip=OFFICE, agent="aws-sdk/1")
+    stop = trail.add(9.5, who, "cloudtrail:StopLogging", ip=THIEF, request={"name": "main"})
+    case = trail.case(tmp_path, {"event": stop})
+    (lead,) = write(case).leads
+    assert main(["scope", str(case.path)]) == 0
+    said = capsys.readouterr().err
+    assert f"lead: {lead['node']}: the attacker held the credentials of this instance (1 event" in said
+    assert "1 open lead, " in said
+    assert f"next: cirt confirm {case.path} {lead['node']} --reason TEXT" in said
+    assert "gap: " in said
+    assert main(["confirm", str(case.path), INSTANCE, "--reason", "its own log", "--by", "kim"]) == 0
+    found = write(load_case(case.path))
+    assert found.leads == []
+    assert {node["status"] for node in found.nodes if node["id"] == lead["node"]} == {"suspected"}
+    capsys.readouterr()
+    assert main(["scope", str(case.path)]) == 0
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines() if INSTANCE in line] == ["confirmed"]
+    assert f"confirmed by kim: {lead['node']}: its own log" in shown.err
+    assert "0 open leads, " in shown.err
+    assert "cirt confirm" not in shown.err
 
 
 def test_decisions_stand_in_the_report(own_incident):

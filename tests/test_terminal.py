@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cirtlib.errors import CirtError
-from cirtlib.terminal import ROWS_SHOWN, Format, say, show, show_json, warn
+from cirtlib.terminal import ROWS_SHOWN, Format, say, show, show_answer, show_json, warn
 
 HOSTILE = "curl\x1b[2J\u202e [red]x[/red] https://example.com/" + "a" * 300
 
@@ -55,10 +55,10 @@ def test_a_long_table_says_that_it_is_cut(capsys: pytest.CaptureFixture[str]) ->
 def on_terminal(capsys, monkeypatch):
     """What a terminal of so many columns shows, line by line, and what is said beside it."""
 
-    def shown(width: int, frame: pd.DataFrame, **how) -> tuple[list[str], str]:
+    def shown(width: int, frame: pd.DataFrame, how=show, **more) -> tuple[list[str], str]:
         monkeypatch.setenv("COLUMNS", str(width))
         monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-        show(frame, **how)
+        how(frame, **more)
         said = capsys.readouterr()
         return re.sub(r"\x1b\[\d*m", "", said.out).splitlines(), said.err
 
@@ -157,3 +157,36 @@ def test_messages_are_cleaned(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.out.startswith("two\nlines \\u001b[1m\n{")
     assert json.loads(shown.out.split("\n", 2)[2])["what"] == "\u202e"
     assert shown.err == "\\u009b bell\\u0007\n"
+
+
+@pytest.fixture
+def answer() -> pd.DataFrame:
+    """A row of a question with more columns than a terminal has room for."""
+    arn = "arn:aws:iam::111122223333:role/work/devRole"
+    finding = "arn:aws:guardduty:us-east-1:111122223333:detector/1c84/finding/9e70170468cc373e"
+    row = {"finding_id": finding, "principal": arn, "event_ids": ["a" * 36, "b" * 36, "c" * 36],
+           "resources": [{"arn": arn, "type": "x"}, {"arn": "other"}], "request": "{" + "x" * 400 + "}"}  # fmt: skip
+    return pd.DataFrame([row | {f"more_{number}": "some words here" for number in range(12)}])
+
+
+def test_an_answer_on_a_narrow_terminal_is_read_in_a_few_lines(on_terminal, answer) -> None:
+    """Names for ARNs, numbers for ids, the beginning of long texts; what gives way is named, and how to see all."""
+    lines, said = on_terminal(120, answer, show_answer, spare=("resources",))
+    assert len(lines) <= 4 and max(map(len, lines)) <= 120
+    assert [word in lines[2] for word in ("finding 9e701704", "role devRole", "3 ids")] == [True] * 3
+    left = [name for name in answer if name not in lines[0]]
+    assert "resources" in left and "more_11" in left and "principal" not in left
+    assert f"not shown: {', '.join(left)}; --format json or csv" in said
+    assert "values are shortened" in said
+    lines, said = on_terminal(300, answer[["finding_id", "principal"]], show_answer)
+    assert answer["finding_id"].iloc[0] in lines[2] and said == ""
+    lines, _ = on_terminal(60, answer[["resources", "request"]], show_answer)
+    assert "role devRole +1 more" in lines[2]
+
+
+def test_an_answer_in_a_pipe_or_a_file_is_whole(answer, capsysbinary, tmp_path) -> None:
+    """Shortening is for the eye alone."""
+    show_answer(answer)
+    assert answer["request"].iloc[0].encode() in capsysbinary.readouterr().out
+    show_answer(answer, Format.CSV, out=tmp_path / "a.csv")
+    assert next(csv.DictReader((tmp_path / "a.csv").open()))["principal"] == answer["principal"].iloc[0]

@@ -12,8 +12,9 @@ from cirtlib import store
 from cirtlib.case import Case
 from cirtlib.coverage import absent, asked, categories, digests, ledger, limits, sentences, trails
 from cirtlib.coverage.rows import COLUMNS, HISTORY, LOGS, Held, Row, held
+from cirtlib.text import many
 
-__all__ = ["COLUMNS", "Coverage", "coverage", "gaps", "kinds", "look", "summary"]
+__all__ = ["COLUMNS", "Coverage", "coverage", "gaps", "kinds", "look", "places", "summary"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,29 @@ def coverage(case: Case | Coverage) -> pd.DataFrame:
         `objects` the files they came from. Day is None for what is of no single day.
     """
     return look(case).table()
+
+
+def places(case: Case | Coverage) -> pd.DataFrame:
+    """The ledger in short: one row per source, account and Region.
+
+    Returns
+    -------
+    DataFrame
+        Columns source, account, region, days_read, days_absent, other (how many rows were empty, missing, failed or
+        denied), objects, events, and reason: the first, and how many others there are.
+    """
+    columns = ["source", "account", "region", "days_read", "days_absent", "other", "objects", "events", "reason"]
+    rows = []
+    for place, group in look(case).table().groupby(columns[:3], dropna=False, sort=True):
+        status = group["status"]
+        days = [group.loc[status == name, "day"].nunique() for name in ("read", "absent")]
+        other = status[~status.isin(["read", "absent"])].value_counts().sort_index()
+        reasons = list(dict.fromkeys(filter(None, group["reason"])))
+        more = f" (and {many(len(reasons) - 1, 'other reason')})" if len(reasons) > 1 else ""
+        sums = [group["objects"].sum(), group["events"].sum()]
+        said = ", ".join(f"{count:,} {name}" for name, count in other.items())
+        rows.append([*place, *days, said, *sums, (reasons[0] if reasons else "") + more])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def gaps(case: Case | Coverage) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The embedded engine: DuckDB over the Parquet tables of one case folder, read-only and without any other access."""
 
 import atexit
+import difflib
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from cirtlib.shipped import shipped
 _TEXT_AND_TIME = re.compile(
     r"Cannot (?:compare|mix) values.*(?:VARCHAR.*(?:TIMESTAMP|DATE)|(?:TIMESTAMP|DATE).*VARCHAR)"
 )
+
+_NO_COLUMN = re.compile(r'column (?:named )?"([^"]+)"(?: not found)?')
 
 _TABLES = {
     "cloudtrail": {**DOCUMENTED, **EXTRA, **LINK, **PARTITIONS},
@@ -185,7 +188,19 @@ def run(
     try:
         return frame(connection.sql(text).to_arrow_table())
     except duckdb.Error as error:
-        raise QueryError(_first_line(error)) from None
+        raise QueryError(_first_line(error).rstrip("!") + _nearest(connection, tree, str(error))) from None
+
+
+def _nearest(connection: duckdb.DuckDBPyConnection, tree: exp.Expression, said: str) -> str:
+    """Names of columns like the one that is not there, of the relations that were asked; '' for another error."""
+    asked = _NO_COLUMN.search(said)
+    if not asked:
+        return ""
+    relations = sorted({one.name.lower() for one in tree.find_all(exp.Table)} & set(dialect.RELATIONS))
+    columns = [row[0] for name in relations for row in connection.execute(f"DESCRIBE {name}").fetchall()]
+    near = difflib.get_close_matches(asked[1].lower(), dict.fromkeys(columns), n=3)
+    listed = " and ".join(f"DESCRIBE {name}" for name in relations)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; {listed} lists the columns" if listed else ""
 
 
 def described(case: Case, tree: exp.Expression) -> pa.Schema | None:

@@ -181,8 +181,22 @@ def anonymous(node: exp.Anonymous) -> exp.Expression:
     if rule is not None:
         return rule(node)
     if name not in _ALIKE:
-        raise refuse(f"the function {name}()")
+        raise refuse(f"the function {name}()", f"Athena's is {ATHENA_NAMES[name]}" if name in ATHENA_NAMES else "")
     return node
+
+
+# What people know from DuckDB, and how Athena says it.
+ATHENA_NAMES = {
+    "json_extract_string": "json_extract_scalar(json, path)", "regexp_matches": "regexp_like(text, pattern)",
+    "regexp_full_match": "regexp_like(text, pattern)", "strftime": "date_format(time, format)",
+    "strptime": "date_parse(text, format)", "epoch": "to_unixtime(time)", "len": "length(text) or cardinality(array)",
+    "list_contains": "contains(array, value)", "list_has": "contains(array, value)",
+    "array_contains": "contains(array, value)", "list_distinct": "array_distinct(array)",
+    "list_transform": "transform(array, function)", "list_filter": "filter(array, function)",
+    "list_sort": "array_sort(array)", "string_split": "split(text, separator)", "str_split": "split(text, separator)",
+    "list": "array_agg(value)", "string_agg": "array_join(array_agg(value), separator)",
+    "array_to_string": "array_join(array, separator)", "today": "current_date",
+}  # fmt: skip
 
 
 NODES: dict[type[exp.Expression], Callable[..., exp.Expression]] = {

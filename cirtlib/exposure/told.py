@@ -12,6 +12,7 @@ from cirtlib.exposure.path import Path
 from cirtlib.exposure.rules import Rule
 from cirtlib.exposure.table import Cause
 from cirtlib.exposure.weakness import Judged, Sign
+from cirtlib.text import many
 
 _CAUSES = 6
 _MARKS = {"yes": "yes", "no": "NO", "unknown": "unknown"}
@@ -92,13 +93,7 @@ def instance(one: Instance, checks: int) -> list[Statement]:
     said += [
         Statement(f"GuardDuty: {sign.kind}, first at {_when(sign.first)} UTC.", (sign.finding,)) for sign in one.signs
     ]
-    for row in one.judged.beside:
-        lead = "How far it reaches" if row["role"] == "reach" else "A gap in what can be seen"
-        said.append(
-            Statement(
-                f"{lead}: {row['control']} {row['status']} on {row['resource']}: {row['text']}.", (row["finding_id"],)
-            )
-        )
+    said += [Statement(_beside(row), (row["finding_id"],)) for row in one.judged.beside]
     if any(cause.role == "door" for cause in one.judged.causes):
         said.append(
             Statement(
@@ -108,9 +103,21 @@ def instance(one: Instance, checks: int) -> list[Statement]:
         )
     said += _acts(one.acts)
     said.append(
-        Statement(f"{one.judged.irrelevant} of {checks} control findings have nothing to do with this instance.")
+        Statement(
+            f"{one.judged.irrelevant} of {many(checks, 'control finding')} passed, or have to do with other things."
+        )
     )
     return said
+
+
+def _beside(row: dict[str, Any]) -> str:
+    """A control that is no cause: as a fact where it failed, else as not known."""
+    lead = "How far it reaches" if row["role"] == "reach" else "A gap in what can be seen"
+    which, status = f"{row['control']} on {row['resource']}", row["status"]
+    if row["state"] == "unknown":
+        return f"{lead}, not known: the check {which} said {status or 'nothing'}, which would show: {row['text']}."
+    since = "" if status == "FAILED" else f" when the attack began (now {status})"
+    return f"{lead}: {row['control']} FAILED on {row['resource']}{since}: {row['text']}."
 
 
 def _acts(acts: tuple[dict[str, Any], ...]) -> list[Statement]:

@@ -81,7 +81,11 @@ def judge(
         if not things or control is None or control.role == "credential" or _never(versions, history, seen[2]["first"]):
             irrelevant += 1
         elif control.role in ("reach", "gap"):
-            beside.append(_beside(control, now, things[0]))
+            before = failed_before(seen[2]["first"], versions, history) if seen[2]["first"] is not None else None
+            if now["compliance_status"] == _PASSED and (before is None or before.holds != YES):
+                irrelevant += 1
+            else:
+                beside.append(_beside(control, now, things[0], before))
         else:
             groups[control.role, things[0]][str(finding_id)] = versions
     for rule in seen[1]:
@@ -115,6 +119,8 @@ def failed_before(moment: datetime, versions: pd.DataFrame, history: pd.DataFram
         words = f"its check of {_when(known.iloc[-1]['updated_at'])} said {status}"
         return Factor("failed before", held, words, (finding,))
     words = "no version or history of the finding speaks of that time; when it was created does not tell"
+    later = versions.iloc[0]
+    words += f"; its check of {_when(later['updated_at'])} said {later['compliance_status']}"
     return Factor("failed before", UNKNOWN, words, (finding,))
 
 
@@ -258,13 +264,17 @@ def _never(versions: pd.DataFrame, history: pd.DataFrame, moment: datetime | Non
     return bool(passed and (moment is None or failed_before(moment, versions, history).holds == NO))
 
 
-def _beside(control: Control, now: pd.Series, thing: str) -> dict[str, Any]:
+def _beside(control: Control, now: pd.Series, thing: str, before: Factor | None) -> dict[str, Any]:
+    """What a control says that is no cause; `state`: failed, now or when the attack began, or unknown."""
+    status = now["compliance_status"]
+    failed = status == "FAILED" or (before is not None and before.holds == YES)
     return {
         "control": control.name,
         "role": control.role,
         "resource": thing,
         "text": control.text,
-        "status": now["compliance_status"],
+        "status": status,
+        "state": "failed" if failed else "unknown",
         "finding_id": now["finding_id"],
     }
 

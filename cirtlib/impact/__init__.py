@@ -1,5 +1,6 @@
 """Questions asked of a scope: what was read, taken and destroyed, what it costs, what is still open, what is unseen."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,14 @@ from cirtlib.case import Case
 from cirtlib.facts import Facts, gather
 from cirtlib.impact.acts import consequences
 from cirtlib.impact.standing import closings, instances, still_open
+from cirtlib.text import many
 
 ACTIONS = (
     "event_source", "event_name", "outcome", "access", "tactic", "technique", "technique_old", "ttc", "events", "first",
     "last", "nodes", "event_ids",
 )  # fmt: skip
+# Kinds in the table of consequences that are things one can count; others are said as they are.
+_NOUN = re.compile(r"(container image|object|secret|database|disk|machine|parameter|query|snapshot|table|console)\b")
 CAPTIONS = {
     "open": "Still open to the attacker",
     "taken": "What left",
@@ -78,7 +82,8 @@ class Impact:
         states = self.open["state"].value_counts()
         blind = [str(reason) for reason in self.unseen["reason"] if "data events are not seen" in str(reason)]
         ended = int(states.get("closed", 0) + states.get("expired", 0))
-        machines = f"{len(self.instances):,} machines for {hours:,.1f} hours, {large:,} of them large or accelerated"
+        machines = f"{many(len(self.instances), 'machine')}, {hours:,.1f} machine-hours in all, {large:,} of them large"
+        machines += " or accelerated"
         standing = f"{int(states.get('open', 0)):,}; not known: {int(states.get('unknown', 0)):,}"
         return [
             f"Read: {'; '.join([_things(self.read), *blind])}.",
@@ -86,7 +91,7 @@ class Impact:
             f"Destroyed or disabled: {_things(self.destroyed)}.",
             f"Costs: {machines}, price unknown; other: {_things(self.costs)}.",
             f"Still open: {standing}; closed or expired: {ended:,}.",
-            f"Not seen: {len(self.unseen):,} gaps.",
+            f"Not seen: {many(len(self.unseen), 'gap')}.",
         ]
 
 
@@ -162,8 +167,20 @@ def _unseen(facts: Facts) -> pd.DataFrame:
 
 
 def _things(table: pd.DataFrame) -> str:
-    """Kinds of things with how many there are: `3 object, 1 secret`."""
+    """Kinds of things with how many there are: `3 objects, 1 secret, objects fetched (5 calls)`."""
     if table.empty:
         return "nothing that the logs show"
-    counts = table.groupby("what", sort=False)["target"].nunique()
-    return ", ".join(f"{number:,} {what}" for what, number in counts.items())
+    counts = table.groupby("what", sort=False).agg(targets=("target", "nunique"), events=("events", "sum"))
+    return ", ".join(_counted(str(row.Index), int(row.targets), int(row.events)) for row in counts.itertuples())
+
+
+def _counted(what: str, targets: int, events: int) -> str:
+    """One kind with its count: that of the targets, or, where a target such as a bucket holds many, of the calls."""
+    if what.split(maxsplit=1)[0].endswith("s"):
+        return f"{what} ({many(events, 'call')})"
+    if targets == 1 or not (noun := _NOUN.match(what)):
+        return f"{targets:,} {what}"
+    rest = (
+        what[noun.end() :].replace("a snapshot of it", "snapshots of them").replace("an image of it", "images of them")
+    )
+    return f"{many(targets, noun[0]).replace('querys', 'queries')}{rest}"

@@ -143,10 +143,13 @@ def _of_way_in(found: WayIn) -> dict[str, Sign]:
         words.setdefault(f"cause:{cause.role}", f"way in: {cause.what} ({cause.confidence})")
         ids[f"cause:{cause.role}"] += cause.evidence
         for control in cause.controls:
-            words[f"control:{control}"] = f"control {control} failed on the way in"
+            failed = all(factor.holds == "yes" for factor in cause.factors if factor.name == "failed before")
+            words[f"control:{control}"] = (
+                f"control {control} failed on the way in" if failed else f"control {control} is on the way in"
+            )
             ids[f"control:{control}"] += cause.evidence
     for beside in (one for place in found.instances for one in place.judged.beside):
-        if beside["status"] in ("FAILED", "WARNING"):
+        if beside["state"] == "failed":
             words[f"control:{beside['control']}"] = f"control {beside['control']} failed beside the way in"
             ids[f"control:{beside['control']}"].append(str(beside["finding_id"]))
     told = {name: tuple(dict.fromkeys(found)) for name, found in ids.items()}

@@ -75,8 +75,10 @@ def scope(case: Case) -> Scope:
         seeds = _seed_nodes(graph, found, found.claims)
         _report(graph, findings, {seed.value for seed in case.seeds if seed.kind == "finding"})
         cleared = frozenset(decision.node for decision in case.cleared)
-        lead = leads.find(graph, found, cleared)
-        for node in cleared:
+        confirmed = frozenset(decision.node for decision in case.confirmed)
+        lead = leads.find(graph, found, cleared | confirmed)
+        # What was decided on stays in the graph, whatever led to it.
+        for node in cleared | {one for one in confirmed - graph.nodes.keys() if not one.startswith("event:")}:
             graph.node(node, "suspected")
         nodes, edges = extent.as_dicts(graph, found, seeds, cleared)
     mine = found.acts.loc[found.verdict == attribution.ATTACKER, "event_time"]

@@ -10,18 +10,19 @@ from cirtlib import baseline, trust
 from cirtlib.scope import doors
 from cirtlib.scope.attribution import ATTACKER, UNCLEAR, Judgement
 from cirtlib.scope.extent import EXTENT, Graph
+from cirtlib.text import many
 
 _ENDPOINT = re.compile(r"(?!.*\bvpce\b)[\w.-]+\.amazonaws\.com(\.cn)?")
 # What an attacker and somebody else may have in common: column of acts, and its name in a reason.
 TRAITS = {"source_ip": "address", "user_agent": "user agent", "tls_host": "TLS host"}
 
 
-def find(graph: Graph, found: Judgement, cleared: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+def find(graph: Graph, found: Judgement, decided: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
     """Leads as scope.json has them; each one's node is added to the graph as suspected.
 
-    Nodes that the analyst `cleared` are no leads any more. `rarity` is 1.0 for what nobody did or used in the baseline,
-    1/(1+n) for what n principals did, and None where there is no baseline to compare with or the reason does not rest
-    on rarity.
+    Nodes that the analyst cleared or confirmed (`decided`) are no leads any more. `rarity` is 1.0 for what nobody did
+    or used in the baseline, 1/(1+n) for what n principals did, and None where there is no baseline to compare with or
+    the reason does not rest on rarity.
     """
     leads = [
         *_unclear(found),
@@ -30,7 +31,7 @@ def find(graph: Graph, found: Judgement, cleared: frozenset[str] = frozenset()) 
         *_users_of_changed(graph, found),
         *_instances(found),
     ]
-    left = [lead for lead in leads if lead["node"] not in cleared and not _inside(graph, lead["node"])]
+    left = [lead for lead in leads if lead["node"] not in decided and not _inside(graph, lead["node"])]
     unique = {(lead["node"], lead["reason"]): lead for lead in left}
     for lead in unique.values():
         graph.node(lead["node"], "suspected")
@@ -59,7 +60,7 @@ def _unclear(found: Judgement) -> list[dict[str, Any]]:
     return [
         _lead(
             f"address:{address}",
-            f"{len(group)} unclear events by {holder} with {family}",
+            f"{many(len(group), 'unclear event')} by {holder} with {family}",
             _rarity(found, str(address)),
         )
         for (address, holder, family), group in rows.fillna({"user_agent_family": "an unknown user agent"}).groupby(
@@ -79,7 +80,7 @@ def _same_traits(graph: Graph, found: Judgement) -> list[dict[str, Any]]:
         before = _users(found, column)
         values = {one for one in acts.loc[mine, column].dropna() if before.get(one, 0) < _common(found, one)}
         for (who, value), group in acts[other & acts[column].isin(values)].groupby(["who", column]):
-            count = f"{len(group)} event{'' if len(group) == 1 else 's'}, first {group['event_id'].iloc[0]}"
+            count = f"{many(len(group), 'event')}, first {group['event_id'].iloc[0]}"
             rarity = _rare(before.get(str(value), 0)) if found.base.exists else None
             leads.append(_lead(str(who), f"used the attacker's {word} {value} ({count})", rarity))
     return leads
@@ -170,7 +171,7 @@ def _instances(found: Judgement) -> list[dict[str, Any]]:
         named = group["credentials_issued_to"].dropna()
         region = home.get(instance, group["region"].iloc[0])
         arn = named.iloc[0] if len(named) else f"arn:aws:ec2:{region}:{account}:instance/{instance}"
-        reason = f"the attacker held the credentials of this instance ({len(group)} events)"
+        reason = f"the attacker held the credentials of this instance ({many(len(group), 'event')})"
         leads.append(_lead(f"resource:{arn}", reason))
     return leads
 
