@@ -1,6 +1,7 @@
 """A learner's way: begin, answer, take hints, break things, begin anew; nothing that the learner wrote is lost."""
 
 import json
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,11 +25,16 @@ def begun(tmp_path_factory):
     return start(NAME, seed=1, folder=tmp_path_factory.mktemp("begun") / "exercise")[0]
 
 
+def linked(source, target):
+    """Copy a file; evidence is many files that nobody changes, and is linked."""
+    return os.link(source, target) if f"{os.sep}evidence{os.sep}" in source else shutil.copy2(source, target)
+
+
 @pytest.fixture
 def space(begun, tmp_path, monkeypatch):
     """A copy of it that a test may change, in a folder where nothing else was begun."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(begun.path, tmp_path / "exercise")
+    shutil.copytree(begun.path, tmp_path / "exercise", copy_function=linked)
     return find(tmp_path / "exercise")
 
 

@@ -25,6 +25,8 @@ from cirtlib.training.practice.rehearse import Rehearsal
 from cirtlib.training.practice.server import configure, repeat, responder_key, with_responder
 from cirtlib.training.practice.tokens import sign_in, tokens
 
+pytestmark = pytest.mark.integration
+
 ACCOUNT, MANAGEMENT, FOREIGN = "111122223333", "999988887777", "210987654321"
 AS_OF = dt.datetime(2026, 6, 10, 15, tzinfo=dt.UTC)
 KEY, SESSION, EXPIRED = "AKIADEVELOPEREXAMPLE", "ASIASTOLENEXAMPLE", "ASIAOLDEXAMPLE"

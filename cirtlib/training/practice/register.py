@@ -65,7 +65,7 @@ class Credential:
         return self.owner.rsplit("/", 1)[-1]
 
 
-_ALIVE = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+ALIVE = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass
@@ -260,7 +260,7 @@ class Register:
 def _kept(found: Credential, as_of: dt.datetime) -> Credential:
     """A session of the logs: expiry stands still, whoever was alive at the end stays so."""
     alive = found.expires is None or found.expires > as_of
-    return replace(found, expires=_ALIVE if alive else found.expires)
+    return replace(found, expires=ALIVE if alive else found.expires)
 
 
 def _federated(record: Json) -> dict[str, Value]:

@@ -6,7 +6,6 @@ is told to stop. Loopback only.
 
 import base64
 import copy
-import datetime as dt
 import hashlib
 import http.client
 import json
@@ -30,7 +29,7 @@ from cirtlib.training.practice.boundaries import boundaries
 from cirtlib.training.practice.guard import AGAIN, REHEARSAL, Guard
 from cirtlib.training.practice.journal import Entry, Journal
 from cirtlib.training.practice.judge import Bench
-from cirtlib.training.practice.register import Register
+from cirtlib.training.practice.register import ALIVE, Register
 from cirtlib.training.practice.rehearse import Rehearsal
 from cirtlib.training.practice.remains import completed
 from cirtlib.training.practice.tokens import tokens
@@ -38,7 +37,6 @@ from cirtlib.training.practice.tokens import tokens
 Json = dict[str, Any]
 FOLDER, CONTROL, CONFIG, JOURNAL = "account", "control.json", "aws-config", "journal.jsonl"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
-_NEVER = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 
 def main(arguments: list[str]) -> int:
@@ -115,7 +113,7 @@ def configure(authority: Authority, emulated: Emulated, home: Path, space: Works
         role = f"arn:aws:iam::{account}:role/{RESPONDER}"
         now = authority.now()
         mfa = {"aws:MultiFactorAuthPresent": "true"}
-        session = authority.register.session(key, role, "responder", issued=now, expires=_NEVER, context=mfa)
+        session = authority.register.session(key, role, "responder", issued=now, expires=ALIVE, context=mfa)
         authority.register.issue(session)
         names = [f"[profile {emulated.profiles[account]}]"]
         if account == home_account(space.record):
