@@ -294,6 +294,7 @@ def test_what_is_older_than_ninety_days_is_said_to_be_absent(cloud: Cloud, tmp_p
     assert {item.start for item in whole} == {gap.end for gap in gaps}
 
 
+@pytest.mark.integration  # it waits as long as the service wants it to
 def test_a_throttled_region_is_asked_more_slowly(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Throttling loses nothing."""
     monkeypatch.setattr(lookup, "INTERVAL", 0.001)

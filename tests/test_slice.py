@@ -27,6 +27,8 @@ from cirtlib.sources import athena, suspects
 from cirtlib.sources.slice_rows import COLUMNS
 from cirtlib.sources.slice_sql import MINTING, Suspects, bounded, query
 
+pytestmark = pytest.mark.integration  # each asks an emulated Athena for a whole incident
+
 OPTIONS = {"database": "security", "table": "cloudtrail_logs", "workgroup": "ir", "output": "s3://results/"}
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cirtlib.training.exercise import answer_file
-from cirtlib.training.exercise.marking import Mark, arising, mark, truth
+from cirtlib.training.exercise.marking import Mark, mark, truth
 from cirtlib.training.exercise.model import HINT_COSTS, HINT_LEVELS, Question
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.exercise.workspace import ANSWERS, Workspace
@@ -59,7 +59,7 @@ class Hint:
 
 def asked(space: Workspace) -> dict[str, float]:
     """Question -> its points, of those that arise in this incident; the points of others are shared out among them."""
-    return {one.id: one.points for one in arising(space.exercise, space.record).questions}
+    return {one.id: one.points for one in space.asked.questions}
 
 
 def answer(space: Workspace, name: str, given: str | list[str]) -> Graded:

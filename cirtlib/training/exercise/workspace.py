@@ -69,6 +69,11 @@ class Workspace:
             )
         return found
 
+    @cached_property
+    def asked(self) -> Exercise:
+        """The exercise as its incident asks it: the questions that arise, with their points."""
+        return arising(self.exercise, self.record)
+
     def case(self) -> Case:
         """The case of the exercise.
 
@@ -287,7 +292,7 @@ def _make(space: Workspace, say: Say, *, anew: bool = False) -> None:
     _evidence(space, record)
     if anew or not (space.path / CASE / "case.yaml").is_file():
         _new_case(space, record, say)
-    told, asked = sheets.story(space.exercise, record), arising(space.exercise, record)
+    told, asked = sheets.story(space.exercise, record), space.asked
     _write(space.path / "story.md", told)
     _write(space.path / "README.md", sheets.readme(asked, record))
     for name, content in (
