@@ -69,10 +69,8 @@ def train_check(
         space.exercise.question(question)
         say("This question does not arise in this incident.")
     if not question:
-        points, out_of = (
-            round(sum(each), 2) for each in zip(*((one.points, one.out_of) for one in graded), strict=True)
-        )
-        say(f"{points:g} of {out_of:g} points for the questions")
+        points, out_of = sum(one.points for one in graded), sum(one.out_of for one in graded)
+        say(f"{round(points, 2):g} of {round(out_of, 2):g} points for the questions")
         say(course.next_step(space, graded))
 
 
@@ -86,8 +84,7 @@ def train_hint(
 
     space = find(folder)
     if not question:
-        arise = course.asked(space)
-        for one in (one for one in space.exercise.questions if one.id in arise):
+        for one in space.asked.questions:
             cost = course.next_cost(space, one.id)
             price = "no more hints" if cost is None else f"the next hint costs {cost:g} points"
             say(f"{one.id}: {' '.join(one.ask.split())} ({price})")

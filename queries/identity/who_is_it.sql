@@ -4,12 +4,16 @@
 -- false positives: a session name is whatever its maker typed; a call with invoked_by was made by a service on someone's behalf
 WITH mints AS (
     SELECT
-        minted_key, min_by(principal, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_by, min_by(access_key_id, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_with,
-        min_by(event_name, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_through, min_by(source_ip, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS minted_from, min(event_time) AS minted_at,
-        min_by(event_id, ROW(event_time, COALESCE(event_id, ''), COALESCE(source_object, ''), COALESCE(source_position, 0))) AS mint_event_id
-    FROM events
-    WHERE minted_key IS NOT NULL AND principal_type <> 'AWSAccount' AND event_time BETWEEN :baseline_start AND :end
-    GROUP BY minted_key
+        minted_key, principal AS minted_by, access_key_id AS minted_with, event_name AS minted_through, source_ip AS minted_from,
+        event_time AS minted_at, event_id AS mint_event_id
+    FROM (
+        SELECT
+            *,
+            row_number() OVER (PARTITION BY minted_key ORDER BY event_time, COALESCE(event_id, ''), source_object, source_position) AS time_minted
+        FROM events
+        WHERE minted_key IS NOT NULL AND principal_type <> 'AWSAccount' AND event_time BETWEEN :baseline_start AND :end
+    ) AS minting
+    WHERE time_minted = 1
 )
 SELECT
     e.principal, e.principal_type, e.access_key_id, e.session_name, e.source_identity, e.on_behalf_of, e.user_name, e.account_id,

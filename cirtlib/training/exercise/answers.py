@@ -3,7 +3,6 @@
 `answers_attack` and `answers_respond` hold the answers, `resolvers` finds one by its name.
 """
 
-import gzip
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -79,12 +78,6 @@ def attack_began(record: Record) -> datetime:
 def extent(record: Record, kind: str, *, part: str = "") -> list[str]:
     """Values of the extent's nodes of a kind that hold a part."""
     return [one["value"] for one in record.truth["extent"] if one["kind"] == kind and part in one["value"]]
-
-
-def guardduty(record: Record) -> list[Json]:
-    """All findings of GuardDuty, in the order of the files."""
-    files = sorted(record.findings.rglob("*.jsonl.gz"))
-    return [json.loads(line) for path in files for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
 def failed_controls(record: Record, resources: Iterable[str], *, before: datetime | None = None) -> list[Json]:

@@ -13,7 +13,6 @@ from cirtlib.training.exercise.answers import (
     extent,
     failed_controls,
     first,
-    guardduty,
     name_of,
     others_who,
     principal,
@@ -109,7 +108,7 @@ def bridge_users(record: Record) -> Answer:
 @answer
 def unalarmed(record: Record) -> Answer:
     """Which of the attacker's acts no finding of GuardDuty names."""
-    findings, machines = guardduty(record), set(made_instances(record) or ())  # type: ignore[arg-type]
+    findings, machines = record.guardduty, set(made_instances(record) or ())  # type: ignore[arg-type]
     told = {
         (at("service.action.awsApiCallAction.api", one), at("resource.accessKeyDetails.accessKeyId", one))
         for one in findings

@@ -87,14 +87,10 @@ def show_heading(level: int, text: str) -> Html:
     return Html(show_text(text).text.replace("<p>", f"<h{level}>", 1).replace("</p>", f"</h{level}>"))
 
 
-def _commands(lines: list[str]) -> Html:
+def _commands(rows: list[tuple[str, str]]) -> Html:
     """HTML list of what to do, each with its command set as code."""
-    items = [line.partition("\n") for line in lines]
-    return Html(
-        "<ul>"
-        + "".join(f"<li>{escape(visible(said))}<br><code>{escape(visible(run))}</code></li>" for said, _, run in items)
-        + "</ul>"
-    )
+    items = [f"<li>{escape(visible(said))}<br><code>{escape(visible(run))}</code></li>" for said, run in rows]
+    return Html(f"<ul>{''.join(items)}</ul>")
 
 
 def _points(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNode]:
@@ -194,7 +190,7 @@ def _containment(space: Workspace, result: Json) -> Iterator[nbformat.NotebookNo
     judged = result["judgement"]
     if judged is None:
         command = space.command("account", "start")
-        yield _cell(_commands([f"Nothing was contained: the practice account was never started.\n{command}"]))
+        yield _cell(_commands([("Nothing was contained: the practice account was never started.", command)]))
         return
     if not space.record.truth["extent"]:
         yield _cell(show_text("Nothing was to be contained: leaving everything alone was right."))

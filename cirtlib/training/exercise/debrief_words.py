@@ -153,17 +153,19 @@ def _folded(answers: list[str] | None) -> set[str]:
     return {one.casefold() for one in answers or ()}
 
 
-def further(space: Workspace) -> list[str]:
-    """What to do next: in words, and on a line of its own the command."""
+def further(space: Workspace) -> list[tuple[str, str]]:
+    """What to do next: in words, and the command."""
     again, seed = space.command("reset"), space.seed + 1
     other = f"cirt train start {space.exercise.name} --seed {seed}"
     said = [
-        f"Do it again from the start, with your answers kept.\n{again}",
-        f"The same kind of incident with other names and times.\n{other}",
+        ("Do it again from the start, with your answers kept.", again),
+        ("The same kind of incident with other names and times.", other),
     ]
     try:
         others = [one for one in exercises() if one.name != space.exercise.name]
     except TrainingError:
         others = []
-    said += [f"Another exercise, {one.minutes} minutes: {one.title}\ncirt train start {one.name}" for one in others]
+    said += [
+        (f"Another exercise, {one.minutes} minutes: {one.title}", f"cirt train start {one.name}") for one in others
+    ]
     return said

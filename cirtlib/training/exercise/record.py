@@ -70,6 +70,12 @@ class Record:
         return self._truth("state_after")
 
     @cached_property
+    def guardduty(self) -> list[dict[str, Any]]:
+        """All findings of GuardDuty, in the order of the files."""
+        files = sorted(self.findings.rglob("*.jsonl.gz"))
+        return [json.loads(line) for path in files for line in gzip.decompress(path.read_bytes()).splitlines()]
+
+    @cached_property
     def events(self) -> dict[tuple[str, str], dict[str, Any]]:
         """(eventID, account) -> record, of all records."""
         return {

@@ -53,5 +53,5 @@ def reference(record: Record) -> Reference:
         for lead in record.truth["leads"]:
             decide(case, "confirmed", lead, reason="the records and findings show it")
         case = load_case(case.path)
-        scope.write(case)
-        return Reference(found.to_dict(), tuple(containment.plan(case).steps))
+        decided = scope.write(case) if record.truth["leads"] else found
+        return Reference(found.to_dict(), tuple(containment.plan(case, scope=decided).steps))

@@ -1,8 +1,6 @@
 """What the learner reads and works in: the story, a README, notes, and the notebook of an exercise."""
 
-import gzip
 import hashlib
-import json
 import os
 import string
 from pathlib import Path
@@ -45,12 +43,7 @@ def _told(record: Record) -> dict[str, str]:
 
 
 def _finding(record: Record, arn: str) -> dict[str, Any]:
-    for path in sorted(record.findings.rglob("*.jsonl.gz")):
-        for line in gzip.decompress(path.read_bytes()).splitlines():
-            one: dict[str, Any] = json.loads(line)
-            if one["arn"] == arn:
-                return one
-    return {}
+    return next((one for one in record.guardduty if one["arn"] == arn), {})
 
 
 def readme(one: Exercise, record: Record) -> str:

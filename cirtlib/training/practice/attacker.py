@@ -12,7 +12,6 @@ from cirtlib.training.account_state import INITIAL_PASSWORD, backend, by_arn
 from cirtlib.training.exercise.record import Record
 from cirtlib.training.practice import tokens
 from cirtlib.training.practice.authorise import Authority
-from cirtlib.training.practice.calls import surroundings
 from cirtlib.training.practice.further import steps
 from cirtlib.training.practice.isolation import attackers_addresses, handed_out, isolated
 from cirtlib.training.practice.journal import reads
@@ -258,8 +257,7 @@ def _machines(authority: Authority, record: Record) -> Iterator[Way]:
 
 def _untrusting(authority: Authority, role: str, region: str) -> str:
     """Why an instance gets no new session of its role; '' when it does."""
-    service, around = authority.register.stranger("ec2.amazonaws.com"), surroundings(authority.now(), region, "")
-    ruled = authority.judge(service, "sts:AssumeRole", role, around | {"aws:PrincipalIsAWSService": "true"})
+    ruled = authority.assumes(authority.register.service("ec2.amazonaws.com"), role, region=region, address="")
     return "" if ruled.passes else f"no instance may assume role {role.rsplit('/', 1)[-1]} ({ruled.why})"
 
 
@@ -303,8 +301,7 @@ def _enter(authority: Authority, caller: Credential, role: str, words: str, even
     """Assume a role as in these records, if its trust and the caller's policies let one."""
     kind = "a new session of a role" if caller.account in authority.register.accounts else _OUTSIDE
     ids = tuple(event["eventID"] for event in events[:_KEPT])
-    around = surroundings(authority.now(), events[-1]["awsRegion"], events[-1]["sourceIPAddress"])
-    ruled = authority.judge(caller, "sts:AssumeRole", role, {**around, **caller.context})
+    ruled = authority.assumes(caller, role, region=events[-1]["awsRegion"], address=events[-1]["sourceIPAddress"])
     if not ruled.passes:
         return Way(words, kind, role, closed=ruled.why or "it may not be assumed", event_ids=ids)
     if by_arn(role.split(":")[4], role) is None:

@@ -128,6 +128,13 @@ class Authority:
         order = (DENIED, NOT_ALLOWED, UNKNOWN, ALLOWED)
         return min(rulings, key=lambda one: order.index(one.result))
 
+    def assumes(
+        self, caller: Credential, role: str, *, region: str, address: str, action: str = "sts:AssumeRole"
+    ) -> Ruling:
+        """Decide whether somebody at this address gets a session of a role."""
+        around = calls.surroundings(self.now(), region, address)
+        return self.judge(caller, action, role, {**around, **caller.context})
+
     def judge(self, caller: Credential, action: str, resource: str, context: Mapping[str, Value]) -> Ruling:
         """Decide about one action on one resource."""
         bound = self.policies(caller)
@@ -135,8 +142,8 @@ class Authority:
         documents = [*bound.identity, *(one for level in bound.scps or () for one in level), *(caller.policies or ())]
         documents += [one for one in (bound.boundary, attached) if one]
         account = calls.owner(resource, caller.account)
-        context = {**self._about(caller, resource, account), **context}
-        tagged = tags.of_resource(resource) is not None
+        held = tags.of_resource(resource)
+        context = {**self._about(caller, resource, account, held or {}), **context}
         request = Request(
             action=action,
             resource=resource,
@@ -144,7 +151,7 @@ class Authority:
             account=caller.account,
             resource_account=account,
             role=caller.role,
-            context={**_doubtful(documents, context, tagged=tagged), **context},
+            context={**_doubtful(documents, context, tagged=held is not None), **context},
         )
         found = evaluate(
             request,
@@ -161,14 +168,14 @@ class Authority:
             by = by if without.result == ALLOWED else found.by
         return Ruling(found.result, by, action, resource, caller.arn)
 
-    def _about(self, caller: Credential, resource: str, account: str) -> dict[str, Value]:
-        """Condition keys of the caller's own tags, and of a resource of this account."""
+    def _about(self, caller: Credential, resource: str, account: str, held: dict[str, str]) -> dict[str, Value]:
+        """Condition keys of the caller's own tags, and of a resource of this account that holds these."""
         found: dict[str, Value] = {"aws:ResourceAccount": account}
         if self.register.of_organization(account):
             found |= {"aws:ResourceOrgID": self.register.organization, "aws:ResourceOrgPaths": NOT_KNOWN}
         if caller.account in self.register.accounts:
             found |= tags.keys("aws:PrincipalTag", tags.of_principal(caller.account, caller.owner))
-        held, service = tags.of_resource(resource) or {}, resource.split(":")[2] if ":" in resource else ""
+        service = resource.split(":")[2] if ":" in resource else ""
         return found | tags.keys("aws:ResourceTag", held) | tags.keys(f"{service}:ResourceTag", held)
 
     def policies(self, caller: Credential) -> Policies:

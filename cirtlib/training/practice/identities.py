@@ -5,9 +5,7 @@ By its age one tells a new key from another.
 
 import base64
 import datetime as dt
-import gzip
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,11 +58,10 @@ def _dates(record: Record) -> Iterator[tuple[str, dt.datetime]]:
 
 def _launched(record: Record) -> Iterator[tuple[str, dt.datetime]]:
     """(id of an instance, when it was launched), as findings of GuardDuty tell it."""
-    for file in sorted(record.findings.rglob("*.jsonl.gz")):
-        for line in gzip.decompress(file.read_bytes()).splitlines():
-            machine = json.loads(line).get("resource", {}).get("instanceDetails") or {}
-            if machine.get("instanceId") and machine.get("launchTime"):
-                yield machine["instanceId"], _time(machine["launchTime"])
+    for finding in record.guardduty:
+        machine = finding.get("resource", {}).get("instanceDetails") or {}
+        if machine.get("instanceId") and machine.get("launchTime"):
+            yield machine["instanceId"], _time(machine["launchTime"])
 
 
 def _made(event: Json) -> Iterator[Json]:

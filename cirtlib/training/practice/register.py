@@ -162,11 +162,13 @@ class Register:
         context = self.person(arn, f"AIDAFOREIGN{account}")
         return Credential(f"AKIAFOREIGN{account}", account, arn, arn, None, None, context)
 
-    def stranger(
-        self, principal: str, account: str = "service", context: Mapping[str, Value] | None = None
-    ) -> Credential:
-        """A service, or an identity provider of an account: it has no policies of its own."""
-        return Credential("", account, principal, principal, None, None, dict(context or {}))
+    def service(self, name: str) -> Credential:
+        """A service of AWS, as `ec2.amazonaws.com`: it has no policies of its own."""
+        return Credential("", "service", name, name, None, None, {"aws:PrincipalIsAWSService": "true"})
+
+    def provider(self, arn: str, account: str, context: Mapping[str, Value]) -> Credential:
+        """An identity provider of an account: it has no policies of its own."""
+        return Credential("", account, arn, arn, None, None, context)
 
     def person(self, arn: str, unique_id: str) -> dict[str, Value]:
         """Condition keys that a user or root brings along, whatever kind of credential they use."""

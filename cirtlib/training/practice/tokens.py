@@ -9,10 +9,10 @@ import secrets
 from functools import partial
 from typing import Any
 
-from cirtlib.policy.conditions import Value
 from cirtlib.training.account_state import by_arn
 from cirtlib.training.front import Served
 from cirtlib.training.front_model import Asked, Json
+from cirtlib.training.practice import tags
 from cirtlib.training.practice.authorise import Authority, managed
 from cirtlib.training.practice.register import Credential
 
@@ -39,7 +39,7 @@ def issue(
 ) -> Credential:
     """Issue a session of a role now, and enter it into the register; `given` are the parameters of AssumeRole."""
     now, told = authority.now(), given or {}
-    context: dict[str, Value] = {f"aws:PrincipalTag/{tag['Key']}": tag["Value"] for tag in told.get("Tags", [])}
+    context = tags.keys("aws:PrincipalTag", tags.in_call(told.get("Tags", [])))
     if told.get("TokenCode"):
         context["aws:MultiFactorAuthPresent"] = "true"
     source = told.get("SourceIdentity") or (by.context.get("aws:SourceIdentity") if by else None)

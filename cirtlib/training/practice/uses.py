@@ -12,7 +12,7 @@ from typing import Any
 from cirtlib.policy.conditions import Value
 from cirtlib.training.account_state import by_arn
 from cirtlib.training.exercise.record import Record
-from cirtlib.training.practice import calls, tokens
+from cirtlib.training.practice import tokens
 from cirtlib.training.practice.authorise import Authority
 from cirtlib.training.practice.isolation import cut_off, handed_out
 from cirtlib.training.practice.rebuild import call_of
@@ -163,22 +163,20 @@ def _credential(authority: Authority, use: Use) -> tuple[Credential | None, str]
 
 def _enter(authority: Authority, use: Use, name: str) -> tuple[Credential | None, str]:
     """A new session of a role, if its trust policy lets the usual caller in."""
-    source, context = use.source, dict(use.context)
+    source = use.source
     action = "sts:AssumeRole"
     caller: Credential | None
     if source.kind == "provider":
         action += "WithSAML" if ":saml-provider/" in source.by else "WithWebIdentity"
-        caller = authority.register.stranger(source.by, source.owner.split(":")[4], context)
+        caller = authority.register.provider(source.by, source.owner.split(":")[4], use.context)
     elif source.kind in ("service", "instance"):
-        caller = authority.register.stranger(source.by if source.kind == "service" else "ec2.amazonaws.com")
+        caller = authority.register.service(source.by if source.kind == "service" else "ec2.amazonaws.com")
     else:
         caller = _known(authority, source.by)
     if caller is None:
         return None, f"{source.by} is gone"
-    around = calls.surroundings(authority.now(), use.region, _outside(use.address))
-    if source.kind in ("service", "instance"):
-        around["aws:PrincipalIsAWSService"] = "true"
-    ruled = authority.judge(caller, action, source.owner, {**around, **context, **caller.context})
+    address = _outside(use.address)
+    ruled = authority.assumes(caller, source.owner, region=use.region, address=address, action=action)
     if not ruled.passes:
         return None, f"{source.by} may not assume role {name} any more ({ruled.why})"
     made = tokens.issue(authority, source.owner, source.by if source.kind == "instance" else "everyday")
